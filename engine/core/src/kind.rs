@@ -1,0 +1,60 @@
+//! The kinds of artifact that flow between stages.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What an artifact is. Tables have a fixed schema and sort key (see [`crate::rows`]); trees are folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArtifactKind {
+    /// Documents.
+    Corpus,
+    /// Queries.
+    Queries,
+    /// Relevance judgements.
+    Qrels,
+    /// Ranked results.
+    Run,
+    /// Synthetic queries with the document each was made from.
+    Pairs,
+    /// Query, positive and hard negative, with their texts.
+    Triples,
+    /// Per-query values of measures.
+    Scores,
+    /// A model folder: safetensors, config.json, tokenizer.json.
+    Model,
+    /// A prompt: its template and shots.
+    Prompt,
+    /// Training loss and gradient norm by step.
+    Curve,
+}
+
+impl ArtifactKind {
+    /// The name used in files, keys and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Corpus => "corpus",
+            Self::Queries => "queries",
+            Self::Qrels => "qrels",
+            Self::Run => "run",
+            Self::Pairs => "pairs",
+            Self::Triples => "triples",
+            Self::Scores => "scores",
+            Self::Model => "model",
+            Self::Prompt => "prompt",
+            Self::Curve => "curve",
+        }
+    }
+
+    /// Whether the artifact is a folder rather than a table.
+    pub fn is_tree(self) -> bool {
+        self == Self::Model
+    }
+}
+
+impl fmt::Display for ArtifactKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

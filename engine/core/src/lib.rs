@@ -1,0 +1,26 @@
+//! The words of the domain: digests, artifact kinds and their rows, the [`Stage`] trait, canonical
+//! encoding, seeds. No I/O, no YAML, no tensors: every other crate may use this one.
+
+pub mod canon;
+mod content;
+mod digest;
+mod kind;
+mod params;
+mod record;
+pub mod rows;
+mod seed;
+mod source;
+mod stage;
+mod suggest;
+
+pub use content::content_digest;
+pub use digest::{ActionKey, ContentDigest, Digest, FileDigest, RecipeId};
+pub use kind::ArtifactKind;
+pub use params::{ParamProblem, Problems};
+pub use record::{Column, Record, RowsError, check_rows};
+pub use seed::{Seed, Stream};
+pub use source::{Places, SourceType};
+pub use stage::{
+    Bound, DeviceChoice, Host, Input, Io, Numeric, Of, Output, Progress, Slot, Stage, StageError, StageKind,
+};
+pub use suggest::similar;

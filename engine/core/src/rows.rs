@@ -1,0 +1,161 @@
+//! One struct per kind of table: its columns, in the order of the schema, and its sort key.
+
+use arrow::datatypes::SchemaRef;
+
+use crate::{ArtifactKind, Record, record::record};
+
+record! {
+    /// A document of a collection.
+    Document: Corpus by (doc_id) {
+        /// Unique id.
+        doc_id: String,
+        /// Title, where the collection has one.
+        title: Option<String>,
+        /// Body.
+        text: String,
+    }
+}
+
+impl Document {
+    /// Title, a space, text; the text alone without a title. What BEIR systems index and encode.
+    pub fn full_text(&self) -> String {
+        match self.title.as_deref() {
+            Some(title) if !title.is_empty() => format!("{title} {}", self.text),
+            _ => self.text.clone(),
+        }
+    }
+}
+
+record! {
+    /// A query.
+    Query: Queries by (query_id) {
+        /// Unique id.
+        query_id: String,
+        /// What was asked.
+        text: String,
+    }
+}
+
+record! {
+    /// A relevance judgement.
+    Judgement: Qrels by (query_id, doc_id) {
+        /// The query.
+        query_id: String,
+        /// The document.
+        doc_id: String,
+        /// Grade; above 0 is relevant.
+        grade: i32,
+    }
+}
+
+record! {
+    /// A ranked result.
+    Hit: Run by (query_id, rank) {
+        /// The query.
+        query_id: String,
+        /// The document.
+        doc_id: String,
+        /// Rank from 1.
+        rank: u32,
+        /// Score, higher is better.
+        score: f32,
+    }
+}
+
+record! {
+    /// A synthetic query and the document it was made from.
+    Pair: Pairs by (query_id) {
+        /// `doc_id#sample`.
+        query_id: String,
+        /// The generated query.
+        query: String,
+        /// The document.
+        doc_id: String,
+        /// The document's text as the prompt saw it before truncation.
+        text: String,
+        /// Mean natural-log probability of the kept tokens, stop token excluded.
+        mean_logprob: Option<f32>,
+        /// A scorer's score.
+        score: Option<f32>,
+        /// A chain of thought, where the prompt asked for one.
+        reasoning: Option<String>,
+        /// Tokens of the prompt.
+        prompt_tokens: u32,
+        /// Tokens generated, the stop token excluded.
+        new_tokens: u32,
+        /// Why decoding ended: `stop`, `length` or `end`.
+        finish: String,
+    }
+}
+
+record! {
+    /// A training triple with its texts, so that a trainer needs no corpus.
+    Triple: Triples by (query_id, pos_id, neg_id) {
+        /// The query.
+        query_id: String,
+        /// Its text.
+        query: String,
+        /// The relevant document.
+        pos_id: String,
+        /// Its text.
+        pos_text: String,
+        /// The hard negative.
+        neg_id: String,
+        /// Its text.
+        neg_text: String,
+        /// Where the negative came from.
+        source: String,
+    }
+}
+
+record! {
+    /// One measure of one query.
+    Score: Scores by (measure, query_id) {
+        /// The query.
+        query_id: String,
+        /// The measure, by ir_measures' name.
+        measure: String,
+        /// Its value.
+        value: f64,
+    }
+}
+
+record! {
+    /// A prompt: template and shots.
+    PromptRow: Prompt by (part) {
+        /// `template` or `shot/N`.
+        part: String,
+        /// The text.
+        text: String,
+    }
+}
+
+record! {
+    /// One optimiser step of a training run.
+    Step: Curve by (step) {
+        /// Step from 1.
+        step: u32,
+        /// Learning rate of the step.
+        learning_rate: f64,
+        /// Loss before the update.
+        loss: f64,
+        /// Global norm of the gradient before clipping.
+        gradient_norm: f64,
+    }
+}
+
+/// The schema of a kind of table; `None` for trees.
+pub fn schema(kind: ArtifactKind) -> Option<SchemaRef> {
+    Some(match kind {
+        ArtifactKind::Corpus => Document::schema(),
+        ArtifactKind::Queries => Query::schema(),
+        ArtifactKind::Qrels => Judgement::schema(),
+        ArtifactKind::Run => Hit::schema(),
+        ArtifactKind::Pairs => Pair::schema(),
+        ArtifactKind::Triples => Triple::schema(),
+        ArtifactKind::Scores => Score::schema(),
+        ArtifactKind::Prompt => PromptRow::schema(),
+        ArtifactKind::Curve => Step::schema(),
+        ArtifactKind::Model => return None,
+    })
+}

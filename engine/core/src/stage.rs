@@ -1,0 +1,385 @@
+//! What a stage is: to its author ([`Stage`]) and to the engine ([`StageKind`], [`Bound`], [`Host`]).
+
+use std::{fmt, marker::PhantomData, path::PathBuf};
+
+use arrow::array::RecordBatch;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use crate::{ArtifactKind, ParamProblem, Places, Problems, Record, SourceType, canon, check_rows, params};
+
+/// An input port.
+#[derive(Clone, Copy)]
+pub struct Input {
+    /// Its name in the experiment file.
+    pub name: &'static str,
+    /// The kind of artifact it takes.
+    pub kind: ArtifactKind,
+    /// Whether it must be given.
+    pub required: bool,
+    /// The sources it takes instead of a stage, if any.
+    pub source: Option<&'static dyn SourceType>,
+}
+
+impl Input {
+    /// A required input from a stage.
+    pub const fn of(name: &'static str, kind: ArtifactKind) -> Self {
+        Self {
+            name,
+            kind,
+            required: true,
+            source: None,
+        }
+    }
+
+    /// The same, optional.
+    #[must_use]
+    pub const fn optional(self) -> Self {
+        Self {
+            required: false,
+            ..self
+        }
+    }
+
+    /// The same, also taking a source.
+    #[must_use]
+    pub const fn or_source(self, source: &'static dyn SourceType) -> Self {
+        Self {
+            source: Some(source),
+            ..self
+        }
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.kind)
+    }
+}
+
+/// An output port. The first of a stage is the one its bare name stands for.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// Its name; dots allowed (`queries.test`).
+    pub name: &'static str,
+    /// The kind of artifact.
+    pub kind: ArtifactKind,
+}
+
+impl Output {
+    /// An output port.
+    pub const fn of(name: &'static str, kind: ArtifactKind) -> Self {
+        Self { name, kind }
+    }
+}
+
+/// What a node occupies while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Slot {
+    /// Threads of the CPU only.
+    Cpu,
+    /// The compute device of the run (a GPU, or the whole CPU where there is none).
+    Device,
+}
+
+/// The numeric mode of a stage: enters the key. Device and thread count do not.
+pub type Numeric = &'static str;
+
+/// The device a run computes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The CPU.
+    #[default]
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(usize),
+}
+
+/// Why a stage did not finish.
+#[derive(Debug)]
+pub enum StageError {
+    /// The run is being interrupted.
+    Cancelled,
+    /// It failed.
+    Failed {
+        /// A lower-case fragment that names the value at fault.
+        message: String,
+        /// What to do, as an imperative sentence.
+        help: Option<String>,
+    },
+}
+
+impl StageError {
+    /// A failure.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self::Failed {
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// A failure with what to do about it.
+    pub fn with_help(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Failed {
+            message: message.into(),
+            help: Some(help.into()),
+        }
+    }
+}
+
+impl fmt::Display for StageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("interrupted"),
+            Self::Failed { message, .. } => f.write_str(message),
+        }
+    }
+}
+
+// StageError is not itself a std error, so that `?` takes any.
+impl<E: std::error::Error> From<E> for StageError {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = inner.source();
+        }
+        Self::new(message)
+    }
+}
+
+/// What a stage author writes: one file, one impl, one line in `STAGES`.
+pub trait Stage: Sized + Send + Sync + 'static {
+    /// The name after `use:`.
+    const NAME: &'static str;
+    /// Raise when equal inputs and parameters give other rows. Enters the key.
+    const VERSION: u32;
+    /// One line on what it does.
+    const ABOUT: &'static str;
+    /// Input ports. Their names stand beside the parameters in the experiment file.
+    const INPUTS: &'static [Input];
+    /// Output ports.
+    const OUTPUTS: &'static [Output];
+    /// Parameters that cannot change the result (dotted names): batch sizes, concurrency. Never in the key.
+    const EXECUTION: &'static [&'static str] = &[];
+    /// What a node of this kind occupies.
+    const SLOT: Slot = Slot::Cpu;
+    /// Declared data type and kernel family; enters the key.
+    const NUMERIC: Numeric = "exact";
+    /// The parameters; derive `deny_unknown_fields` and give every field a default where one is sensible.
+    type Params: Serialize + DeserializeOwned + JsonSchema + Send + Sync;
+
+    /// Finds values out of range.
+    fn check(_params: &Self::Params, _problems: &mut Problems) {}
+
+    /// Computes the outputs.
+    fn run(params: &Self::Params, io: &Io<'_>) -> Result<(), StageError>;
+}
+
+/// A stage kind as the engine sees it.
+pub trait StageKind: Sync {
+    /// [`Stage::NAME`].
+    fn name(&self) -> &'static str;
+    /// [`Stage::VERSION`].
+    fn version(&self) -> u32;
+    /// [`Stage::ABOUT`].
+    fn about(&self) -> &'static str;
+    /// [`Stage::INPUTS`].
+    fn inputs(&self) -> &'static [Input];
+    /// [`Stage::OUTPUTS`].
+    fn outputs(&self) -> &'static [Output];
+    /// [`Stage::EXECUTION`].
+    fn execution(&self) -> &'static [&'static str];
+    /// [`Stage::SLOT`].
+    fn slot(&self) -> Slot;
+    /// [`Stage::NUMERIC`].
+    fn numeric(&self) -> Numeric;
+    /// JSON Schema of the parameters.
+    fn schema(&self) -> Schema;
+    /// Decodes the parameters (the fields without ports), or returns every problem.
+    fn bind(&self, fields: &Map<String, Value>) -> Result<Box<dyn Bound>, Vec<ParamProblem>>;
+}
+
+/// A stage kind with its parameters.
+pub trait Bound: Send + Sync {
+    /// The parameters that matter to the result, in canonical form.
+    fn meaning(&self) -> canon::Value;
+    /// All parameters, defaults filled in.
+    fn params(&self) -> Value;
+    /// Computes the outputs.
+    fn run(&self, io: &Io<'_>) -> Result<(), StageError>;
+}
+
+/// Makes a [`StageKind`] of a [`Stage`]: `&Of::<Bm25>::NEW` is the line in the registry.
+pub struct Of<S>(PhantomData<fn() -> S>);
+
+impl<S> Of<S> {
+    /// The one value.
+    pub const NEW: Self = Self(PhantomData);
+}
+
+struct BoundStage<S: Stage>(S::Params);
+
+impl<S: Stage> Bound for BoundStage<S> {
+    fn meaning(&self) -> canon::Value {
+        let mut value =
+            canon::Value::of(&self.0).unwrap_or_else(|_| unreachable!("checked when it was bound"));
+        for path in S::EXECUTION {
+            value.remove(path);
+        }
+        value
+    }
+    fn params(&self) -> Value {
+        serde_json::to_value(&self.0).unwrap_or_default()
+    }
+    fn run(&self, io: &Io<'_>) -> Result<(), StageError> {
+        S::run(&self.0, io)
+    }
+}
+
+impl<S: Stage> StageKind for Of<S> {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+    fn version(&self) -> u32 {
+        S::VERSION
+    }
+    fn about(&self) -> &'static str {
+        S::ABOUT
+    }
+    fn inputs(&self) -> &'static [Input] {
+        S::INPUTS
+    }
+    fn outputs(&self) -> &'static [Output] {
+        S::OUTPUTS
+    }
+    fn execution(&self) -> &'static [&'static str] {
+        S::EXECUTION
+    }
+    fn slot(&self) -> Slot {
+        S::SLOT
+    }
+    fn numeric(&self) -> Numeric {
+        S::NUMERIC
+    }
+    fn schema(&self) -> Schema {
+        schemars::schema_for!(S::Params)
+    }
+    fn bind(&self, fields: &Map<String, Value>) -> Result<Box<dyn Bound>, Vec<ParamProblem>> {
+        let params = params::decode(fields, &self.schema(), S::check)?;
+        Ok(Box::new(BoundStage::<S>(params)))
+    }
+}
+
+/// How far a stage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Units done.
+    pub done: u64,
+    /// Units in all, if known.
+    pub total: Option<u64>,
+    /// What is counted: "docs", "tokens", "steps".
+    pub unit: &'static str,
+}
+
+/// What the engine offers a running stage. Stages use [`Io`].
+pub trait Host: Sync {
+    /// The table at an input port; `None` if the optional port is not connected.
+    fn rows(&self, port: &str) -> Result<Option<RecordBatch>, StageError>;
+    /// The folder at an input port: a model artifact, or a fetched source.
+    fn tree(&self, port: &str) -> Result<Option<PathBuf>, StageError>;
+    /// The source text at an input port, where it is not a stage.
+    fn source(&self, port: &str) -> Option<String>;
+    /// Takes a checked table for an output port.
+    fn put(&self, port: &str, batch: RecordBatch) -> Result<(), StageError>;
+    /// An empty folder to fill for an output port.
+    fn out_dir(&self, port: &str) -> Result<PathBuf, StageError>;
+    /// Tells how far the stage is.
+    fn progress(&self, progress: Progress);
+    /// Tells the user something worth knowing about the result ("the filter kept everything").
+    fn note(&self, message: String);
+    /// Whether the run is being interrupted.
+    fn cancelled(&self) -> bool;
+    /// The device of the run.
+    fn device(&self) -> DeviceChoice;
+    /// Where sources are looked up.
+    fn places(&self) -> &Places;
+}
+
+/// Everything a stage sees besides its parameters: no clock, no environment, no path it was not given.
+pub struct Io<'a>(&'a dyn Host);
+
+impl<'a> Io<'a> {
+    /// The view of `host`.
+    pub fn new(host: &'a dyn Host) -> Self {
+        Self(host)
+    }
+
+    /// The rows at a required input port.
+    pub fn rows<R: Record>(&self, port: &str) -> Result<Vec<R>, StageError> {
+        self.optional_rows(port)?
+            .ok_or_else(|| StageError::new(format!("no input at port `{port}`")))
+    }
+
+    /// The rows at an optional input port.
+    pub fn optional_rows<R: Record>(&self, port: &str) -> Result<Option<Vec<R>>, StageError> {
+        Ok(self.0.rows(port)?.map(|batch| R::decode(&batch)).transpose()?)
+    }
+
+    /// The folder at a required input port: a model artifact, or a fetched source.
+    pub fn tree(&self, port: &str) -> Result<PathBuf, StageError> {
+        self.0
+            .tree(port)?
+            .ok_or_else(|| StageError::new(format!("no input at port `{port}`")))
+    }
+
+    /// The source text at a port, where no stage is connected to it.
+    pub fn source(&self, port: &str) -> Option<String> {
+        self.0.source(port)
+    }
+
+    /// Writes the rows of an output port: sorted, checked for duplicate keys and NaN.
+    pub fn put<R: Record>(&self, port: &str, mut rows: Vec<R>) -> Result<(), StageError> {
+        self.0.put(port, check_rows(&mut rows)?)
+    }
+
+    /// An empty folder to fill for a tree-valued output port.
+    pub fn out_dir(&self, port: &str) -> Result<PathBuf, StageError> {
+        self.0.out_dir(port)
+    }
+
+    /// Tells how far the stage is; an error if the run is being interrupted. Call it often.
+    pub fn progress(&self, done: usize, total: usize, unit: &'static str) -> Result<(), StageError> {
+        self.0.progress(Progress {
+            done: done as u64,
+            total: Some(total as u64),
+            unit,
+        });
+        if self.0.cancelled() {
+            Err(StageError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tells the user something worth knowing about the result.
+    pub fn note(&self, message: impl Into<String>) {
+        self.0.note(message.into());
+    }
+
+    /// The device of the run.
+    pub fn device(&self) -> DeviceChoice {
+        self.0.device()
+    }
+
+    /// Where sources are looked up.
+    pub fn places(&self) -> &Places {
+        self.0.places()
+    }
+}
