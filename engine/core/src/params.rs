@@ -41,19 +41,15 @@ impl Problems {
 /// Decodes `fields`, then lets `check` look at the ranges; every problem is returned.
 pub(crate) fn decode<P: Serialize + DeserializeOwned>(
     fields: &Map<String, Value>,
-    schema: &Schema,
+    schema: impl FnOnce() -> Schema,
     check: impl FnOnce(&P, &mut Problems),
 ) -> Result<P, Vec<ParamProblem>> {
-    let mut fields = fields.clone();
     let mut problems = Vec::new();
-    drop_unknown(
-        &mut fields,
-        schema.as_value(),
-        schema.as_value(),
-        &mut Vec::new(),
-        &mut problems,
-    );
-    let decoded = decode_each::<P>(&mut fields, &mut problems);
+    // Most stages of a sweep are right: the schema is only made to explain what is not.
+    let decoded = match serde_json::from_value::<P>(Value::Object(fields.clone())) {
+        Ok(params) => Some(params),
+        Err(_) => explain::<P>(fields.clone(), &schema(), &mut problems),
+    };
     if let Some(params) = &decoded {
         let mut found = Problems::default();
         check(params, &mut found);
@@ -71,6 +67,16 @@ pub(crate) fn decode<P: Serialize + DeserializeOwned>(
         Some(params) if problems.is_empty() => Ok(params),
         _ => Err(problems),
     }
+}
+
+/// Decodes fields known to be wrong, noting why.
+fn explain<P: DeserializeOwned>(
+    mut fields: Map<String, Value>,
+    schema: &Schema,
+    problems: &mut Vec<ParamProblem>,
+) -> Option<P> {
+    drop_unknown(&mut fields, schema.as_value(), schema.as_value(), &mut Vec::new(), problems);
+    decode_each(&mut fields, problems)
 }
 
 /// Decodes, taking out each field that does not fit, so that the next one is seen too.

@@ -272,7 +272,7 @@ impl<S: Stage> StageKind for Of<S> {
         schemars::schema_for!(S::Params)
     }
     fn bind(&self, fields: &Map<String, Value>) -> Result<Box<dyn Bound>, Vec<ParamProblem>> {
-        let params = params::decode(fields, &self.schema(), S::check)?;
+        let params = params::decode(fields, || self.schema(), S::check)?;
         Ok(Box::new(BoundStage::<S>(params)))
     }
 }

@@ -1,0 +1,40 @@
+//! Small files written whole: temporary name, then rename, with a checksum as the first line.
+
+use std::{io::Write, path::Path};
+
+use ablate_core::Digest;
+
+use crate::StoreError;
+
+/// Writes `bytes` under `path` so that readers see all of it or nothing. Not synced: callers sync in groups.
+pub(crate) fn write_atomic(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| StoreError::io(folder, e))?;
+    file.write_all(bytes).map_err(|e| StoreError::io(path, e))?;
+    if let Some(parent) = path.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    file.persist(path).map_err(|e| StoreError::io(path, e.error))?;
+    Ok(())
+}
+
+/// The text with its checksum line before it.
+pub(crate) fn sealed(text: &str) -> String {
+    format!("{}\n{text}", Digest::of(text.as_bytes()))
+}
+
+/// The text behind the checksum line, if it matches.
+pub(crate) fn unsealed(file: &str) -> Option<&str> {
+    let (digest, text) = file.split_once('\n')?;
+    (digest == Digest::of(text.as_bytes()).to_string()).then_some(text)
+}
+
+/// A log line with a short checksum at its end.
+pub(crate) fn sealed_line(line: &str) -> String {
+    format!("{line}\t{}\n", &Digest::of(line.as_bytes()).to_string()[..8])
+}
+
+/// The line in front of the checksum, if it matches: what a kill cut in half does not.
+pub(crate) fn unsealed_line(line: &str) -> Option<&str> {
+    let (text, check) = line.rsplit_once('\t')?;
+    (check == &Digest::of(text.as_bytes()).to_string()[..8]).then_some(text)
+}

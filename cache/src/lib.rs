@@ -1,0 +1,28 @@
+//! The content store: objects under the digest of their bytes, traces under their action key.
+//!
+//! ```text
+//! CACHEDIR.TAG            tells backup programs to pass by
+//! format                  the version of this layout
+//! objects/<2>/<digest>    a Parquet file, or a folder (models)
+//! traces/<2>/<key>.json   what an action produced: the commit of a node
+//! recipes.log             which recipe led to which key
+//! locks/<key>             held while a key is being computed
+//! runs/<id>/              run manifests and event logs
+//! partial/                work under way
+//! ```
+//!
+//! Objects are durable before the trace that names them; the first writer of a key wins.
+
+mod files;
+mod lock;
+mod object;
+mod recipes;
+mod store;
+mod trace;
+mod verify;
+
+pub use lock::ActionLock;
+pub use object::{Object, Staged};
+pub use store::{Store, StoreError};
+pub use trace::{Committed, OutputRecord, Trace};
+pub use verify::{Finding, Verification};

@@ -1,0 +1,141 @@
+//! Traces: what an action produced, with the pre-image of its key. Writing one is the commit of a node.
+
+use ablate_core::{ActionKey, ArtifactKind, ContentDigest, Digest, FileDigest, canon};
+use serde::{Deserialize, Serialize};
+
+use crate::{Store, StoreError, files};
+
+/// One output of an action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputRecord {
+    /// The output port.
+    pub port: String,
+    /// The kind of artifact.
+    pub kind: ArtifactKind,
+    /// Digest over its rows: what keys downstream are made of.
+    pub content: ContentDigest,
+    /// Digest of its bytes: where the object lies.
+    pub file: FileDigest,
+    /// Size of the object.
+    pub bytes: u64,
+    /// Rows, for tables.
+    pub rows: Option<u64>,
+}
+
+/// What an action produced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The key.
+    pub key: ActionKey,
+    /// Exactly the value whose digest is the key.
+    pub preimage: canon::Value,
+    /// The outputs, by port.
+    pub outputs: Vec<OutputRecord>,
+    /// Wall time of the computation, seconds.
+    pub seconds: f64,
+    /// Seconds since 1970 when it ended.
+    pub finished: u64,
+    /// Where it ran: host and device. Provenance, never in a key.
+    pub host: String,
+    /// What the stage had to say about its result.
+    pub notes: Vec<String>,
+}
+
+/// What became of a commit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Committed {
+    /// The trace was written.
+    New,
+    /// Another process was first with the same content.
+    Kept,
+    /// Another process was first with other content: the stage is not deterministic. The first is kept.
+    Differs(Box<Trace>),
+}
+
+/// The domain of action keys.
+const DOMAIN: &str = "ablate action v1";
+
+impl Trace {
+    /// The key that belongs to a pre-image.
+    pub fn key_of(preimage: &canon::Value) -> ActionKey {
+        ActionKey(preimage.digest(DOMAIN))
+    }
+
+    /// The output at `port`.
+    pub fn output(&self, port: &str) -> Option<&OutputRecord> {
+        self.outputs.iter().find(|output| output.port == port)
+    }
+
+    fn contents(&self) -> Vec<(&str, ContentDigest)> {
+        self.outputs
+            .iter()
+            .map(|o| (o.port.as_str(), o.content))
+            .collect()
+    }
+}
+
+impl Store {
+    /// The trace of `key`. A damaged one is an error that names the file.
+    pub fn trace(&self, key: ActionKey) -> Result<Option<Trace>, StoreError> {
+        let path = self.trace_path(key);
+        let text = match fs_err::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let trace: Option<Trace> = files::unsealed(&text).and_then(|text| serde_json::from_str(text).ok());
+        match trace {
+            Some(trace) if trace.key == key => Ok(Some(trace)),
+            _ => Err(StoreError::Damaged {
+                path,
+                what: "its checksum does not match".into(),
+            }),
+        }
+    }
+
+    /// Writes traces whose objects stand already: syncs the objects, then writes the traces.
+    pub fn commit(&self, traces: &[Trace]) -> Result<Vec<Committed>, StoreError> {
+        self.sync()?;
+        traces.iter().map(|trace| self.commit_one(trace)).collect()
+    }
+
+    fn commit_one(&self, trace: &Trace) -> Result<Committed, StoreError> {
+        let whole = |first: &Trace| first.outputs.iter().all(|output| self.has_object(output.file));
+        if let Some(first) = self.trace(trace.key).ok().flatten().filter(whole) {
+            let same = first.contents() == trace.contents();
+            return Ok(if same {
+                Committed::Kept
+            } else {
+                Committed::Differs(Box::new(first))
+            });
+        }
+        let text = serde_json::to_string(trace).map_err(|e| StoreError::io(self.root(), e.into()))?;
+        files::write_atomic(
+            &self.root().join("partial"),
+            &self.trace_path(trace.key),
+            files::sealed(&text).as_bytes(),
+        )?;
+        Ok(Committed::New)
+    }
+
+    /// Takes a trace out, so that its action runs again.
+    pub fn forget(&self, key: ActionKey) -> Result<(), StoreError> {
+        match fs_err::remove_file(self.trace_path(key)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn trace_path(&self, key: ActionKey) -> std::path::PathBuf {
+        let name = key.to_string();
+        self.root()
+            .join("traces")
+            .join(&name[..2])
+            .join(format!("{name}.json"))
+    }
+
+    pub(crate) fn object_path(&self, file: FileDigest) -> std::path::PathBuf {
+        let name = Digest::to_string(&file.0);
+        self.root().join("objects").join(&name[..2]).join(name)
+    }
+}

@@ -1,0 +1,147 @@
+//! The arguments, as typed.
+
+use std::path::PathBuf;
+
+use ablate_core::DeviceChoice;
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Declarative experiment graphs for information retrieval: what did not change is reused.
+#[derive(Parser)]
+#[command(name = "ablate", version, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Where artifacts are kept [default: cache/store of the project, else the user's cache folder]
+    #[arg(long, global = true, env = "ABLATE_STORE", value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// Print the answer as JSON, and nothing else, to standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Find every problem of an experiment file
+    Check(Experiment),
+    /// Show what would be reused and what would run, and why
+    Plan(Experiment),
+    /// Run an experiment and print its table
+    Run(Run),
+    /// Print the table of a run
+    Table(Table),
+    /// List the runs of the store
+    Runs,
+    /// Show the rows a node produced
+    Show(Show),
+    /// Show what changed between two runs, and what moved
+    Diff(Diff),
+    /// List or download the models of the catalogue
+    #[command(subcommand)]
+    Models(Models),
+    /// Evaluate a TREC run file against a TREC qrels file
+    Eval(Eval),
+    /// Check every byte, checksum and key of the store
+    Verify,
+    /// List the stage kinds, or show the ports and parameters of one
+    Stages {
+        /// A stage kind
+        kind: Option<String>,
+    },
+}
+
+/// An experiment file with overrides.
+#[derive(ClapArgs)]
+pub(crate) struct Experiment {
+    /// The experiment file
+    pub(crate) file: PathBuf,
+    /// Set a field, as in `--set queries.decoding.temperature=0.7`
+    #[arg(long = "set", value_name = "STAGE.FIELD=VALUE", value_parser = setting)]
+    pub(crate) sets: Vec<(String, String)>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) experiment: Experiment,
+    /// Compute on `cpu`, `cuda` or `cuda:N`
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    pub(crate) device: DeviceChoice,
+    /// Nodes that may run at once on the CPU [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Table {
+    /// A run's id, its first letters, its experiment's name, or `latest`
+    #[arg(default_value = "latest")]
+    pub(crate) run: String,
+    /// text, markdown or csv
+    #[arg(long, default_value = "text")]
+    pub(crate) format: ablate_report::Format,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Show {
+    /// A run's id, its first letters, its experiment's name, or `latest`
+    pub(crate) run: String,
+    /// A node of the run, as `plan` names it
+    pub(crate) node: String,
+    /// The output port [default: the node's first]
+    #[arg(long)]
+    pub(crate) port: Option<String>,
+    /// How many rows
+    #[arg(long, default_value_t = 10)]
+    pub(crate) rows: usize,
+    /// Skip rows before the first one shown
+    #[arg(long, default_value_t = 0)]
+    pub(crate) from: usize,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Diff {
+    /// The earlier run
+    pub(crate) before: String,
+    /// The later run
+    pub(crate) after: String,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Models {
+    /// List the catalogue
+    List,
+    /// Download models, verified
+    Fetch {
+        /// Names of the catalogue, or sources
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Eval {
+    /// A run in TREC format
+    pub(crate) run: PathBuf,
+    /// Judgements in TREC format
+    pub(crate) qrels: PathBuf,
+    /// A measure by ir_measures' name; may be repeated
+    #[arg(short = 'm', long = "measure", default_value = "nDCG@10")]
+    pub(crate) measures: Vec<String>,
+    /// Print every query, too
+    #[arg(short = 'q', long)]
+    pub(crate) queries: bool,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (path, value) = text.split_once('=').ok_or("write it as STAGE.FIELD=VALUE")?;
+    Ok((path.to_owned(), value.to_owned()))
+}
+
+fn device(text: &str) -> Result<DeviceChoice, String> {
+    match text.split_once(':') {
+        None if text == "cpu" => Ok(DeviceChoice::Cpu),
+        None if text == "cuda" => Ok(DeviceChoice::Cuda(0)),
+        Some(("cuda", number)) => number.parse().map(DeviceChoice::Cuda).map_err(|e| e.to_string()),
+        _ => Err("write cpu, cuda or cuda:N".into()),
+    }
+}

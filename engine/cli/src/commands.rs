@@ -1,0 +1,48 @@
+//! One file a verb.
+
+mod check;
+mod diff;
+mod eval;
+mod models;
+mod run;
+mod runs;
+mod show;
+mod stages;
+mod table;
+mod verify;
+
+use ablate_cache::Store;
+use ablate_run::{RunRecord, load_run};
+
+use crate::{
+    args::{Args, Command},
+    error::CliError,
+    places,
+};
+
+/// Runs the command asked for.
+pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
+    let json = args.json;
+    let store = || Store::open(places::store(args.store.as_deref())).map_err(CliError::from);
+    match args.command {
+        Command::Check(experiment) => check::check(&experiment, json),
+        Command::Plan(experiment) => check::plan(&experiment, &store()?, json),
+        Command::Run(options) => run::run(&options, &store()?, json),
+        Command::Table(options) => table::table(&options, &store()?, json),
+        Command::Runs => runs::runs(&store()?, json),
+        Command::Show(options) => show::show(&options, &store()?, json),
+        Command::Diff(options) => diff::diff(&options, &store()?, json),
+        Command::Models(command) => models::models(&command, json),
+        Command::Eval(options) => eval::eval(&options, json),
+        Command::Verify => verify::verify(&store()?, json),
+        Command::Stages { kind } => stages::stages(kind.as_deref(), json),
+    }
+}
+
+/// The run a user named.
+fn find_run(store: &Store, wanted: &str) -> Result<RunRecord, CliError> {
+    load_run(store, wanted)?.ok_or_else(|| {
+        let place = store.root().display();
+        CliError::Usage(format!("there is no run `{wanted}` in {place}: `ablate runs` lists them"))
+    })
+}

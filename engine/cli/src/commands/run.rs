@@ -1,0 +1,179 @@
+//! `run`: an experiment to its table.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use ablate_cache::Store;
+use ablate_core::DeviceChoice;
+use ablate_plan::Plan;
+use ablate_run::{ArmRecord, Capacity, NodeRecord, Options, RunRecord, Status, load_run, lookup};
+use serde_json::{Value, json};
+
+use crate::{
+    args::Run,
+    error::CliError,
+    load::{self, Loaded},
+    places, print,
+    progress::Progress,
+    tables,
+};
+
+/// Runs an experiment and prints its table.
+pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError> {
+    let began = Instant::now();
+    let loaded = load::load_plan(&args.experiment)?;
+    let started = jiff::Zoned::now();
+    let id = format!("{}-{:04x}", started.strftime("%Y%m%d-%H%M%S"), std::process::id() & 0xffff);
+    let log_folder = log_folder(store);
+    let stop = interrupt_flag()?;
+    let last = load_run(store, &loaded.experiment.name)?;
+    let found = lookup(&loaded.plan, store, &loaded.places, &load::earlier(store, last.as_ref()))?;
+    let options = Options {
+        id: &id,
+        log_folder: log_folder.clone(),
+        places: &loaded.places,
+        device: device(args.device),
+        capacity: capacity(args),
+        host: places::host(),
+        stop: &stop,
+    };
+    let progress = Progress::new();
+    let (nodes, mut warnings) =
+        ablate_run::run(&loaded.plan, store, &found, &options, &|event| progress.show(event))?;
+    warnings.splice(0..0, loaded.warnings.iter().cloned());
+    let mut record = RunRecord {
+        id,
+        experiment: loaded.experiment.name.clone(),
+        file: args.experiment.file.display().to_string(),
+        started: started.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        seconds: began.elapsed().as_secs_f64(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        interrupted: stop.load(Ordering::Relaxed),
+        arms: arm_records(&loaded.plan, &nodes, store)?,
+        nodes,
+        report: report(&loaded),
+        warnings,
+    };
+    finish(&mut record, store, &log_folder, json)
+}
+
+/// Prints the table, saves the record, and tells how it ended.
+fn finish(record: &mut RunRecord, store: &Store, log_folder: &std::path::Path, json: bool) -> Result<(), CliError> {
+    let table = tables::table_of(record, store)?;
+    record.warnings.extend(table.warnings.iter().cloned());
+    record.save(log_folder)?;
+    if json {
+        print::json(&answer(record, &table.rows));
+    } else {
+        if !table.rows.is_empty() {
+            print::result(&ablate_report::text(&table, &tables::options(record), print::coloured()));
+        }
+        print::message(&summary(record));
+    }
+    record.warnings.iter().for_each(|warning| print::message(&format!("warning: {warning}")));
+    outcome(record)
+}
+
+fn outcome(record: &RunRecord) -> Result<(), CliError> {
+    if record.interrupted {
+        return Err(CliError::Interrupted);
+    }
+    let failed: Vec<_> = record.nodes.iter().filter(|node| node.status == Status::Failed).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let skipped = record.nodes.iter().filter(|node| node.status == Status::Skipped).count();
+    let lines: Vec<_> = failed.iter().map(|node| format!("error: stage `{}` failed: {}", node.name, node.reason)).collect();
+    Err(CliError::Failed(format!("{}\n{skipped} nodes that need it were skipped; all others are kept", lines.join("\n"))))
+}
+
+/// `12 nodes: 2 ran, 10 reused · 3.1 s · run 20261121-101500-1a2b`.
+fn summary(record: &RunRecord) -> String {
+    let counts: Vec<_> = record.counts().into_iter().map(|(status, n)| format!("{n} {status}")).collect();
+    format!("{} nodes: {} · {:.1} s · run {}", record.nodes.len(), counts.join(", "), record.seconds, record.id)
+}
+
+fn answer(record: &RunRecord, rows: &[ablate_report::Row]) -> Value {
+    let node = |node: &NodeRecord| {
+        json!({
+            "name": node.name, "kind": node.kind, "status": node.status, "key": node.key, "reason": node.reason,
+            "seconds": node.seconds, "rows_computed": node.rows_computed, "rows_reused": node.rows_reused,
+        })
+    };
+    let nodes: Vec<_> = record.nodes.iter().map(node).collect();
+    json!({"run": record.id, "nodes": nodes, "table": rows, "warnings": record.warnings})
+}
+
+fn report(loaded: &Loaded) -> Value {
+    serde_json::to_value(&loaded.experiment.report).unwrap_or_default()
+}
+
+fn arm_records(plan: &Plan, nodes: &[NodeRecord], store: &Store) -> Result<Vec<ArmRecord>, CliError> {
+    let keys: BTreeMap<_, _> = plan.order.iter().zip(nodes).map(|(index, node)| (*index, node)).collect();
+    let done = |node: &NodeRecord| !matches!(node.status, Status::Failed | Status::Skipped);
+    let mut records = Vec::new();
+    for arm in &plan.arms {
+        let node = keys[&arm.node];
+        let key = node.key.filter(|_| done(node));
+        let qrels = arm.qrels.as_ref().and_then(|(index, port)| Some((keys[index].key?, port)));
+        let content = match qrels {
+            Some((key, port)) => store.trace(key)?.and_then(|trace| trace.output(port).map(|o| o.content.to_string())),
+            None => None,
+        };
+        records.push(ArmRecord {
+            system: arm.system.clone(),
+            collection: arm.collection.clone(),
+            place: arm.place.clone(),
+            key,
+            qrels: content.unwrap_or_default(),
+        });
+    }
+    Ok(records)
+}
+
+/// The device asked for, or the CPU with one clear line.
+fn device(asked: DeviceChoice) -> DeviceChoice {
+    if let DeviceChoice::Cuda(_) = asked
+        && let Err(why) = ablate_models::device::probe_cuda()
+    {
+        print::message(&format!("warning: no CUDA device: {why}; computing on the CPU"));
+        return DeviceChoice::Cpu;
+    }
+    asked
+}
+
+fn capacity(args: &Run) -> Capacity {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Capacity { cpu: args.jobs.map_or(cores, usize::from), device: 1 }
+}
+
+/// The store's `runs/`; the user's cache when the store cannot be written.
+fn log_folder(store: &Store) -> PathBuf {
+    if !store.is_read_only() {
+        return store.root().join("runs");
+    }
+    print::message("warning: the store is read-only: results are reused, the run log goes to the user's cache");
+    places::user_cache().join("runs")
+}
+
+/// A flag that Ctrl-C and SIGTERM set; the second one ends the process at once.
+fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    let handler = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            #[expect(clippy::exit, reason = "the second Ctrl-C shall not wait for anything")]
+            std::process::exit(130);
+        }
+        print::message("stopping: finished nodes are kept (once more to stop at once)");
+    };
+    ctrlc::set_handler(handler).map_err(|error| CliError::Failed(format!("error: {error}")))?;
+    Ok(stop)
+}

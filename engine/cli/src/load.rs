@@ -1,0 +1,56 @@
+//! From a file name to a plan, with every problem told.
+
+use std::path::{Path, PathBuf};
+
+use ablate_core::{Places, canon};
+use ablate_plan::{Plan, plan};
+use ablate_run::RunRecord;
+use ablate_spec::{Experiment, Severity, Source, load, render};
+
+use crate::{args, error::CliError, places, print};
+
+/// An experiment that was read without errors.
+pub(crate) struct Loaded {
+    pub(crate) experiment: Experiment,
+    pub(crate) plan: Plan,
+    pub(crate) places: Places,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads, checks and plans an experiment file; warnings are printed, errors returned rendered.
+pub(crate) fn load_plan(args: &args::Experiment) -> Result<Loaded, CliError> {
+    let bytes = fs_err::read(&args.file).map_err(|error| CliError::Usage(error.to_string()))?;
+    let colour = print::live() && std::env::var_os("NO_COLOR").is_none();
+    let name = args.file.display().to_string();
+    let source = Source::decode(&name, bytes).map_err(|problem| {
+        CliError::Experiment(render(&[problem], &Source { name: name.clone(), text: String::new() }, colour))
+    })?;
+    let catalogue: Vec<&str> = ablate_models::source::catalogue().iter().map(|entry| entry.name).collect();
+    let (experiment, problems) = load(&source, ablate_registry::STAGES, &args.sets, &catalogue);
+    let Some(experiment) = experiment else {
+        return Err(CliError::Experiment(render(&problems, &source, colour)));
+    };
+    if !problems.is_empty() {
+        print::message(&render(&problems, &source, colour));
+    }
+    let warnings = problems.iter().filter(|p| p.severity == Severity::Warning).map(|p| p.message.clone()).collect();
+    let places = places::places(&folder_of(&args.file));
+    let plan = plan(&experiment, &places).map_err(|error| CliError::Experiment(format!("error: {name}: {error}")))?;
+    Ok(Loaded { experiment, plan, places, warnings })
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The pre-image of a node of this name in the last run of this experiment: what reasons compare with.
+pub(crate) fn earlier<'a>(
+    store: &'a ablate_cache::Store,
+    last: Option<&'a RunRecord>,
+) -> impl Fn(&str) -> Option<canon::Value> + 'a {
+    move |name| {
+        let node = last?.nodes.iter().find(|node| node.name == name)?;
+        Some(store.trace(node.key?).ok()??.preimage)
+    }
+}

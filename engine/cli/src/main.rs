@@ -1,0 +1,7 @@
+//! The binary `ablate`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ablate::main()
+}

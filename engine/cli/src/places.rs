@@ -1,0 +1,39 @@
+//! Where things are: the store, models, collections. The only reader of the environment.
+
+use std::path::{Path, PathBuf};
+
+use ablate_core::Places;
+
+/// The store asked for; else `cache/store` of the project around the current folder; else the user's.
+pub(crate) fn store(asked: Option<&Path>) -> PathBuf {
+    if let Some(path) = asked {
+        return path.to_owned();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let project = here.ancestors().find(|folder| folder.join("experiments").is_dir() && folder.join("cache").is_dir());
+    project.map_or_else(|| user_cache().join("store"), |root| root.join("cache/store"))
+}
+
+/// Places of sources for an experiment file in `base`.
+pub(crate) fn places(base: &Path) -> Places {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    Places {
+        base: std::path::absolute(base).unwrap_or_else(|_| base.to_owned()),
+        data: variable("ABLATE_DATA").into_iter().chain([user_cache().join("data")]).collect(),
+        models: variable("ABLATE_MODELS").unwrap_or_else(|| user_cache().join("models")),
+        python: std::env::var("ABLATE_PYTHON").unwrap_or_else(|_| "python3".into()),
+        offline: std::env::var_os("ABLATE_OFFLINE").is_some_and(|value| value != "0"),
+    }
+}
+
+/// The user's cache folder for ablate.
+pub(crate) fn user_cache() -> PathBuf {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
+    cache.unwrap_or_else(|| PathBuf::from(".cache")).join("ablate")
+}
+
+/// The name of this machine, for provenance.
+pub(crate) fn host() -> String {
+    fs_err::read_to_string("/etc/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_owned())
+}

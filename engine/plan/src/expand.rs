@@ -1,0 +1,291 @@
+//! Expansion: stages × the places of the sweep they depend on, folded by recipe.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ablate_core::{ArtifactKind, Bound, ParamProblem, Places, RecipeId, canon};
+use ablate_spec::{Experiment, InputRef, StageDef, apply, resolve, split};
+use petgraph::{
+    algo::toposort,
+    graph::{DiGraph, NodeIndex},
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    Arm, Connection, Node, Origin, Place, Plan,
+    point::{Choice, points, relevant, upstream},
+};
+
+/// Why an experiment that reads well cannot be planned: a combination of axes gives a stage fields that do not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A stage's fields do not fit at one point of the sweep.
+    #[error("`{node}`: {}", problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; "))]
+    Fields {
+        /// The node.
+        node: String,
+        /// What is wrong.
+        problems: Vec<ParamProblem>,
+    },
+    /// An input names nothing at one point of the sweep.
+    #[error("`{node}`: {message}")]
+    Input {
+        /// The node.
+        node: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The stages read each other in a circle.
+    #[error("the stages around `{0}` read each other in a circle")]
+    Cycle(String),
+}
+
+/// Plans `experiment`. `places` is only used to make relative paths absolute; nothing is read.
+pub fn plan(experiment: &Experiment, places: &Places) -> Result<Plan, PlanError> {
+    let upstream = upstream(experiment);
+    let order = stage_order(experiment, &upstream)?;
+    let axes = relevant(experiment, &upstream, &order);
+    let points = points(experiment);
+    let mut builder = Builder::new(experiment, places);
+    for at in order {
+        let stage = &experiment.stages[at];
+        let mut seen = BTreeSet::new();
+        for point in &points {
+            let own: Vec<Choice<'_>> = point
+                .iter()
+                .filter(|c| axes[&stage.name].contains(c.axis))
+                .copied()
+                .collect();
+            if seen.insert(Place::of(&own)) {
+                builder.add(stage, &own, &axes)?;
+            }
+        }
+    }
+    Ok(builder.finish())
+}
+
+/// Producers first; in file order where that is free.
+fn stage_order(
+    experiment: &Experiment,
+    upstream: &BTreeMap<&str, BTreeSet<String>>,
+) -> Result<Vec<usize>, PlanError> {
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    let mut order = Vec::new();
+    while order.len() < experiment.stages.len() {
+        let ready = |stage: &StageDef| {
+            !done.contains(stage.name.as_str())
+                && upstream[stage.name.as_str()]
+                    .iter()
+                    .all(|p| done.contains(p.as_str()))
+        };
+        let Some(at) = experiment.stages.iter().position(ready) else {
+            let stuck = experiment
+                .stages
+                .iter()
+                .find(|stage| !done.contains(stage.name.as_str()));
+            return Err(PlanError::Cycle(
+                stuck.map(|s| s.name.clone()).unwrap_or_default(),
+            ));
+        };
+        done.insert(&experiment.stages[at].name);
+        order.push(at);
+    }
+    Ok(order)
+}
+
+struct Builder<'a> {
+    experiment: &'a Experiment,
+    places: &'a Places,
+    graph: DiGraph<Node, ()>,
+    /// The node of a stage at a place.
+    nodes: BTreeMap<(String, Place), NodeIndex>,
+    folded: BTreeMap<RecipeId, NodeIndex>,
+    arms: Vec<Arm>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(experiment: &'a Experiment, places: &'a Places) -> Self {
+        let (graph, nodes, folded, arms) = (DiGraph::new(), BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self {
+            experiment,
+            places,
+            graph,
+            nodes,
+            folded,
+            arms,
+        }
+    }
+
+    fn add(
+        &mut self,
+        stage: &StageDef,
+        choices: &[Choice<'_>],
+        axes: &BTreeMap<String, BTreeSet<String>>,
+    ) -> Result<(), PlanError> {
+        let place = Place::of(choices);
+        let name = format!("{}{}", stage.name, place.suffix());
+        let (ports, params) = split(stage.kind, &fields_at(stage, choices));
+        let bound = stage.kind.bind(&params).map_err(|problems| PlanError::Fields {
+            node: name.clone(),
+            problems,
+        })?;
+        let inputs = ports
+            .iter()
+            .map(|(port, value)| self.connect(&name, port, value, choices, axes))
+            .collect::<Result<Vec<_>, _>>()?;
+        let recipe = self.recipe(stage, bound.as_ref(), &inputs);
+        let index = *self.folded.entry(recipe).or_insert_with(|| {
+            let node = Node {
+                name,
+                stage: stage.name.clone(),
+                place: place.clone(),
+                kind: stage.kind,
+                bound: Arc::from(bound),
+                inputs: inputs.clone(),
+                recipe,
+            };
+            self.graph.add_node(node)
+        });
+        for input in &inputs {
+            if let Origin::Node { node, .. } = input.origin {
+                self.graph.update_edge(node, index, ());
+            }
+        }
+        self.nodes.insert((stage.name.clone(), place.clone()), index);
+        self.add_arm(stage, place, index);
+        Ok(())
+    }
+
+    fn connect(
+        &self,
+        node: &str,
+        port: &&'static ablate_core::Input,
+        value: &Value,
+        choices: &[Choice<'_>],
+        axes: &BTreeMap<String, BTreeSet<String>>,
+    ) -> Result<Connection, PlanError> {
+        let fail = |message: String| PlanError::Input {
+            node: node.to_owned(),
+            message,
+        };
+        let text = value
+            .as_str()
+            .ok_or_else(|| fail(format!("the input `{}` must be a name", port.name)))?;
+        let found = resolve(&self.experiment.stages, port, text).map_err(|error| fail(error.message))?;
+        let origin = match (found, port.source) {
+            (InputRef::Stage { stage, port: output }, _) => {
+                let own: Vec<_> = choices
+                    .iter()
+                    .filter(|c| axes[&stage].contains(c.axis))
+                    .copied()
+                    .collect();
+                let producer = self.nodes.get(&(stage.clone(), Place::of(&own)));
+                let node = *producer.ok_or_else(|| fail(format!("`{stage}` has no node at this point")))?;
+                Origin::Node { node, output }
+            }
+            (InputRef::Source(text), Some(source)) => Origin::Source { source, text },
+            (InputRef::Source(text), None) => return Err(fail(format!("`{text}` is not a stage"))),
+        };
+        Ok(Connection {
+            port: port.name,
+            origin,
+        })
+    }
+
+    /// The digest of a node's structure.
+    fn recipe(&self, stage: &StageDef, bound: &dyn Bound, inputs: &[Connection]) -> RecipeId {
+        let input = |input: &Connection| {
+            let origin = match &input.origin {
+                Origin::Node { node, output } => canon::Value::map([
+                    ("recipe", canon::Value::text(self.graph[*node].recipe)),
+                    ("output", canon::Value::text(output)),
+                ]),
+                Origin::Source { source, text } => canon::Value::map([
+                    ("source", canon::Value::text(source.name())),
+                    ("identity", canon::Value::text(source.identity(text, self.places))),
+                ]),
+            };
+            (input.port, origin)
+        };
+        let value = canon::Value::map([
+            ("kind", canon::Value::text(stage.kind.name())),
+            ("version", canon::Value::Int(stage.kind.version().into())),
+            ("numeric", canon::Value::text(stage.kind.numeric())),
+            ("params", bound.meaning()),
+            ("inputs", canon::Value::map(inputs.iter().map(input))),
+        ]);
+        RecipeId(value.digest("ablate recipe v1"))
+    }
+
+    fn add_arm(&mut self, stage: &StageDef, place: Place, node: NodeIndex) {
+        if stage
+            .kind
+            .outputs()
+            .first()
+            .is_none_or(|output| output.kind != ArtifactKind::Scores)
+        {
+            return;
+        }
+        let qrels = self.graph[node]
+            .inputs
+            .iter()
+            .find(|input| input.port == "qrels")
+            .map(|i| i.origin.clone());
+        let qrels = match qrels {
+            Some(Origin::Node { node, output }) => Some((node, output)),
+            _ => None,
+        };
+        let collection = qrels
+            .as_ref()
+            .map(|(node, _)| self.collection(*node))
+            .unwrap_or_default();
+        self.arms.push(Arm {
+            system: stage.name.clone(),
+            place,
+            collection,
+            node,
+            qrels,
+        });
+    }
+
+    /// The name of a collection: the last part of its source.
+    fn collection(&self, node: NodeIndex) -> String {
+        let source = self.graph[node]
+            .inputs
+            .iter()
+            .find_map(|input| match &input.origin {
+                Origin::Source { text, .. } => Some(text),
+                Origin::Node { .. } => None,
+            });
+        let name = source.and_then(|text| text.trim_end_matches('/').rsplit('/').next());
+        name.unwrap_or(&self.graph[node].stage).to_owned()
+    }
+
+    fn finish(self) -> Plan {
+        // Nodes were added producers first, so index order is such an order; petgraph confirms it.
+        debug_assert!(
+            toposort(&self.graph, None).is_ok(),
+            "producers are added before consumers"
+        );
+        let order = self.graph.node_indices().collect();
+        Plan {
+            graph: self.graph,
+            order,
+            arms: self.arms,
+        }
+    }
+}
+
+fn fields_at(stage: &StageDef, choices: &[Choice<'_>]) -> Map<String, Value> {
+    let mut fields = stage.fields.clone();
+    for setting in choices
+        .iter()
+        .flat_map(|choice| &choice.point.sets)
+        .filter(|s| s.stage == stage.name)
+    {
+        apply(&mut fields, &setting.path, setting.value.clone());
+    }
+    fields
+}

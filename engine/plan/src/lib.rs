@@ -1,0 +1,9 @@
+//! From a checked experiment to a graph of distinct nodes: sweep expansion, recipes, folding of equal nodes.
+
+mod expand;
+mod graph;
+mod point;
+
+pub use expand::{PlanError, plan};
+pub use graph::{Arm, Connection, Node, Origin, Plan};
+pub use point::Place;

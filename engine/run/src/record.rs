@@ -1,0 +1,152 @@
+//! Run manifests: one `run.json` and one `events.jsonl` a run, under `runs/<id>/`.
+
+use std::{collections::BTreeMap, io::Write, path::Path, sync::Mutex};
+
+use ablate_cache::{Store, StoreError};
+use ablate_core::{ActionKey, Digest, RecipeId};
+use ablate_plan::Place;
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, Status};
+
+/// A node of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Unique name.
+    pub name: String,
+    /// Stage kind.
+    pub kind: String,
+    /// What became of it.
+    pub status: Status,
+    /// Its key; null if it was skipped before its inputs were known.
+    pub key: Option<ActionKey>,
+    /// Why, or the error.
+    pub reason: String,
+    /// Seconds it took here.
+    pub seconds: f64,
+    /// Rows computed by this run.
+    pub rows_computed: u64,
+    /// Rows taken from earlier work.
+    pub rows_reused: u64,
+    /// Its structure.
+    pub recipe: RecipeId,
+    /// All parameters, defaults filled in.
+    pub params: serde_json::Value,
+}
+
+/// A row of the table: which node holds its scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArmRecord {
+    /// The evaluate stage.
+    pub system: String,
+    /// The collection.
+    pub collection: String,
+    /// Its place in the sweep.
+    pub place: Place,
+    /// Key of the evaluate node; null if it did not finish.
+    pub key: Option<ActionKey>,
+    /// Content of the judgements, so that only like is compared with like.
+    pub qrels: String,
+}
+
+/// The manifest of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Unique id, made of the time.
+    pub id: String,
+    /// `experiment:` of the file.
+    pub experiment: String,
+    /// The file.
+    pub file: String,
+    /// When it started, as the user reads it.
+    pub started: String,
+    /// Seconds it took.
+    pub seconds: f64,
+    /// Version of the program.
+    pub version: String,
+    /// Whether it was interrupted.
+    pub interrupted: bool,
+    /// Distinct nodes, in plan order.
+    pub nodes: Vec<NodeRecord>,
+    /// Rows of the table.
+    pub arms: Vec<ArmRecord>,
+    /// `report:` of the file.
+    pub report: serde_json::Value,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl RunRecord {
+    /// Nodes by status.
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        self.nodes
+            .iter()
+            .for_each(|node| *counts.entry(node.status.word()).or_default() += 1);
+        counts
+    }
+
+    /// Writes the manifest into `folder` (a store's `runs/`, or the user's cache when the store is read-only).
+    pub fn save(&self, folder: &Path) -> Result<(), StoreError> {
+        let folder = folder.join(&self.id);
+        fs_err::create_dir_all(&folder)?;
+        let text = serde_json::to_string(self).map_err(std::io::Error::from)?;
+        fs_err::write(folder.join("run.json.new"), text)?;
+        Ok(fs_err::rename(
+            folder.join("run.json.new"),
+            folder.join("run.json"),
+        )?)
+    }
+}
+
+/// The manifests of a store, oldest first. A run that was killed before it wrote one is passed over.
+pub fn list_runs(store: &Store) -> Result<Vec<RunRecord>, StoreError> {
+    let mut ids: Vec<_> = fs_err::read_dir(store.root().join("runs"))?
+        .map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_, _>>()?;
+    ids.sort();
+    Ok(ids.iter().filter_map(|id| read(store, id)).collect())
+}
+
+/// The run whose id starts with `wanted`, or the last one for `latest`.
+pub fn load_run(store: &Store, wanted: &str) -> Result<Option<RunRecord>, StoreError> {
+    if let Some(record) = read(store, wanted) {
+        return Ok(Some(record));
+    }
+    let runs = list_runs(store)?;
+    Ok(runs
+        .into_iter()
+        .rfind(|run| wanted == "latest" || run.id.starts_with(wanted) || run.experiment == wanted))
+}
+
+fn read(store: &Store, id: &str) -> Option<RunRecord> {
+    let text = fs_err::read_to_string(store.root().join("runs").join(id).join("run.json")).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// The event log of a run: one JSON object a line, its checksum behind a tab.
+pub(crate) struct EventLog(Option<Mutex<fs_err::File>>);
+
+impl EventLog {
+    pub(crate) fn create(folder: &Path, id: &str) -> Result<Self, StoreError> {
+        let folder = folder.join(id);
+        fs_err::create_dir_all(&folder)?;
+        Ok(Self(Some(Mutex::new(fs_err::File::create(
+            folder.join("events.jsonl"),
+        )?))))
+    }
+
+    /// Appends; a log that cannot be written must not stop the work it tells of.
+    pub(crate) fn write(&self, event: &Event) {
+        if matches!(event, Event::NodeProgress { .. }) {
+            return;
+        }
+        let (Some(file), Ok(text)) = (&self.0, serde_json::to_string(event)) else {
+            return;
+        };
+        let line = format!("{text}\t{}\n", &Digest::of(text.as_bytes()).to_string()[..8]);
+        if let Ok(mut file) = file.lock() {
+            file.write_all(line.as_bytes()).ok();
+        }
+    }
+}

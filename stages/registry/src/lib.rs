@@ -1,0 +1,17 @@
+//! The slice of every stage kind. A new kind is one file in its crate and one line here.
+
+use ablate_core::{Of, StageKind};
+
+/// Every stage kind, by name.
+pub const STAGES: &[&dyn StageKind] = &[
+    &Of::<ablate_data::Collection>::NEW,
+    &Of::<ablate_measure::Evaluate>::NEW,
+    &Of::<ablate_generate::Filter>::NEW,
+    &Of::<ablate_generate::Generate>::NEW,
+    &Of::<ablate_rank::Negatives>::NEW,
+    &Of::<ablate_generate::Prompt>::NEW,
+    &Of::<ablate_rank::RetrieveBm25>::NEW,
+    &Of::<ablate_rank::RetrieveDense>::NEW,
+    &Of::<ablate_data::Sample>::NEW,
+    &Of::<ablate_train::TrainBiencoder>::NEW,
+];
