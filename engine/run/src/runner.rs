@@ -59,7 +59,6 @@ struct Outcome {
     reason: String,
     seconds: f64,
     rows: u64,
-    trace: Option<Arc<Trace>>,
 }
 
 struct Runner<'a> {
@@ -152,7 +151,7 @@ impl Runner<'_> {
                     break;
                 }
                 if let Ok((at, outcome)) = done.recv_timeout(Duration::from_millis(50)) {
-                    commands = scheduler.handle(self.report(at, open[at], &outcome));
+                    commands = scheduler.handle(report(at, &outcome));
                     outcomes.insert(open[at], outcome);
                 }
                 warnings.extend(self.committer.tick()?);
@@ -233,7 +232,6 @@ impl Runner<'_> {
             reason,
             seconds,
             rows: 0,
-            trace: None,
         };
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -293,7 +291,6 @@ impl Runner<'_> {
             reason,
             seconds,
             rows,
-            trace: Some(trace),
         })
     }
 
@@ -403,13 +400,6 @@ impl Runner<'_> {
         }
     }
 
-    fn report(&self, at: usize, _index: NodeIndex, outcome: &Outcome) -> Report {
-        match outcome.status {
-            Status::Failed | Status::Skipped => Report::Failed(at),
-            _ => Report::Succeeded(at),
-        }
-    }
-
     fn skipped(&self, interrupted: bool) -> Outcome {
         let reason = if interrupted {
             "interrupted"
@@ -422,7 +412,6 @@ impl Runner<'_> {
             reason: reason.into(),
             seconds: 0.0,
             rows: 0,
-            trace: None,
         }
     }
 
@@ -456,7 +445,14 @@ fn found(status: Status, trace: Arc<Trace>) -> Outcome {
         reason: hit_reason(status).into(),
         seconds: 0.0,
         rows,
-        trace: Some(trace),
+    }
+}
+
+/// What the scheduler is told.
+fn report(at: usize, outcome: &Outcome) -> Report {
+    match outcome.status {
+        Status::Failed | Status::Skipped => Report::Failed(at),
+        _ => Report::Succeeded(at),
     }
 }
 

@@ -1,0 +1,21 @@
+//! Experiment files: YAML text to a typed, checked experiment, with every diagnostic about user files.
+
+mod check;
+mod experiment;
+mod problem;
+mod read;
+mod render;
+mod source;
+mod stages;
+mod sweep;
+mod yaml;
+
+pub use check::{InputError, resolve, split};
+pub use experiment::{
+    Axis, Correction, Expect, Experiment, InputRef, Point, Report, Setting, StageDef, Sweep, Test,
+};
+pub use problem::{Problem, Severity, Span};
+pub use read::load;
+pub use render::render;
+pub use source::Source;
+pub use sweep::apply;

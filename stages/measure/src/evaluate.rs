@@ -1,0 +1,86 @@
+//! The `evaluate` stage.
+
+use ablate_core::{
+    ArtifactKind, Input, Io, Output, Problems, Stage, StageError,
+    rows::{Hit, Judgement, Score},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Measure, evaluate};
+
+/// Scores a run, query by query. A judged query the run lacks counts as 0.
+pub struct Evaluate;
+
+/// Parameters of `evaluate`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Measures by ir_measures' names: nDCG@10, R@100, RR@10, AP, P@5, Rprec, Bpref, Success@1.
+    #[serde(default = "measures")]
+    measures: Vec<String>,
+    /// Drop the hit whose document id is the query's id before scoring (ArguAna, Quora).
+    #[serde(default)]
+    drop_self: bool,
+}
+
+fn measures() -> Vec<String> {
+    vec!["nDCG@10".into()]
+}
+
+impl Stage for Evaluate {
+    const NAME: &'static str = "evaluate";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "per-query scores of a run, by trec_eval's rules";
+    const INPUTS: &'static [Input] = &[
+        Input::of("run", ArtifactKind::Run),
+        Input::of("qrels", ArtifactKind::Qrels),
+    ];
+    const OUTPUTS: &'static [Output] = &[Output::of("scores", ArtifactKind::Scores)];
+    type Params = Params;
+
+    fn check(params: &Params, problems: &mut Problems) {
+        problems.require(
+            !params.measures.is_empty(),
+            "measures",
+            "name at least one measure",
+        );
+        for name in &params.measures {
+            if let Err(error) = name.parse::<Measure>() {
+                problems.require(false, "measures", error.to_string());
+            }
+        }
+        let mut sorted = params.measures.clone();
+        sorted.sort();
+        sorted.dedup();
+        problems.require(
+            sorted.len() == params.measures.len(),
+            "measures",
+            "a measure stands twice",
+        );
+    }
+
+    fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
+        let mut run: Vec<Hit> = io.rows("run")?;
+        let qrels: Vec<Judgement> = io.rows("qrels")?;
+        if params.drop_self {
+            run.retain(|hit| hit.doc_id != hit.query_id);
+        }
+        let measures = params
+            .measures
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<Vec<Measure>, _>>()?;
+        let mut scores = Vec::new();
+        for (query_id, values) in evaluate(&run, &qrels, &measures, true) {
+            for (measure, value) in params.measures.iter().zip(values) {
+                scores.push(Score {
+                    query_id: query_id.clone(),
+                    measure: measure.clone(),
+                    value,
+                });
+            }
+        }
+        io.put("scores", scores)
+    }
+}
