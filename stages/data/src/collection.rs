@@ -1,0 +1,54 @@
+//! The `collection` stage.
+
+use ablate_core::{ArtifactKind, Input, Io, Output, Stage, StageError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    beir::{SPLITS, parse},
+    source::{COLLECTION_SOURCE, load},
+};
+
+/// Documents, queries and judgements of a collection in BEIR layout.
+pub struct Collection;
+
+/// `collection` has no parameters: its source says it all.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+impl Stage for Collection {
+    const NAME: &'static str = "collection";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str =
+        "corpus, queries and qrels of a collection: demo, beir/NAME, or a folder in BEIR layout";
+    const INPUTS: &'static [Input] =
+        &[Input::of("source", ArtifactKind::Corpus).or_source(&COLLECTION_SOURCE)];
+    const OUTPUTS: &'static [Output] = &[
+        Output::of("corpus", ArtifactKind::Corpus),
+        Output::of("queries", ArtifactKind::Queries),
+        Output::of("queries.train", ArtifactKind::Queries),
+        Output::of("queries.dev", ArtifactKind::Queries),
+        Output::of("queries.test", ArtifactKind::Queries),
+        Output::of("qrels.train", ArtifactKind::Qrels),
+        Output::of("qrels.dev", ArtifactKind::Qrels),
+        Output::of("qrels.test", ArtifactKind::Qrels),
+    ];
+    type Params = Params;
+
+    fn run(_: &Params, io: &Io<'_>) -> Result<(), StageError> {
+        let text = io
+            .source("source")
+            .ok_or_else(|| StageError::new("`source` must name a collection, not a stage"))?;
+        let beir = parse(&load(&text, io.places())?)?;
+        beir.notes.iter().for_each(|note| io.note(note));
+        for split in SPLITS {
+            if let Some(rows) = beir.qrels.get(split) {
+                io.put(&format!("queries.{split}"), beir.judged(split))?;
+                io.put(&format!("qrels.{split}"), rows.clone())?;
+            }
+        }
+        io.put("queries", beir.queries)?;
+        io.put("corpus", beir.corpus)
+    }
+}

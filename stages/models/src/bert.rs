@@ -1,0 +1,320 @@
+//! BERT encoders (Devlin et al., 2019): `BertModel` of the transformers library, with its tensor names.
+
+use ablate_core::{Seed, StageError};
+use candle_core::{Result, Tensor};
+use serde::Deserialize;
+
+use crate::{
+    ops::{self, Dropout, Segments},
+    params::ParamStore,
+};
+
+/// Whether a pass is for use or for training.
+#[derive(Clone, Copy, Debug)]
+pub enum Mode {
+    /// No gradients, no dropout.
+    Inference,
+    /// Gradients, and dropout from streams named by layer below `seed`.
+    Train {
+        /// The seed of the step.
+        seed: Seed,
+        /// Dropout probability; the configuration's own if `None`.
+        dropout: Option<f32>,
+    },
+}
+
+impl Mode {
+    /// Whether the pass is for training.
+    pub fn is_training(self) -> bool {
+        matches!(self, Self::Train { .. })
+    }
+
+    /// The dropout of `layer`, where the configuration says `probability`.
+    pub(crate) fn dropout(self, layer: &str, probability: f32) -> Option<Dropout> {
+        let Self::Train { seed, dropout } = self else { return None };
+        let probability = dropout.unwrap_or(probability);
+        (probability > 0.0).then(|| Dropout::new(probability, &seed.child(layer)))
+    }
+}
+
+/// The tokens of a ragged batch: texts one after the other, without padding.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    ids: Vec<u32>,
+    types: Vec<u32>,
+    segments: Segments,
+}
+
+impl Tokens {
+    /// A batch of single texts (token type 0).
+    pub fn new<T: AsRef<[u32]>>(texts: &[T]) -> Self {
+        let ids = texts.iter().flat_map(|text| text.as_ref()).copied().collect::<Vec<_>>();
+        let segments = Segments::new(texts.iter().map(|text| text.as_ref().len()));
+        Self {
+            types: vec![0; ids.len()],
+            ids,
+            segments,
+        }
+    }
+
+    /// The same with a token type for every token.
+    ///
+    /// # Panics
+    /// If their numbers differ.
+    #[must_use]
+    pub fn with_types(self, types: Vec<u32>) -> Self {
+        assert_eq!(types.len(), self.ids.len(), "a type for every token");
+        Self { types, ..self }
+    }
+
+    /// Where each text stands.
+    pub fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// Token ids, text after text.
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// The place of every token in its text, from 0.
+    fn positions(&self) -> Vec<u32> {
+        self.segments.lengths().iter().flat_map(|length| 0..*length as u32).collect()
+    }
+}
+
+/// What encoders of the family differ in, read from `config.json`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Config {
+    /// Entries of the vocabulary.
+    pub vocab_size: usize,
+    /// Width of a token's state.
+    pub hidden_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Heads of the attention.
+    pub num_attention_heads: usize,
+    /// Width within the feed-forward network.
+    pub intermediate_size: usize,
+    /// Activation of the feed-forward network; only `gelu` is known.
+    #[serde(default = "gelu")]
+    pub hidden_act: String,
+    /// Dropout of embeddings and sublayers.
+    #[serde(default = "tenth")]
+    pub hidden_dropout_prob: f32,
+    /// Dropout of attention weights.
+    #[serde(default = "tenth")]
+    pub attention_probs_dropout_prob: f32,
+    /// Tokens of the longest text.
+    pub max_position_embeddings: usize,
+    /// Kinds of token.
+    #[serde(default = "two")]
+    pub type_vocab_size: usize,
+    /// ε of the layer normalisations.
+    #[serde(default = "epsilon")]
+    pub layer_norm_eps: f64,
+}
+
+fn gelu() -> String {
+    "gelu".into()
+}
+fn tenth() -> f32 {
+    0.1
+}
+fn two() -> usize {
+    2
+}
+fn epsilon() -> f64 {
+    1e-12
+}
+
+impl Config {
+    /// Refuses what this implementation does not compute.
+    fn check(&self) -> std::result::Result<(), StageError> {
+        check_heads(self.hidden_size, self.num_attention_heads)?;
+        check_activation("hidden_act", &self.hidden_act)
+    }
+}
+
+/// Refuses a state that does not divide into heads.
+pub(crate) fn check_heads(hidden: usize, heads: usize) -> std::result::Result<(), StageError> {
+    if heads == 0 || !hidden.is_multiple_of(heads) {
+        return Err(StageError::new(format!("config.json: {hidden} is not divisible into {heads} heads")));
+    }
+    Ok(())
+}
+
+/// Refuses activations other than GELU.
+pub(crate) fn check_activation(field: &str, name: &str) -> std::result::Result<(), StageError> {
+    match name {
+        "gelu" => Ok(()),
+        other => Err(StageError::with_help(
+            format!("config.json: `{field}: {other}` is not supported"),
+            "use an encoder whose activation is `gelu`",
+        )),
+    }
+}
+
+/// A BERT encoder. Its parameters stand in a [`ParamStore`] beside it.
+#[derive(Clone, Debug)]
+pub struct Bert {
+    config: Config,
+    prefix: &'static str,
+}
+
+/// One pass over one batch: what every layer needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Pass<'a> {
+    pub(crate) store: &'a ParamStore,
+    pub(crate) segments: &'a Segments,
+    pub(crate) mode: Mode,
+    pub(crate) heads: usize,
+    pub(crate) epsilon: f64,
+    pub(crate) hidden_dropout: f32,
+    pub(crate) attention_dropout: f32,
+}
+
+impl Pass<'_> {
+    pub(crate) fn value(&self, name: &str) -> Result<Tensor> {
+        self.store.value(name, self.mode.is_training())
+    }
+
+    /// `x Wᵀ + b` with the parameters below `name`.
+    pub(crate) fn linear(&self, x: &Tensor, name: &str) -> Result<Tensor> {
+        ops::linear(x, &self.value(&format!("{name}.weight"))?, &self.value(&format!("{name}.bias"))?)
+    }
+
+    pub(crate) fn layer_norm(&self, x: &Tensor, name: &str) -> Result<Tensor> {
+        let (weight, bias) = (self.value(&format!("{name}.weight"))?, self.value(&format!("{name}.bias"))?);
+        ops::layer_norm(x, &weight, &bias, self.epsilon)
+    }
+
+    pub(crate) fn dropout(&self, x: &Tensor, layer: &str) -> Result<Tensor> {
+        ops::dropout(x, self.mode.dropout(layer, self.hidden_dropout))
+    }
+
+    /// Attention with queries, keys and values from one product.
+    pub(crate) fn attention(&self, x: &Tensor, layer: &str, projections: [&str; 3]) -> Result<Tensor> {
+        let join = |part: &str| {
+            let values = projections.map(|name| self.value(&format!("{layer}.{name}.{part}")));
+            Tensor::cat(&values.into_iter().collect::<Result<Vec<_>>>()?, 0)
+        };
+        let qkv = ops::linear(x, &join("weight")?, &join("bias")?)?;
+        let dropout = self.mode.dropout(layer, self.attention_dropout);
+        ops::attention(&qkv, self.segments, self.heads, dropout)
+    }
+
+    /// The rows `rows` of the table called `name`.
+    pub(crate) fn embedding(&self, name: &str, rows: &[u32]) -> Result<Tensor> {
+        let table = self.value(name)?;
+        let rows = Tensor::new(rows, table.device())?;
+        table.index_select(&rows, 0)
+    }
+
+    pub(crate) fn positions(&self, tokens: &Tokens, name: &str) -> Result<Tensor> {
+        self.embedding(name, &tokens.positions())
+    }
+}
+
+impl Bert {
+    /// An encoder of this configuration over the parameters of `store`, whose names may start with `bert.`.
+    ///
+    /// # Errors
+    /// If a parameter is missing or has another shape than the configuration says.
+    pub fn new(config: Config, store: &ParamStore) -> std::result::Result<Self, StageError> {
+        config.check()?;
+        let prefixed = store.get("bert.embeddings.word_embeddings.weight").is_some();
+        let bert = Self {
+            config,
+            prefix: if prefixed { "bert." } else { "" },
+        };
+        store.expect(&bert.shapes())?;
+        Ok(bert)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What the names of the parameters start with: `bert.` or nothing.
+    pub fn prefix(&self) -> &'static str {
+        self.prefix
+    }
+
+    /// The state of every token after the last layer: `(tokens, hidden_size)`.
+    ///
+    /// # Errors
+    /// If a text has more tokens than `max_position_embeddings`.
+    pub fn forward(&self, store: &ParamStore, tokens: &Tokens, mode: Mode) -> Result<Tensor> {
+        let pass = Pass {
+            store,
+            segments: tokens.segments(),
+            mode,
+            heads: self.config.num_attention_heads,
+            epsilon: self.config.layer_norm_eps,
+            hidden_dropout: self.config.hidden_dropout_prob,
+            attention_dropout: self.config.attention_probs_dropout_prob,
+        };
+        let mut x = self.embed(&pass, tokens)?;
+        for layer in 0..self.config.num_hidden_layers {
+            x = block(&pass, &x, &format!("{}encoder.layer.{layer}", self.prefix))?;
+        }
+        Ok(x)
+    }
+
+    fn embed(&self, pass: &Pass<'_>, tokens: &Tokens) -> Result<Tensor> {
+        let name = |part: &str| format!("{}embeddings.{part}", self.prefix);
+        let words = pass.embedding(&name("word_embeddings.weight"), tokens.ids())?;
+        let positions = pass.positions(tokens, &name("position_embeddings.weight"))?;
+        let types = pass.embedding(&name("token_type_embeddings.weight"), &tokens.types)?;
+        let x = ((words + types)? + positions)?;
+        let x = pass.layer_norm(&x, &name("LayerNorm"))?;
+        pass.dropout(&x, "embeddings")
+    }
+
+    /// Every parameter of the encoder and its shape; a pooler or a head beside it is not looked at.
+    fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let Config {
+            hidden_size: hidden,
+            intermediate_size: inner,
+            ..
+        } = self.config;
+        let mut shapes = vec![
+            ("embeddings.word_embeddings.weight".to_owned(), vec![self.config.vocab_size, hidden]),
+            ("embeddings.position_embeddings.weight".into(), vec![self.config.max_position_embeddings, hidden]),
+            ("embeddings.token_type_embeddings.weight".into(), vec![self.config.type_vocab_size, hidden]),
+        ];
+        shapes.extend(with_bias("embeddings.LayerNorm", vec![hidden]));
+        for layer in 0..self.config.num_hidden_layers {
+            let name = |part: &str| format!("encoder.layer.{layer}.{part}");
+            for part in ["self.query", "self.key", "self.value", "output.dense"] {
+                shapes.extend(with_bias(&name(&format!("attention.{part}")), vec![hidden, hidden]));
+            }
+            shapes.extend(with_bias(&name("attention.output.LayerNorm"), vec![hidden]));
+            shapes.extend(with_bias(&name("intermediate.dense"), vec![inner, hidden]));
+            shapes.extend(with_bias(&name("output.dense"), vec![hidden, inner]));
+            shapes.extend(with_bias(&name("output.LayerNorm"), vec![hidden]));
+        }
+        shapes.into_iter().map(|(name, shape)| (format!("{}{name}", self.prefix), shape)).collect()
+    }
+}
+
+/// A weight and its bias, one number per output.
+pub(crate) fn with_bias(name: &str, shape: Vec<usize>) -> [(String, Vec<usize>); 2] {
+    let outputs = shape[0];
+    [(format!("{name}.weight"), shape), (format!("{name}.bias"), vec![outputs])]
+}
+
+/// One layer: attention, then the feed-forward network, each added to its input and normalised.
+fn block(pass: &Pass<'_>, x: &Tensor, name: &str) -> Result<Tensor> {
+    let heads = ["query", "key", "value"];
+    let mixed = pass.attention(x, &format!("{name}.attention.self"), heads)?;
+    let mixed = pass.linear(&mixed, &format!("{name}.attention.output.dense"))?;
+    let mixed = pass.dropout(&mixed, &format!("{name}.attention.output"))?;
+    let x = pass.layer_norm(&(mixed + x)?, &format!("{name}.attention.output.LayerNorm"))?;
+    let inner = ops::gelu(&pass.linear(&x, &format!("{name}.intermediate.dense"))?)?;
+    let outer = pass.linear(&inner, &format!("{name}.output.dense"))?;
+    let outer = pass.dropout(&outer, &format!("{name}.output"))?;
+    pass.layer_norm(&(outer + &x)?, &format!("{name}.output.LayerNorm"))
+}

@@ -1,0 +1,165 @@
+//! The layout of a model folder by sentence-transformers: read, and written again with other parameters.
+
+use std::path::{Path, PathBuf};
+
+use ablate_core::StageError;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::Pooling;
+
+/// Files beside the parameters that a trained model takes over from its base.
+const COMPANIONS: [&str; 8] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "modules.json",
+];
+
+/// What the files of sentence-transformers say about a model.
+pub(super) struct Modules {
+    base: PathBuf,
+    /// Folder of the encoder itself, below the model's; empty where they are one.
+    path: String,
+    /// Folder of the pooling's configuration, below the model's, if it has one.
+    pooling_path: Option<String>,
+    pub(super) pooling: Pooling,
+    pub(super) normalize: bool,
+    /// Tokens a text is cut at, where the model says so.
+    pub(super) max_length: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Module {
+    path: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct SentenceConfig {
+    max_seq_length: Option<usize>,
+}
+
+impl Modules {
+    /// Reads `modules.json` of `folder` and the files it points to. Without it the folder is a plain encoder: mean
+    /// pooling, no normalisation.
+    pub(super) fn read(folder: &Path) -> Result<Self, StageError> {
+        let mut modules = Self {
+            base: folder.to_owned(),
+            path: String::new(),
+            pooling_path: None,
+            pooling: Pooling::Mean,
+            normalize: false,
+            max_length: None,
+        };
+        let list = folder.join("modules.json");
+        for module in optional_json::<Vec<Module>>(&list)?.unwrap_or_default() {
+            // Class paths moved between versions of the library; their last part did not.
+            match module.kind.rsplit('.').next().unwrap_or_default() {
+                "Transformer" => modules.path = module.path,
+                "Pooling" => {
+                    modules.pooling = read_pooling(&folder.join(&module.path).join("config.json"))?;
+                    modules.pooling_path = Some(module.path);
+                }
+                "Normalize" => modules.normalize = true,
+                other => {
+                    return Err(StageError::with_help(
+                        format!("`{}`: module `{other}` is not supported", list.display()),
+                        "use a model of the modules Transformer, Pooling and Normalize",
+                    ));
+                }
+            }
+        }
+        let config = modules.transformer().join("sentence_bert_config.json");
+        modules.max_length = optional_json::<SentenceConfig>(&config)?.and_then(|config| config.max_seq_length);
+        Ok(modules)
+    }
+
+    /// The folder of the encoder itself.
+    pub(super) fn transformer(&self) -> PathBuf {
+        self.base.join(&self.path)
+    }
+
+    /// Copies all but the parameters to the empty `folder`; returns where the parameters go.
+    pub(super) fn copy(&self, folder: &Path) -> Result<PathBuf, StageError> {
+        let transformer = folder.join(&self.path);
+        fs_err::create_dir_all(&transformer)?;
+        for (from, to) in [(self.base.clone(), folder.to_owned()), (self.transformer(), transformer.clone())] {
+            for name in COMPANIONS.iter().filter(|name| from.join(name).is_file()) {
+                fs_err::copy(from.join(name), to.join(name))?;
+            }
+        }
+        match &self.pooling_path {
+            Some(path) => {
+                fs_err::create_dir_all(folder.join(path))?;
+                fs_err::copy(self.base.join(path).join("config.json"), folder.join(path).join("config.json"))?;
+            }
+            None => self.describe(folder)?,
+        }
+        Ok(transformer.join("model.safetensors"))
+    }
+
+    /// Writes what a plain encoder leaves unsaid.
+    fn describe(&self, folder: &Path) -> Result<(), StageError> {
+        #[derive(Deserialize)]
+        struct Width {
+            #[serde(alias = "dim")]
+            hidden_size: usize,
+        }
+        let width = json::<Width>(&self.transformer().join("config.json"))?.hidden_size;
+        let pooling = json!({
+            "word_embedding_dimension": width,
+            "pooling_mode_cls_token": self.pooling == Pooling::Cls,
+            "pooling_mode_mean_tokens": self.pooling == Pooling::Mean,
+        });
+        let module = |idx: usize, path: &str, kind: &str| {
+            let kind = format!("sentence_transformers.models.{kind}");
+            json!({"idx": idx, "name": idx.to_string(), "path": path, "type": kind})
+        };
+        let modules = json!([module(0, &self.path, "Transformer"), module(1, "1_Pooling", "Pooling")]);
+        fs_err::create_dir_all(folder.join("1_Pooling"))?;
+        fs_err::write(folder.join("1_Pooling/config.json"), format!("{pooling:#}\n"))?;
+        Ok(fs_err::write(folder.join("modules.json"), format!("{modules:#}\n"))?)
+    }
+}
+
+#[derive(Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the file's own fields")]
+struct PoolingConfig {
+    #[serde(default)]
+    pooling_mode_cls_token: bool,
+    #[serde(default)]
+    pooling_mode_mean_tokens: bool,
+    #[serde(default)]
+    pooling_mode_max_tokens: bool,
+    #[serde(default)]
+    pooling_mode_mean_sqrt_len_tokens: bool,
+}
+
+fn read_pooling(file: &Path) -> Result<Pooling, StageError> {
+    let config: PoolingConfig = json(file)?;
+    let others = config.pooling_mode_max_tokens || config.pooling_mode_mean_sqrt_len_tokens;
+    match (config.pooling_mode_mean_tokens, config.pooling_mode_cls_token) {
+        (true, false) if !others => Ok(Pooling::Mean),
+        (false, true) if !others => Ok(Pooling::Cls),
+        _ => Err(StageError::with_help(
+            format!("`{}` asks for a pooling that is not supported", file.display()),
+            "use a model with mean pooling or with CLS pooling",
+        )),
+    }
+}
+
+fn optional_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, StageError> {
+    if file.exists() { json(file).map(Some) } else { Ok(None) }
+}
+
+/// Reads a JSON file; the error names it.
+pub(super) fn json<T: DeserializeOwned>(file: &Path) -> Result<T, StageError> {
+    serde_json::from_slice(&fs_err::read(file)?)
+        .map_err(|error| StageError::new(format!("`{}` cannot be read: {error}", file.display())))
+}

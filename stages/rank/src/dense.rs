@@ -1,0 +1,246 @@
+//! `retrieve/dense`: exact search by the vectors of a sentence encoder.
+
+use std::cmp::Ordering;
+
+use ablate_core::{
+    ArtifactKind, Input, Io, Numeric, Output, Problems, Slot, Stage, StageError,
+    rows::{Document, Hit, Query},
+};
+use ablate_models::{
+    device,
+    encoder::{Embeddings, SentenceEncoder},
+    ops::product::{Matrix, Packed, multiply},
+    source::MODEL_SOURCE,
+};
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Documents whose vectors are multiplied at once: their panels stay in the cache.
+const BLOCK: usize = 2048;
+/// Queries a task scores at once.
+const QUERIES: usize = 48;
+
+/// How two vectors are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Similarity {
+    /// Their dot product over their lengths.
+    #[default]
+    Cosine,
+    /// Their dot product.
+    Dot,
+}
+
+/// Parameters of `retrieve/dense`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Hits kept per query.
+    #[serde(default = "default_depth")]
+    pub depth: usize,
+    /// Texts encoded at once. Cannot change a result.
+    #[serde(default = "default_batch")]
+    pub batch: usize,
+    /// `cosine` or `dot`.
+    #[serde(default)]
+    pub similarity: Similarity,
+    /// Tokens a text is cut at; the model's own limit if not given.
+    #[serde(default)]
+    pub max_length: Option<usize>,
+}
+
+fn default_depth() -> usize {
+    1000
+}
+fn default_batch() -> usize {
+    32
+}
+
+/// The stage.
+pub struct RetrieveDense;
+
+impl Stage for RetrieveDense {
+    const NAME: &'static str = "retrieve/dense";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "Ranks documents by the similarity of their vectors to the query's, exactly";
+    const INPUTS: &'static [Input] = &[
+        Input::of("corpus", ArtifactKind::Corpus),
+        Input::of("queries", ArtifactKind::Queries),
+        Input::of("model", ArtifactKind::Model).or_source(&MODEL_SOURCE),
+    ];
+    const OUTPUTS: &'static [Output] = &[Output::of("run", ArtifactKind::Run)];
+    const EXECUTION: &'static [&'static str] = &["batch"];
+    const SLOT: Slot = Slot::Device;
+    const NUMERIC: Numeric = "f32";
+    type Params = Params;
+
+    fn check(params: &Params, problems: &mut Problems) {
+        problems.require(params.depth > 0, "depth", "depth must be at least 1");
+        problems.require(params.batch > 0, "batch", "batch must be at least 1");
+        let long_enough = params.max_length.is_none_or(|tokens| tokens >= 3);
+        problems.require(long_enough, "max_length", "max_length must be at least 3 tokens");
+    }
+
+    fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
+        let mut documents: Vec<Document> = io.rows("corpus")?;
+        // Ties in score are broken by the order of the documents.
+        documents.sort_by(|a, b| a.doc_id.cmp(&b.doc_id));
+        let queries: Vec<Query> = io.rows("queries")?;
+        let mut encoder = SentenceEncoder::load(&io.tree("model")?, &device::open(io.device())?)?;
+        if let Some(tokens) = params.max_length {
+            encoder.set_max_length(tokens)?;
+        }
+        let (total, first) = (documents.len() + queries.len(), documents.len());
+        let encode = |texts: &[String], before: usize| {
+            let progress = |done: usize, _| io.progress(before + done, total, "texts");
+            encoder.encode(texts, params.batch, &progress)
+        };
+        let texts: Vec<String> = documents.iter().map(Document::full_text).collect();
+        let mut document_vectors = encode(&texts, 0)?;
+        let texts: Vec<String> = queries.iter().map(|query| query.text.clone()).collect();
+        let mut query_vectors = encode(&texts, first)?;
+        if params.similarity == Similarity::Cosine && !encoder.normalizes() {
+            normalize(&mut document_vectors);
+            normalize(&mut query_vectors);
+        }
+        refuse_unsound(&document_vectors, |at| format!("document `{}`", documents[at].doc_id))?;
+        refuse_unsound(&query_vectors, |at| format!("query `{}`", queries[at].query_id))?;
+        let ranked = search(&query_vectors, &document_vectors, params.depth);
+        io.put("run", hits(&queries, &documents, &ranked))
+    }
+}
+
+/// A document, by its place in the corpus, and its score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Match {
+    /// Place in the corpus.
+    pub document: usize,
+    /// Dot product with the query's vector.
+    pub score: f32,
+}
+
+impl Match {
+    /// Higher scores first, equal ones in the order of the corpus.
+    fn order(&self, other: &Self) -> Ordering {
+        other.score.total_cmp(&self.score).then(self.document.cmp(&other.document))
+    }
+}
+
+/// The `depth` documents of the highest dot product with each query, best first; every document is looked at.
+pub fn search(queries: &Embeddings, documents: &Embeddings, depth: usize) -> Vec<Vec<Match>> {
+    let dim = documents.dim;
+    let mut best: Vec<Vec<Match>> = vec![Vec::new(); queries.rows().len()];
+    for (block, vectors) in documents.values.chunks(BLOCK * dim).enumerate() {
+        let count = vectors.len() / dim;
+        let packed = Packed::new(Matrix::new(vectors, count, dim).transposed());
+        let tasks = best.par_chunks_mut(QUERIES).zip(queries.values.par_chunks(QUERIES * dim));
+        tasks.for_each(|(best, queries)| {
+            let mut scores = vec![0.0; best.len() * count];
+            multiply(Matrix::new(queries, best.len(), dim), &packed, &mut scores, count, false);
+            for (best, scores) in best.iter_mut().zip(scores.chunks_exact(count)) {
+                let matches = scores.iter().enumerate().map(|(at, score)| Match {
+                    document: block * BLOCK + at,
+                    score: score + 0.0, // −0 and 0 are a tie
+                });
+                best.extend(matches);
+                keep_best(best, depth);
+            }
+        });
+    }
+    best.par_iter_mut().for_each(|best| best.sort_unstable_by(Match::order));
+    best
+}
+
+/// Drops all but the `depth` best, in no order.
+fn keep_best(matches: &mut Vec<Match>, depth: usize) {
+    if matches.len() > depth {
+        matches.select_nth_unstable_by(depth - 1, Match::order);
+        matches.truncate(depth);
+    }
+}
+
+/// Scales each vector to length 1; a zero vector stays.
+fn normalize(vectors: &mut Embeddings) {
+    let dim = vectors.dim;
+    vectors.values.par_chunks_mut(dim).for_each(|vector| {
+        let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+        vector.iter_mut().for_each(|x| *x /= length);
+    });
+}
+
+fn refuse_unsound(vectors: &Embeddings, name: impl Fn(usize) -> String) -> Result<(), StageError> {
+    match vectors.rows().position(|vector| vector.iter().any(|x| !x.is_finite())) {
+        None => Ok(()),
+        Some(at) => Err(StageError::with_help(
+            format!("the vector of {} holds NaN or infinity", name(at)),
+            "check the model: its training may have diverged",
+        )),
+    }
+}
+
+fn hits(queries: &[Query], documents: &[Document], ranked: &[Vec<Match>]) -> Vec<Hit> {
+    let of_query = |(query, matches): (&Query, &Vec<Match>)| {
+        let hit = |(at, found): (usize, &Match)| Hit {
+            query_id: query.query_id.clone(),
+            doc_id: documents[found.document].doc_id.clone(),
+            rank: at as u32 + 1,
+            score: found.score,
+        };
+        matches.iter().enumerate().map(hit).collect::<Vec<_>>()
+    };
+    queries.iter().zip(ranked).flat_map(of_query).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use ablate_core::Seed;
+
+    fn random(count: usize, dim: usize, name: &str) -> Embeddings {
+        let mut stream = Seed::root(4).child(name).stream();
+        let values = (0..count * dim).map(|_| (stream.below(7) as f32) - 3.0).collect();
+        Embeddings { dim, values }
+    }
+
+    /// Integer vectors: dot products are exact, and ties abound.
+    #[test]
+    fn search_is_a_full_sort_with_ties_in_corpus_order() {
+        let (queries, documents) = (random(60, 5, "queries"), random(5_000, 5, "documents"));
+        for depth in [1, 10, 6_000] {
+            let found = search(&queries, &documents, depth);
+            for (query, found) in queries.rows().zip(&found) {
+                let score = |document: &[f32]| document.iter().zip(query).map(|(d, q)| d * q).sum::<f32>();
+                let mut all: Vec<_> = documents.rows().map(score).enumerate().collect();
+                all.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap().then(a.0.cmp(&b.0)));
+                all.truncate(depth);
+                let found: Vec<_> = found.iter().map(|m| (m.document, m.score)).collect();
+                assert_eq!(found, all);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_corpus_gives_no_hits() {
+        let nothing = Embeddings { dim: 5, values: vec![] };
+        assert_eq!(search(&random(2, 5, "queries"), &nothing, 3), vec![vec![], vec![]]);
+    }
+
+    #[test]
+    fn vectors_that_are_no_numbers_name_their_text() {
+        let mut vectors = random(3, 2, "documents");
+        vectors.values[4] = f32::NAN;
+        let message = refuse_unsound(&vectors, |at| format!("document `d{at}`")).unwrap_err().to_string();
+        assert!(message.contains("document `d2`"), "{message}");
+    }
+
+    #[test]
+    fn cosine_ignores_length() {
+        let mut vectors = Embeddings { dim: 2, values: vec![3.0, 4.0, 0.3, 0.4, 0.0, 0.0] };
+        normalize(&mut vectors);
+        for (found, expected) in vectors.values.iter().zip([0.6, 0.8, 0.6, 0.8, 0.0, 0.0]) {
+            assert!((found - expected).abs() < 1e-7);
+        }
+    }
+}
