@@ -1,11 +1,15 @@
-//! References between stages: what a name means, cycles, stages nobody uses.
+//! What only the whole tells: what a name means, the values of a sweep, circles, stages nobody uses.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod circles;
+mod grid;
+
+use std::collections::BTreeSet;
 
 use ablate_core::{ArtifactKind, Input, StageKind};
 use serde_json::{Map, Value};
 
-use crate::{InputRef, Problem, StageDef, Sweep, problem::suggestion};
+pub(crate) use self::{circles::cycles, grid::grid};
+use crate::{InputRef, Point, Problem, StageDef, Sweep, problem::suggestion};
 
 /// Why a name means nothing at a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,74 +30,117 @@ pub fn resolve(stages: &[StageDef], port: &Input, text: &str) -> Result<InputRef
     let (name, output) = text
         .split_once('.')
         .map_or((text, None), |(name, output)| (name, Some(output)));
-    match (stages.iter().find(|stage| stage.name == name), port.source) {
-        (Some(stage), _) => resolve_output(stage, port, output),
-        (None, Some(source)) => match source.check(text) {
-            Ok(()) => Ok(InputRef::Source(text.to_owned())),
-            Err(why) => Err(unknown(port, text, format!("{why}; or name a stage"))),
-        },
-        (None, None) => {
-            let names = stages.iter().map(|stage| stage.name.as_str());
-            Err(unknown(port, text, suggestion(name, names)))
-        }
-    }
-}
-
-fn unknown(port: &Input, text: &str, help: String) -> InputError {
-    let message = format!("`{text}` at the input `{}` is nothing known", port.name);
-    InputError {
-        code: "ablate::spec::unknown_reference",
-        message,
-        help,
-        producer: None,
-    }
-}
-
-fn resolve_output(stage: &StageDef, port: &Input, output: Option<&str>) -> Result<InputRef, InputError> {
+    let Some(stage) = stages.iter().find(|stage| stage.name == name) else {
+        return resolve_source(stages, port, text, name);
+    };
     let outputs = stage.kind.outputs();
     let found = match output {
         Some(name) => outputs.iter().find(|output| output.name == name),
         None => outputs.first(),
     };
-    let fitting: Vec<_> = outputs
-        .iter()
-        .filter(|o| o.kind == port.kind)
-        .map(|o| format!("`{}.{}`", stage.name, o.name))
-        .collect();
-    let Some(found) = found else {
-        let message = format!("`{}` has no output `{}`", stage.name, output.unwrap_or_default());
-        let help = suggestion(
-            output.unwrap_or_default(),
-            outputs.iter().map(|output| output.name),
-        );
-        let producer = Some(stage.name.clone());
-        return Err(InputError {
-            code: "ablate::spec::unknown_reference",
-            message,
-            help,
-            producer,
-        });
-    };
-    if found.kind == port.kind {
-        return Ok(InputRef::Stage {
+    match found {
+        Some(found) if found.kind == port.kind => Ok(InputRef::Stage {
             stage: stage.name.clone(),
             port: found.name.to_owned(),
-        });
+        }),
+        Some(found) => Err(wrong_port(stage, port, found)),
+        None => Err(no_output(stage, port, output)),
     }
+}
+
+fn resolve_source(stages: &[StageDef], port: &Input, text: &str, name: &str) -> Result<InputRef, InputError> {
+    let unknown = |message: String, help: String| InputError {
+        code: "ablate::spec::unknown_reference",
+        message,
+        help,
+        producer: None,
+    };
+    let Some(source) = port.source else {
+        let names = stages.iter().map(|stage| stage.name.as_str());
+        let message = format!("the input `{}` names no stage: `{text}`", port.name);
+        return Err(unknown(message, suggestion(name, names)));
+    };
+    match source.check(text) {
+        Ok(()) => Ok(InputRef::Source(text.to_owned())),
+        Err(why) => {
+            let names = stages.iter().map(|stage| stage.name.as_str());
+            let close = ablate_core::similar(name, names).first().copied();
+            let help = close.map_or(why, |close| format!("did you mean the stage `{close}`?"));
+            let message = format!(
+                "the input `{}` names no {} and no stage: `{text}`",
+                port.name,
+                source.name()
+            );
+            Err(unknown(message, help))
+        }
+    }
+}
+
+/// The outputs of a stage that a port takes, as they are written.
+fn fitting(stage: &StageDef, port: &Input) -> Option<String> {
+    let fits = stage
+        .kind
+        .outputs()
+        .iter()
+        .filter(|output| output.kind == port.kind);
+    let names: Vec<_> = fits
+        .map(|output| format!("`{}.{}`", stage.name, output.name))
+        .collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+fn wrong_port(stage: &StageDef, port: &Input, found: &ablate_core::Output) -> InputError {
     let message = format!(
-        "the input `{}` takes {}, and `{}.{}` is {}",
+        "the input `{}` takes {}, but `{}.{}` is {}",
         port.name, port.kind, stage.name, found.name, found.kind
     );
-    let help = match fitting.is_empty() {
-        true => format!("`{}` makes no {}", stage.kind.name(), port.kind),
-        false => format!("`{}` has {}", stage.name, fitting.join(", ")),
-    };
-    Err(InputError {
+    let help = fitting(stage, port).map_or_else(
+        || {
+            format!(
+                "`{}` makes no {}: name another stage",
+                stage.kind.name(),
+                port.kind
+            )
+        },
+        |names| format!("`{}` has {names}", stage.name),
+    );
+    InputError {
         code: "ablate::spec::wrong_port",
         message,
         help,
         producer: Some(stage.name.clone()),
-    })
+    }
+}
+
+fn no_output(stage: &StageDef, port: &Input, output: Option<&str>) -> InputError {
+    let (name, wanted) = (&stage.name, output.unwrap_or_default());
+    let fits = stage
+        .kind
+        .outputs()
+        .iter()
+        .filter(|output| output.kind == port.kind);
+    let close = ablate_core::similar(wanted, fits.map(|output| output.name))
+        .first()
+        .copied();
+    let help = match (close, fitting(stage, port)) {
+        (Some(close), _) => format!("did you mean `{name}.{close}`?"),
+        (None, Some(names)) => format!("as {} it has {names}", port.kind),
+        (None, None) => format!(
+            "`{}` makes no {}: name another stage",
+            stage.kind.name(),
+            port.kind
+        ),
+    };
+    let message = match output {
+        Some(output) => format!("the stage `{name}` has no output `{output}`"),
+        None => format!("the stage `{name}` has no output"),
+    };
+    InputError {
+        code: "ablate::spec::unknown_reference",
+        message,
+        help,
+        producer: Some(name.clone()),
+    }
 }
 
 /// Splits a stage's fields into what stands at its ports and the parameters.
@@ -110,109 +157,29 @@ pub fn split(
     (ports, params)
 }
 
-/// The stages each stage reads, over its own fields and every value a sweep gives to a port.
-pub(crate) fn reads(stages: &[StageDef], sweep: &Sweep) -> BTreeMap<String, BTreeSet<(String, String)>> {
-    let mut found: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
-    let mut note = |stage: &StageDef, fields: &Map<String, Value>| {
-        for (port, value) in split(stage.kind, fields).0 {
-            if let Some(Ok(InputRef::Stage { stage: from, port })) =
-                value.as_str().map(|t| resolve(stages, port, t))
-            {
-                found.entry(stage.name.clone()).or_default().insert((from, port));
-            }
-        }
-    };
-    stages.iter().for_each(|stage| note(stage, &stage.fields));
-    let points = sweep
-        .axes
-        .iter()
-        .flat_map(|axis| &axis.points)
-        .chain(&sweep.include)
-        .chain(&sweep.replicate);
-    for setting in points
-        .flat_map(|point| &point.sets)
-        .filter(|setting| setting.path.len() == 1)
-    {
-        if let Some(stage) = stages.iter().find(|stage| stage.name == setting.stage) {
-            note(
-                stage,
-                &[(setting.path[0].clone(), setting.value.clone())]
-                    .into_iter()
-                    .collect(),
-            );
-        }
-    }
-    found
+/// Every point of a sweep.
+pub(crate) fn points(sweep: &Sweep) -> impl Iterator<Item = &Point> {
+    let axes = sweep.axes.iter().flat_map(|axis| &axis.points);
+    axes.chain(&sweep.replicate).chain(&sweep.include)
 }
 
-/// Circles of stages, each told once.
-pub(crate) fn cycles(stages: &[StageDef], sweep: &Sweep) -> Vec<Problem> {
-    let reads = reads(stages, sweep);
-    let mut told = BTreeSet::new();
-    let mut problems = Vec::new();
-    for stage in stages {
-        let Some(circle) = circle_from(&stage.name, &reads) else {
-            continue;
-        };
-        let members: BTreeSet<_> = circle.iter().cloned().collect();
-        if told.insert(members) {
-            let path = circle.join("` → `");
-            let message = format!(
-                "these stages read each other in a circle: `{path}` → `{}`",
-                stage.name
-            );
-            problems.push(
-                Problem::error("ablate::spec::cycle", message)
-                    .at(stage.span)
-                    .help("break it at one of them"),
-            );
-        }
-    }
-    problems
-}
-
-fn circle_from(start: &str, reads: &BTreeMap<String, BTreeSet<(String, String)>>) -> Option<Vec<String>> {
-    fn walk(
-        at: &str,
-        start: &str,
-        reads: &BTreeMap<String, BTreeSet<(String, String)>>,
-        seen: &mut BTreeSet<String>,
-        path: &mut Vec<String>,
-    ) -> bool {
-        path.push(at.to_owned());
-        for (next, _) in reads.get(at).into_iter().flatten() {
-            if next == start || (seen.insert(next.clone()) && walk(next, start, reads, seen, path)) {
-                return true;
-            }
-        }
-        path.pop();
-        false
-    }
-    let mut path = Vec::new();
-    walk(start, start, reads, &mut BTreeSet::new(), &mut path).then_some(path)
-}
-
-/// Stages whose results nobody reads and which are no results themselves.
+/// Stages whose results nobody reads and which are no results themselves: scores, models and what writes elsewhere.
 pub(crate) fn unused(stages: &[StageDef], sweep: &Sweep) -> Vec<Problem> {
-    let reads = reads(stages, sweep);
-    let read: BTreeSet<&str> = reads
-        .values()
-        .flatten()
-        .map(|(stage, _)| stage.as_str())
-        .collect();
+    let reads = circles::reads(stages, sweep);
+    let read: BTreeSet<&str> = reads.values().flatten().map(String::as_str).collect();
     let is_result = |stage: &StageDef| {
-        stage
-            .kind
-            .outputs()
-            .first()
-            .is_some_and(|o| matches!(o.kind, ArtifactKind::Scores | ArtifactKind::Model))
+        let first = stage.kind.outputs().first();
+        first.is_none_or(|output| matches!(output.kind, ArtifactKind::Scores | ArtifactKind::Model))
     };
     let idle = stages
         .iter()
         .filter(|stage| !read.contains(stage.name.as_str()) && !is_result(stage));
     let problem = |stage: &StageDef| {
         let message = format!("no stage uses `{}`; it runs all the same", stage.name);
-        Problem::warning("ablate::spec::unused_stage", message).at(stage.span)
+        let help = "connect it, or remove it";
+        Problem::warning("ablate::spec::unused_stage", message)
+            .at(stage.span)
+            .help(help)
     };
     idle.map(problem).collect()
 }

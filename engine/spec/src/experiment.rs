@@ -84,8 +84,10 @@ pub struct Setting {
     pub path: Vec<String>,
     /// The value.
     pub value: Value,
-    /// Where it stands.
+    /// Where the value stands.
     pub span: Span,
+    /// Where `stage.field` stands.
+    pub key: Span,
 }
 
 /// `report:`.

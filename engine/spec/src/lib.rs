@@ -1,10 +1,14 @@
 //! Experiment files: YAML text to a typed, checked experiment, with every diagnostic about user files.
 
 mod check;
+mod events;
 mod experiment;
+mod names;
+mod point;
 mod problem;
 mod read;
 mod render;
+mod report;
 mod source;
 mod stages;
 mod sweep;
@@ -14,8 +18,8 @@ pub use check::{InputError, resolve, split};
 pub use experiment::{
     Axis, Correction, Expect, Experiment, InputRef, Point, Report, Setting, StageDef, Sweep, Test,
 };
+pub use point::apply;
 pub use problem::{Problem, Severity, Span};
 pub use read::load;
 pub use render::render;
 pub use source::Source;
-pub use sweep::apply;

@@ -85,9 +85,17 @@ impl Problem {
 /// "did you mean `x`?", or the list of what there is.
 pub(crate) fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<_> = known.into_iter().collect();
+    let quoted = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        names.join(", ")
+    };
     match ablate_core::similar(word, known.iter().copied()).first() {
         Some(best) => format!("did you mean `{best}`?"),
-        None if known.is_empty() => "there is none".into(),
-        None => format!("there is {}", known.join(", ")),
+        None if known.is_empty() => "there is none to name".into(),
+        None if known.len() > MANY => format!("there is {}, ...", quoted(&known[..MANY])),
+        None => format!("there is {}", quoted(&known)),
     }
 }
+
+/// How many names a message lists at most.
+const MANY: usize = 24;

@@ -1,239 +1,408 @@
-//! `stages:`: kinds, fields, references.
+//! `stages:`: kinds, fields, inputs.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use ablate_core::{ParamProblem, StageKind};
+use ablate_core::{ParamProblem, StageKind, similar};
 use serde_json::{Map, Value};
 
 use crate::{
-    Problem, Source, Span, StageDef,
+    Problem, Setting, Span, StageDef,
     check::{resolve, split},
+    names,
+    point::{apply, target},
     problem::suggestion,
-    sweep::apply,
-    yaml::{Data, Key, Node},
+    yaml::{self, Data, Key, Node},
 };
 
-/// Where the fields of a stage stand, for messages.
-pub(crate) struct Written<'a> {
-    pub(crate) node: Option<&'a Node>,
-    pub(crate) source: &'a Source,
-    /// The place of everything that was not written in the stage itself.
-    pub(crate) fallback: Span,
-    /// Where a field came from, if not from the stage: its first path part to its place.
-    pub(crate) set: BTreeMap<String, Span>,
+/// The stages of a file.
+#[derive(Default)]
+pub(crate) struct Stages<'a> {
+    /// Those that could be read, in file order.
+    pub(crate) defs: Vec<StageDef>,
+    /// What is written of each.
+    nodes: Vec<&'a Node>,
+    /// The names of those that could not: nothing more is said of what refers to them.
+    pub(crate) broken: BTreeSet<String>,
+    /// What the command line sets: stage, field, and the option as text.
+    pub(crate) options: Vec<(String, Vec<String>, String)>,
 }
 
-impl Written<'_> {
-    fn span(&self, path: &[String], key: bool) -> Span {
-        if let Some(span) = path.first().and_then(|first| self.set.get(first)) {
-            return *span;
-        }
-        self.node
-            .map_or(self.fallback, |node| node.locate(path, key, self.source))
-    }
+/// Where a field's value comes from, if not from the stage as written.
+enum Origin<'a> {
+    Sweep(&'a Setting),
+    Option(&'a str),
 }
 
-/// Reads every stage; those with an unknown kind are left out.
+/// The fields of a stage at a point of the sweep, with their places.
+struct Fields<'a> {
+    stage: &'a StageDef,
+    node: &'a Node,
+    values: Map<String, Value>,
+    /// By path; later ones win.
+    given: Vec<(&'a [String], Origin<'a>)>,
+}
+
+/// Reads every stage.
 pub(crate) fn read<'a>(
     node: &'a Node,
-    source: &'a Source,
     kinds: &[&'static dyn StageKind],
     reserved: &[&str],
     problems: &mut Vec<Problem>,
-) -> Vec<(StageDef, &'a Node)> {
-    let Some(entries) = node.entries() else {
+) -> Stages<'a> {
+    let mut stages = Stages::default();
+    let Some(entries) = node.entries().filter(|entries| !entries.is_empty()) else {
         let problem = Problem::error("ablate::spec::wrong_type", "`stages` must map names to stages");
-        problems.push(problem.at(node.span(source)));
-        return vec![];
+        problems.push(problem.at(node.at).help("write `NAME: {use: KIND, ...}`"));
+        return stages;
     };
-    entries
-        .iter()
-        .filter_map(|(key, stage)| read_one(key, stage, source, kinds, reserved, problems))
-        .collect()
+    for (key, node) in entries {
+        problems.extend(names::stage(key, reserved));
+        match read_one(key, node, kinds) {
+            Ok(def) => {
+                stages.defs.push(def);
+                stages.nodes.push(node);
+            }
+            Err(problem) => {
+                problems.push(problem);
+                stages.broken.insert(key.name.clone());
+            }
+        }
+    }
+    stages
 }
 
-fn read_one<'a>(
-    key: &Key,
-    node: &'a Node,
-    source: &Source,
-    kinds: &[&'static dyn StageKind],
-    reserved: &[&str],
-    problems: &mut Vec<Problem>,
-) -> Option<(StageDef, &'a Node)> {
+fn read_one(key: &Key, node: &Node, kinds: &[&'static dyn StageKind]) -> Result<StageDef, Problem> {
     let name = &key.name;
-    let mut tell = |problem: Problem| problems.push(problem);
-    if reserved.contains(&name.as_str()) {
-        let message = format!("the stage `{name}` has the name of a model");
-        tell(
-            Problem::error("ablate::spec::reserved_name", message)
-                .at(key.span(source))
-                .help("rename the stage"),
-        );
-    }
-    if name.contains('.') || name.is_empty() {
-        let message = format!("a stage cannot be called `{name}`: dots name ports");
-        tell(Problem::error("ablate::spec::bad_name", message).at(key.span(source)));
-    }
-    let Some((_, kind)) = node.get("use") else {
-        let problem = Problem::error(
-            "ablate::spec::missing_field",
-            format!("the stage `{name}` has no `use`"),
-        );
-        tell(
-            problem
-                .at(key.span(source))
-                .help("name its kind: `use: collection`, say; `ablate stages` lists them"),
-        );
-        return None;
+    let Value::Object(mut fields) = node.json() else {
+        let message = format!("the stage `{name}` must be a mapping, not {}", node.kind());
+        let problem = Problem::error("ablate::spec::wrong_type", message).at(node.at);
+        return Err(problem.help("write `{use: KIND, ...}`"));
     };
-    let Data::Text(wanted) = &kind.data else {
-        let message = format!("`use` must name a stage kind, not {}", kind.kind());
-        tell(Problem::error("ablate::spec::wrong_type", message).at(kind.span(source)));
-        return None;
+    let Some((_, wanted)) = node.get("use") else {
+        let message = format!("the stage `{name}` does not say what it is");
+        let problem = Problem::error("ablate::spec::missing_field", message).at(key.at);
+        return Err(problem.help("give it `use: KIND`; `ablate stages` lists the kinds"));
     };
-    let Some(found) = kinds.iter().find(|k| k.name() == wanted) else {
+    let Data::Text(text) = &wanted.data else {
+        let message = format!("`use` must name a stage kind, not {}", wanted.kind());
+        return Err(Problem::error("ablate::spec::wrong_type", message).at(wanted.at));
+    };
+    let Some(kind) = kinds.iter().find(|kind| kind.name() == text) else {
         let problem = Problem::error(
             "ablate::spec::unknown_stage",
-            format!("there is no stage kind `{wanted}`"),
+            format!("there is no stage kind `{text}`"),
         );
-        tell(
-            problem
-                .at(kind.span(source))
-                .help(suggestion(wanted, kinds.iter().map(|k| k.name()))),
-        );
-        return None;
-    };
-    let Value::Object(mut fields) = node.json() else {
-        return None;
+        let help = suggestion(text, kinds.iter().map(|kind| kind.name()));
+        return Err(problem.at(wanted.at).help(help));
     };
     fields.remove("use");
-    Some((
-        StageDef {
-            name: name.clone(),
-            kind: *found,
-            fields,
-            span: key.span(source),
-        },
-        node,
-    ))
+    let (name, span) = (name.clone(), key.at);
+    Ok(StageDef {
+        name,
+        kind: *kind,
+        fields,
+        span,
+    })
 }
 
-/// Applies `--set stage.field=value`.
-pub(crate) fn apply_sets(
-    stages: &mut [(StageDef, &Node)],
-    sets: &[(String, String)],
-    problems: &mut Vec<Problem>,
-) {
-    for (path, text) in sets {
-        let mut parts = path.split('.').map(str::to_owned);
-        let stage = parts.next().unwrap_or_default();
-        let rest: Vec<String> = parts.collect();
-        let names: Vec<_> = stages.iter().map(|(stage, _)| stage.name.clone()).collect();
-        let Some((found, _)) = stages.iter_mut().find(|(s, _)| s.name == stage) else {
+impl Stages<'_> {
+    /// The names of all stages, broken ones too.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let fine = self.defs.iter().map(|stage| stage.name.as_str());
+        fine.chain(self.broken.iter().map(String::as_str))
+    }
+
+    /// Applies `--set stage.field=value`.
+    pub(crate) fn apply(&mut self, sets: &[(String, String)]) -> Vec<Problem> {
+        let one = |(path, text): &(String, String)| self.apply_one(path, text).err();
+        sets.iter().filter_map(one).collect()
+    }
+
+    fn apply_one(&mut self, path: &str, text: &str) -> Result<(), Problem> {
+        let option = format!("--set {path}={text}");
+        let fail = |what: &str| Problem::error("ablate::spec::bad_set", format!("{option}: {what}"));
+        let (stage, path) = target(path)
+            .ok_or_else(|| fail("names no field of a stage").help("write `--set stage.field=VALUE`"))?;
+        if let Some(problem) = self.no_target(&stage, &path) {
+            return Err(Problem {
+                message: format!("{option}: {}", problem.message),
+                ..problem
+            });
+        }
+        let value = yaml::parse_value(text)
+            .ok_or_else(|| fail("the value is no YAML").help("quote it for the shell and for YAML"))?;
+        if let Some(found) = self.defs.iter_mut().find(|def| def.name == stage) {
+            apply(&mut found.fields, &path, value);
+            self.options.push((stage, path, option));
+        }
+        Ok(())
+    }
+
+    /// What is wrong with setting this field from outside its stage.
+    pub(crate) fn no_target(&self, stage: &str, path: &[String]) -> Option<Problem> {
+        if !self.names().any(|name| name == stage) {
             let problem = Problem::error(
                 "ablate::spec::unknown_reference",
-                format!("--set {path}: no stage `{stage}`"),
+                format!("there is no stage `{stage}`"),
             );
-            problems.push(problem.help(suggestion(&stage, names.iter().map(String::as_str))));
-            continue;
+            return Some(problem.help(suggestion(stage, self.names())));
+        }
+        let message = format!("the kind of the stage `{stage}` cannot be varied");
+        let kind = path.first().is_some_and(|first| first == "use");
+        kind.then(|| {
+            Problem::error("ablate::spec::bad_axis", message)
+                .help("write two stages, and vary the input that reads them")
+        })
+    }
+
+    /// What is wrong with the fields of a stage where `settings` hold.
+    pub(crate) fn check(&self, at: usize, settings: &[&Setting]) -> Vec<Problem> {
+        let (stage, node) = (&self.defs[at], self.nodes[at]);
+        let options = self.options.iter().filter(|(name, ..)| *name == stage.name);
+        let mut given: Vec<_> = options
+            .map(|(_, path, option)| (path.as_slice(), Origin::Option(option)))
+            .collect();
+        let mut values = stage.fields.clone();
+        let own = |set: &&&Setting| set.stage == stage.name && set.path.first().is_some_and(|f| f != "use");
+        for setting in settings.iter().filter(own) {
+            apply(&mut values, &setting.path, setting.value.clone());
+            given.push((setting.path.as_slice(), Origin::Sweep(setting)));
+        }
+        let fields = Fields {
+            stage,
+            node,
+            values,
+            given,
         };
-        if rest.is_empty() {
-            let message = format!("--set {path}: name a field, as in `{stage}.FIELD={text}`");
-            problems.push(Problem::error("ablate::spec::bad_set", message));
-            continue;
-        }
-        match crate::yaml::parse(&Source {
-            name: format!("--set {path}"),
-            text: text.clone(),
-        }) {
-            Ok(value) => apply(&mut found.fields, &rest, value.json()),
-            Err(_) => {
-                let message = format!("--set {path}: `{text}` is no YAML value");
-                problems.push(Problem::error("ablate::spec::bad_set", message));
-            }
-        }
+        fields.check(self)
     }
 }
 
-/// Finds what is wrong with the fields of a stage: references, missing inputs, parameters.
-pub(crate) fn check_fields(
-    stages: &[StageDef],
-    stage: &StageDef,
-    fields: &Map<String, Value>,
-    written: &Written<'_>,
-) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let (ports, params) = split(stage.kind, fields);
-    for (port, value) in &ports {
-        let at = written.span(&[port.name.to_owned()], false);
+impl Fields<'_> {
+    fn check(&self, stages: &Stages<'_>) -> Vec<Problem> {
+        let (ports, params) = split(self.stage.kind, &self.values);
+        let mut problems: Vec<_> = ports
+            .iter()
+            .filter_map(|(port, value)| self.input(port, value, stages))
+            .collect();
+        for input in self.stage.kind.inputs().iter().filter(|input| input.required) {
+            if !ports.iter().any(|(port, _)| port.name == input.name) {
+                problems.push(self.missing(input));
+            }
+        }
+        if let Err(found) = self.stage.kind.bind(&params) {
+            let real = found.iter().filter(|problem| !self.is_there(problem));
+            problems.extend(real.map(|problem| self.parameter(problem)));
+        }
+        problems
+    }
+
+    /// Whether a field said to be missing stands there: then its value is what is wrong, and is told of already.
+    fn is_there(&self, problem: &ParamProblem) -> bool {
+        let name = problem
+            .message
+            .strip_prefix("missing field `")
+            .and_then(|m| m.strip_suffix('`'));
+        let inner = self.value(&problem.path).and_then(Value::as_object);
+        let fields = if problem.path.is_empty() {
+            Some(&self.values)
+        } else {
+            inner
+        };
+        name.zip(fields)
+            .is_some_and(|(name, fields)| fields.contains_key(name))
+    }
+
+    fn value(&self, path: &[String]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter()
+            .try_fold(self.values.get(first)?, |value, part| match value {
+                Value::Array(items) => items.get(part.trim_matches(['[', ']']).parse::<usize>().ok()?),
+                other => other.get(part),
+            })
+    }
+
+    fn input(&self, port: &ablate_core::Input, value: &Value, stages: &Stages<'_>) -> Option<Problem> {
+        let path = [port.name.to_owned()];
         let Some(text) = value.as_str() else {
-            let message = format!("the input `{}` of `{}` must be a name", port.name, stage.name);
-            problems.push(Problem::error("ablate::spec::wrong_type", message).at(at));
-            continue;
-        };
-        if let Err(error) = resolve(stages, port, text) {
-            let mut problem = Problem::error(error.code, error.message).at(at).help(error.help);
-            if let Some(producer) = stages.iter().find(|s| Some(&s.name) == error.producer.as_ref()) {
-                problem = problem.also(
-                    producer.span,
-                    format!("`{}` is a {}", producer.name, producer.kind.name()),
-                );
-            }
-            problems.push(problem);
-        }
-    }
-    for input in stage.kind.inputs().iter().filter(|input| input.required) {
-        if !ports.iter().any(|(port, _)| port.name == input.name) {
-            let what = input.source.map_or_else(
-                || input.kind.to_string(),
-                |s| format!("{} or a {}", input.kind, s.name()),
+            let message = format!(
+                "the input `{}` of `{}` must be one name",
+                port.name, self.stage.name
             );
-            let message = format!("`{}` needs the input `{}`", stage.name, input.name);
-            let problem = Problem::error("ablate::spec::missing_input", message).at(stage.span);
-            problems.push(problem.help(format!("connect it: `{}: NAME` of a {what}", input.name)));
+            let problem = Problem::error("ablate::spec::wrong_type", message);
+            return Some(
+                self.place(problem, &path, false)
+                    .help(format!("name a stage that makes {}", port.kind)),
+            );
+        };
+        let name = text.split('.').next().unwrap_or_default();
+        if stages.broken.contains(name) {
+            return None;
+        }
+        let error = resolve(&stages.defs, port, text).err()?;
+        let problem = Problem::error(error.code, error.message).help(error.help);
+        let problem = self.place(problem, &path, false);
+        let producer = stages
+            .defs
+            .iter()
+            .find(|def| Some(&def.name) == error.producer.as_ref());
+        Some(match producer {
+            Some(def) => problem.also(def.span, format!("made here, by `{}`", def.kind.name())),
+            None => problem,
+        })
+    }
+
+    fn missing(&self, input: &ablate_core::Input) -> Problem {
+        let message = format!("the stage `{}` needs the input `{}`", self.stage.name, input.name);
+        let what = match input.source {
+            Some(source) => format!("a stage that makes {}, or a {}", input.kind, source.name()),
+            None => format!("a stage that makes {}", input.kind),
+        };
+        Problem::error("ablate::spec::missing_input", message)
+            .at(self.stage.span)
+            .help(format!("give it `{}: NAME`, {what}", input.name))
+    }
+
+    fn parameter(&self, problem: &ParamProblem) -> Problem {
+        let name = &self.stage.name;
+        let path = problem.path.join(".").replace(".[", "[");
+        let (code, message) = match problem.code {
+            "unknown_field" => (
+                "ablate::spec::unknown_field",
+                format!("`{}` has no field `{path}`", self.stage.kind.name()),
+            ),
+            "missing_field" => (
+                "ablate::spec::missing_field",
+                format!("the stage `{name}`: {}", problem.message),
+            ),
+            "out_of_range" => (
+                "ablate::spec::out_of_range",
+                format!("`{name}.{path}`: {}", problem.message),
+            ),
+            _ => decoding(&format!("{name}.{path}"), &problem.message),
+        };
+        let out = self.place(
+            Problem::error(code, message),
+            &problem.path,
+            code.ends_with("unknown_field"),
+        );
+        match self.help(problem) {
+            Some(help) => out.help(help),
+            None => out,
         }
     }
-    if let Err(found) = stage.kind.bind(&params) {
-        problems.extend(found.iter().map(|problem| parameter(stage, problem, written)));
+
+    fn help(&self, problem: &ParamProblem) -> Option<String> {
+        if problem.code == "unknown_field" && problem.path.len() == 1 {
+            return Some(self.known(&problem.path[0]));
+        }
+        problem
+            .help
+            .clone()
+            .or_else(|| variant(&problem.message))
+            .or_else(|| self.quotes(problem))
     }
-    problems
+
+    /// Ports and parameters stand side by side, so a misspelt name is looked for among both.
+    fn known(&self, name: &str) -> String {
+        let schema = self.stage.kind.schema();
+        let fields = schema.as_value().get("properties").and_then(Value::as_object);
+        let params = fields
+            .into_iter()
+            .flat_map(|fields| fields.keys().map(String::as_str));
+        let inputs = self.stage.kind.inputs().iter().map(|input| input.name);
+        suggestion(name, inputs.chain(params))
+    }
+
+    /// Help for a value whose quotes are wrong: there and should not be, or the other way round.
+    fn quotes(&self, problem: &ParamProblem) -> Option<String> {
+        let value = self.value(&problem.path)?;
+        match value {
+            Value::String(text) if text.parse::<f64>().is_ok() => {
+                Some(format!("write `{text}` without quotes"))
+            }
+            Value::String(text) if matches!(text.as_str(), "yes" | "no" | "on" | "off") => {
+                Some("write `true` or `false`".into())
+            }
+            Value::Number(_) | Value::Bool(_) if problem.message.contains("expected a string") => {
+                Some(format!("quote it: `\"{value}\"`"))
+            }
+            _ => None,
+        }
+    }
+
+    /// A problem with the place of the field at `path`, or of its key.
+    fn place(&self, problem: Problem, path: &[String], key: bool) -> Problem {
+        let covering = self.given.iter().rev().find(|(given, _)| path.starts_with(given));
+        let written = || Some(self.node.locate(path)?).filter(|_| !path.is_empty());
+        let within = || self.given.iter().rev().find(|(given, _)| given.starts_with(path));
+        if let Some((_, origin)) = covering {
+            return origin.place(problem, key);
+        }
+        if let Some((name, value)) = written() {
+            let at = name.filter(|_| key).map_or(value.at, |name| name.at);
+            return problem.at(at);
+        }
+        match within().filter(|_| !path.is_empty()) {
+            Some((_, origin)) => origin.place(problem, key),
+            None => problem.at(self.stage.span),
+        }
+    }
 }
 
-fn parameter(stage: &StageDef, problem: &ParamProblem, written: &Written<'_>) -> Problem {
-    let code = match problem.code {
-        "unknown_field" => "ablate::spec::unknown_field",
-        "missing_field" => "ablate::spec::missing_field",
-        "out_of_range" => "ablate::spec::out_of_range",
-        _ => "ablate::spec::wrong_type",
-    };
-    let path = problem.path.join(".");
-    let message = match problem.code {
-        "unknown_field" => format!("`{}` has no field `{path}`", stage.kind.name()),
-        "missing_field" => format!("`{}`: {}", stage.name, problem.message),
-        _ => format!("`{}.{path}`: {}", stage.name, problem.message),
-    };
-    let out = Problem::error(code, message).at(written.span(&problem.path, problem.code == "unknown_field"));
-    match unknown_help(stage, problem) {
-        Some(help) => out.help(help),
-        None => out,
+impl Origin<'_> {
+    fn place(&self, problem: Problem, key: bool) -> Problem {
+        match self {
+            Self::Sweep(setting) => problem.at(if key { setting.key } else { setting.span }),
+            Self::Option(option) => Problem {
+                message: format!("{option}: {}", problem.message),
+                ..problem
+            },
+        }
     }
 }
 
-/// Ports and parameters stand side by side, so a misspelt port is looked for among both.
-fn unknown_help(stage: &StageDef, problem: &ParamProblem) -> Option<String> {
-    let [name] = problem.path.as_slice() else {
-        return problem.help.clone();
+/// Serde's message on a value, in words for people who write experiments.
+fn decoding(path: &str, message: &str) -> (&'static str, String) {
+    let (head, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "`true` or `false`",
+        other => other,
     };
-    if problem.code != "unknown_field" {
-        return problem.help.clone();
-    }
-    let schema = stage.kind.schema();
-    let fields = schema.as_value().get("properties").and_then(Value::as_object);
-    let params = fields
-        .into_iter()
-        .flat_map(|fields| fields.keys().map(String::as_str));
-    Some(suggestion(
-        name,
-        stage.kind.inputs().iter().map(|input| input.name).chain(params),
-    ))
+    let name = path.trim_end_matches('.');
+    let (code, head) = if let Some(found) = head.strip_prefix("invalid type: ") {
+        ("ablate::spec::wrong_type", found)
+    } else if let Some(found) = head.strip_prefix("invalid value: ") {
+        ("ablate::spec::out_of_range", found)
+    } else if head.starts_with("unknown variant") {
+        let found = head.trim_start_matches("unknown variant ");
+        ("ablate::spec::unknown_value", found)
+    } else {
+        return ("ablate::spec::wrong_type", format!("`{name}`: {message}"));
+    };
+    (code, format!("`{name}` takes {expected}, not {head}"))
+}
+
+/// Did-you-mean from serde's list of variants.
+fn variant(message: &str) -> Option<String> {
+    let names: Vec<&str> = message
+        .strip_prefix("unknown variant ")?
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .collect();
+    let (word, known) = names.split_first()?;
+    let best = similar(word, known.iter().copied()).first().copied()?;
+    Some(format!("did you mean `{best}`?"))
+}
+
+/// The place of a stage, for labels.
+pub(crate) fn span_of(stages: &[StageDef], name: &str) -> Option<Span> {
+    stages
+        .iter()
+        .find(|stage| stage.name == name)
+        .map(|stage| stage.span)
 }

@@ -1,84 +1,56 @@
-//! `sweep:`: axes, replicates, exclusions, single points.
+//! `sweep:` as written: axes, replicates, exclusions, single points.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Axis, Point, Problem, Setting, Source, StageDef, Sweep,
+    Axis, Point, Problem, Setting, Sweep, names,
+    point::setting,
     problem::suggestion,
-    stages::{Written, check_fields},
     yaml::{Data, Key, Node},
 };
 
-/// Sets the field at `path`, making the mappings on the way.
-pub fn apply(fields: &mut Map<String, Value>, path: &[String], value: Value) {
-    match path {
-        [] => {}
-        [last] => drop(fields.insert(last.clone(), value)),
-        [first, rest @ ..] => {
-            let inner = fields.entry(first).or_insert_with(|| Value::Object(Map::new()));
-            if !inner.is_object() {
-                *inner = Value::Object(Map::new());
+const SECTIONS: [&str; 4] = ["axes", "replicate", "exclude", "include"];
+
+/// Reads a sweep. What is wrong with its shape goes into `problems`; whether its values fit the stages is looked at
+/// elsewhere.
+pub(crate) fn read(node: &Node, problems: &mut Vec<Problem>) -> Sweep {
+    let mut sweep = Sweep::default();
+    for (key, value) in mapping(node, "sweep", problems) {
+        match key.name.as_str() {
+            "axes" => {
+                let axes = mapping(value, "axes", problems);
+                let read = axes.iter().filter_map(|(key, node)| axis(key, node, problems));
+                sweep.axes = read.collect();
             }
-            if let Value::Object(inner) = inner {
-                apply(inner, rest, value);
+            "replicate" => sweep.replicate = replicate(value, problems),
+            "include" => sweep.include = include(value, problems),
+            "exclude" => {}
+            other => {
+                let message = format!("`sweep` has no field `{other}`");
+                let problem = Problem::error("ablate::spec::unknown_field", message).at(key.at);
+                problems.push(problem.help(suggestion(other, SECTIONS)));
             }
         }
     }
-}
-
-/// Reads a sweep; what is wrong with its shape goes into `problems`.
-pub(crate) fn read(node: &Node, source: &Source, problems: &mut Vec<Problem>) -> Sweep {
-    let mut sweep = Sweep::default();
-    for (key, value) in mapping(node, "sweep", source, problems) {
-        match key.name.as_str() {
-            "axes" => {
-                let axes = mapping(value, "axes", source, problems);
-                sweep.axes = axes
-                    .iter()
-                    .filter_map(|(key, node)| axis(key, node, source, problems))
-                    .collect();
-            }
-            "replicate" => sweep.replicate = replicate(value, source, problems),
-            "exclude" => {
-                sweep.exclude = items(value)
-                    .iter()
-                    .map(|item| labels(item, "exclude", source, problems))
-                    .collect();
-            }
-            "include" => {
-                let points = items(value).iter().enumerate();
-                sweep.include = points
-                    .map(|(at, item)| included(at, item, source, problems))
-                    .collect();
-            }
-            other => {
-                let problem = Problem::error(
-                    "ablate::spec::unknown_field",
-                    format!("`sweep` has no field `{other}`"),
-                );
-                let help = suggestion(other, ["axes", "replicate", "exclude", "include"]);
-                problems.push(problem.at(key.span(source)).help(help));
-            }
-        }
+    if let Some((_, node)) = node.get("exclude") {
+        sweep.exclude = items(node)
+            .iter()
+            .filter_map(|item| exclusion(item, &sweep.axes, problems))
+            .collect();
     }
     sweep
 }
 
-fn mapping<'a>(
-    node: &'a Node,
-    name: &str,
-    source: &Source,
-    problems: &mut Vec<Problem>,
-) -> &'a [(Key, Node)] {
+/// The entries of what must be a mapping.
+pub(crate) fn mapping<'a>(node: &'a Node, name: &str, problems: &mut Vec<Problem>) -> &'a [(Key, Node)] {
     node.entries().unwrap_or_else(|| {
         let message = format!("`{name}` must be a mapping, not {}", node.kind());
-        problems.push(Problem::error("ablate::spec::wrong_type", message).at(node.span(source)));
+        problems.push(Problem::error("ablate::spec::wrong_type", message).at(node.at));
         &[]
     })
 }
 
+/// The items of a list; a single item stands for a list of one.
 fn items(node: &Node) -> &[Node] {
     match &node.data {
         Data::Seq(items) => items,
@@ -86,175 +58,205 @@ fn items(node: &Node) -> &[Node] {
     }
 }
 
-fn axis(key: &Key, node: &Node, source: &Source, problems: &mut Vec<Problem>) -> Option<Axis> {
+fn axis(key: &Key, node: &Node, problems: &mut Vec<Problem>) -> Option<Axis> {
+    problems.extend(names::axis(key));
     let name = key.name.clone();
-    let entries = mapping(node, &name, source, problems);
-    if let [(field, values)] = entries
-        && let Data::Seq(values) = &values.data
-    {
-        let points = values.iter().map(|value| single(field, value, source)).collect();
-        return Some(Axis { name, points });
-    }
-    let mut points = Vec::new();
-    for (label, fields) in entries {
-        if !matches!(fields.data, Data::Map(_)) {
-            let message = format!(
-                "the axis `{name}` takes one `stage.field: [values]`, or labels with `{{stage.field: value}}` each"
-            );
-            problems.push(Problem::error("ablate::spec::bad_axis", message).at(label.span(source)));
+    let entries = node.entries().unwrap_or_default();
+    let points = match entries {
+        [(field, values)] if matches!(values.data, Data::Seq(_)) => {
+            let read: Vec<_> = items(values)
+                .iter()
+                .filter_map(|value| single(field, value, problems))
+                .collect();
+            if items(values).is_empty() {
+                let problem = Problem::error("ablate::spec::bad_axis", format!("the axis `{name}` is empty"));
+                problems.push(problem.at(values.at).help("list at least one value"));
+            }
+            read
+        }
+        [] => {
+            problems.push(shapeless(&name, node));
             return None;
         }
-        let sets = mapping(fields, &label.name, source, problems)
+        _ => entries
             .iter()
-            .map(|(k, v)| setting(k, v, source))
-            .collect();
-        points.push(Point {
-            label: label.name.clone(),
-            sets,
-        });
-    }
-    if points.is_empty() {
-        let message = format!("the axis `{name}` has no values");
-        problems.push(Problem::error("ablate::spec::bad_axis", message).at(key.span(source)));
-    }
-    Some(Axis { name, points })
+            .filter_map(|entry| labelled(&name, entry, problems))
+            .collect(),
+    };
+    problems.extend(twice(&points, &format!("the axis `{name}`")));
+    (!points.is_empty()).then_some(Axis { name, points })
 }
 
-fn single(field: &Key, value: &Node, source: &Source) -> Point {
+fn shapeless(name: &str, node: &Node) -> Problem {
+    let message = format!("the axis `{name}` does not say which field it varies");
+    Problem::error("ablate::spec::bad_axis", message)
+        .at(node.at)
+        .help(format!(
+            "write `{name}: {{stage.field: [VALUE, ...]}}`, or labels: `{name}: {{LABEL: {{stage.field: VALUE}}}}`"
+        ))
+}
+
+fn single(field: &Key, value: &Node, problems: &mut Vec<Problem>) -> Option<Point> {
     let label = value.label().unwrap_or_else(|| value.json().to_string());
-    Point {
+    let sets = keep(setting(field, value), problems)?;
+    Some(Point {
         label,
-        sets: vec![setting(field, value, source)],
-    }
+        sets: vec![sets],
+    })
 }
 
-fn setting(key: &Key, value: &Node, source: &Source) -> Setting {
-    let mut parts = key.name.split('.').map(str::to_owned);
-    let stage = parts.next().unwrap_or_default();
-    Setting {
-        stage,
-        path: parts.collect(),
-        value: value.json(),
-        span: value.span(source),
-    }
+fn labelled(axis: &str, (label, fields): &(Key, Node), problems: &mut Vec<Problem>) -> Option<Point> {
+    let Some(entries) = fields.entries() else {
+        let message = format!("`{}` in the axis `{axis}` must map fields to values", label.name);
+        let help = match fields.data {
+            Data::Seq(_) => {
+                "an axis lists values of one field: to vary another, write another axis, or give labels"
+            }
+            _ => "write a list of values, or a label with `{stage.field: VALUE}`",
+        };
+        let problem = Problem::error("ablate::spec::bad_axis", message);
+        problems.push(problem.at(label.at).help(help));
+        return None;
+    };
+    let sets = entries.iter().map(|(key, value)| setting(key, value));
+    let sets: Vec<_> = sets.filter_map(|read| keep(read, problems)).collect();
+    Some(Point {
+        label: label.name.clone(),
+        sets,
+    })
 }
 
-fn replicate(node: &Node, source: &Source, problems: &mut Vec<Problem>) -> Vec<Point> {
-    let entries = mapping(node, "replicate", source, problems);
+fn keep(read: Result<Setting, Problem>, problems: &mut Vec<Problem>) -> Option<Setting> {
+    read.map_err(|problem| problems.push(problem)).ok()
+}
+
+/// Labels that stand twice.
+fn twice(points: &[Point], of: &str) -> Vec<Problem> {
+    let mut seen = BTreeSet::new();
+    let again = points.iter().filter(|point| !seen.insert(&point.label));
+    let tell = |point: &Point| {
+        let message = format!("{of} has `{}` twice", point.label);
+        let problem = Problem::error("ablate::spec::duplicate_label", message).help("keep one of them");
+        match point.sets.first() {
+            Some(set) => problem.at(set.span),
+            None => problem,
+        }
+    };
+    again.map(tell).collect()
+}
+
+fn replicate(node: &Node, problems: &mut Vec<Problem>) -> Vec<Point> {
     let mut points: Vec<Point> = Vec::new();
-    let mut length = None;
-    for (key, values) in entries {
-        let values = items(values);
-        if *length.get_or_insert(values.len()) != values.len() {
+    let mut first: Option<&(Key, Node)> = None;
+    for entry in mapping(node, "replicate", problems) {
+        let (key, list) = entry;
+        let values = items(list);
+        let (name, length) = first.map_or((&key.name, values.len()), |(k, v)| (&k.name, items(v).len()));
+        if values.is_empty() || values.len() != length {
             let message = format!(
-                "`{}` has {} values, the first field of `replicate` has {}",
+                "`{}` has {} values where `{name}` has {length}",
                 key.name,
-                values.len(),
-                points.len()
+                values.len()
             );
-            let problem = Problem::error("ablate::spec::unequal_replicates", message).at(key.span(source));
-            problems.push(problem.help("fields of `replicate` go together, value by value"));
+            let problem = Problem::error("ablate::spec::unequal_replicates", message).at(list.at);
+            problems.push(
+                problem.help("the fields of `replicate` go together, value by value: give each as many"),
+            );
             continue;
         }
+        first.get_or_insert(entry);
         for (at, value) in values.iter().enumerate() {
+            let Some(set) = keep(setting(key, value), problems) else {
+                break;
+            };
             if points.len() <= at {
-                points.push(Point {
-                    label: value.label().unwrap_or_else(|| (at + 1).to_string()),
-                    sets: vec![],
-                });
+                let label = value.label().unwrap_or_else(|| (at + 1).to_string());
+                points.push(Point { label, sets: vec![] });
             }
-            points[at].sets.push(setting(key, value, source));
+            points[at].sets.push(set);
         }
     }
+    problems.extend(twice(&points, "`replicate`"));
     points
 }
 
-fn included(at: usize, node: &Node, source: &Source, problems: &mut Vec<Problem>) -> Point {
+fn include(node: &Node, problems: &mut Vec<Problem>) -> Vec<Point> {
+    let points: Vec<_> = items(node)
+        .iter()
+        .enumerate()
+        .map(|(at, item)| included(at, item, problems))
+        .collect();
+    problems.extend(twice(&points, "`include`"));
+    points
+}
+
+fn included(at: usize, node: &Node, problems: &mut Vec<Problem>) -> Point {
     let mut point = Point {
         label: (at + 1).to_string(),
         sets: vec![],
     };
-    for (key, value) in mapping(node, "include", source, problems) {
+    for (key, value) in mapping(node, "include", problems) {
         match value.label().filter(|_| key.name == "label") {
             Some(label) => point.label = label,
-            None => point.sets.push(setting(key, value, source)),
+            None => point.sets.extend(keep(setting(key, value), problems)),
         }
+    }
+    if point.sets.is_empty() {
+        let problem = Problem::error("ablate::spec::bad_axis", "a point of `include` sets nothing");
+        problems.push(
+            problem
+                .at(node.at)
+                .help("write `{label: NAME, stage.field: VALUE}`"),
+        );
     }
     point
 }
 
-/// A mapping of axis to label.
+fn exclusion(node: &Node, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<BTreeMap<String, String>> {
+    if node.entries().is_some_and(<[_]>::is_empty) {
+        let problem = Problem::error("ablate::spec::bad_axis", "this exclusion names no axis");
+        problems.push(problem.at(node.at).help("write `{AXIS: LABEL}`"));
+        return None;
+    }
+    let before = problems.len();
+    let labels = labels(node, "exclude", axes, &[], problems);
+    (problems.len() == before).then_some(labels)
+}
+
+/// A mapping of axis to label, each looked up. `systems` are what `system` may name; empty where it stands for nothing.
 pub(crate) fn labels(
     node: &Node,
     name: &str,
-    source: &Source,
+    axes: &[Axis],
+    systems: &[&str],
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, String> {
-    let entries = mapping(node, name, source, problems);
-    entries
-        .iter()
-        .filter_map(|(key, value)| Some((key.name.clone(), value.label()?)))
-        .collect()
-}
-
-/// Checks every setting once, each against its stage with the other fields of its point.
-pub(crate) fn check(sweep: &Sweep, stages: &[StageDef], nodes: &[&Node], source: &Source) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let points = sweep
-        .axes
-        .iter()
-        .flat_map(|axis| &axis.points)
-        .chain(&sweep.replicate)
-        .chain(&sweep.include);
-    for point in points {
-        for stage in stages {
-            let own: Vec<_> = point
-                .sets
-                .iter()
-                .filter(|setting| setting.stage == stage.name)
-                .collect();
-            let Some(first) = own.first() else { continue };
-            let mut fields = stage.fields.clone();
-            let mut set = BTreeMap::new();
-            for setting in &own {
-                apply(&mut fields, &setting.path, setting.value.clone());
-                if let Some(name) = setting.path.first() {
-                    set.insert(name.clone(), setting.span);
-                }
+    let mut found = BTreeMap::new();
+    for (key, value) in mapping(node, name, problems) {
+        let Some(label) = value.label() else {
+            let message = format!("`{}` must be a label, not {}", key.name, value.kind());
+            problems.push(Problem::error("ablate::spec::wrong_type", message).at(value.at));
+            continue;
+        };
+        let known: Vec<&str> = match axes.iter().find(|axis| axis.name == key.name) {
+            Some(axis) => axis.points.iter().map(|point| point.label.as_str()).collect(),
+            None if key.name == "system" && !systems.is_empty() => systems.to_vec(),
+            None => {
+                let names = axes.iter().map(|axis| axis.name.as_str());
+                let help = suggestion(&key.name, names.chain((!systems.is_empty()).then_some("system")));
+                let message = format!("there is no axis `{}`", key.name);
+                let problem = Problem::error("ablate::spec::unknown_axis", message);
+                problems.push(problem.at(key.at).help(help));
+                continue;
             }
-            let at = stages
-                .iter()
-                .position(|s| s.name == stage.name)
-                .and_then(|at| nodes.get(at).copied());
-            let written = Written {
-                node: at,
-                source,
-                fallback: first.span,
-                set,
-            };
-            problems.extend(check_fields(stages, stage, &fields, &written));
+        };
+        if known.contains(&label.as_str()) {
+            found.insert(key.name.clone(), label);
+            continue;
         }
-        for setting in &point.sets {
-            problems.extend(unknown_target(setting, stages));
-        }
+        let message = format!("`{}` has no `{label}`", key.name);
+        let problem = Problem::error("ablate::spec::unknown_label", message);
+        problems.push(problem.at(value.at).help(suggestion(&label, known)));
     }
-    problems
-}
-
-fn unknown_target(setting: &Setting, stages: &[StageDef]) -> Option<Problem> {
-    let names = || stages.iter().map(|stage| stage.name.as_str());
-    if setting.path.is_empty() {
-        let message = format!("`{}` names no field: write `stage.field`", setting.stage);
-        return Some(Problem::error("ablate::spec::bad_axis", message).at(setting.span));
-    }
-    if names().any(|name| name == setting.stage) {
-        return None;
-    }
-    let message = format!("`{}.{}` names no stage", setting.stage, setting.path.join("."));
-    let help = suggestion(&setting.stage, names());
-    Some(
-        Problem::error("ablate::spec::unknown_reference", message)
-            .at(setting.span)
-            .help(help),
-    )
+    found
 }

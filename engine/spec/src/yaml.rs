@@ -1,21 +1,21 @@
-//! YAML text to a tree whose every value knows its place. The only file that names the YAML crate.
+//! YAML text to a tree whose every value knows its place. Only this file and `events` name the YAML crate.
 
 use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Value};
-use serde_yaml::{Location, Spanned};
+use serde_json::{Map, Number, Value};
+use serde_yaml::{DuplicateKeyPolicy, Location, NonFiniteFloatPolicy, Spanned};
 
-use crate::{Problem, Source, Span};
+use crate::{Problem, Source, Span, events};
 
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) data: Data,
-    at: Location,
+    pub(crate) at: Span,
 }
 
 /// A YAML value.
@@ -23,8 +23,8 @@ pub(crate) struct Node {
 pub(crate) enum Data {
     Null,
     Bool(bool),
-    Int(i64),
-    Float(f64),
+    /// Whole numbers stay whole.
+    Number(Number),
     Text(String),
     Seq(Vec<Node>),
     Map(Vec<(Key, Node)>),
@@ -34,85 +34,92 @@ pub(crate) enum Data {
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) name: String,
-    at: Location,
+    pub(crate) at: Span,
 }
 
-/// Parses a file. Problems: what the YAML crate refuses (one), or every key that stands twice.
-pub(crate) fn parse(source: &Source) -> Result<Node, Vec<Problem>> {
-    if source.text.trim().is_empty() {
-        let problem = Problem::error("ablate::spec::empty_file", "the file is empty");
-        return Err(vec![problem.help("start with `experiment: NAME` and `stages:`")]);
-    }
+/// Parses a text. The tree is there whenever one could be made, even where there are problems; of keys that stand
+/// twice it holds the first.
+pub(crate) fn parse(source: &Source) -> (Option<Node>, Vec<Problem>) {
+    let mut problems = match events::scan(source) {
+        Ok(problems) => problems,
+        Err(problem) => return (None, vec![problem]),
+    };
     let options = serde_yaml::options! {
         strict_booleans: true,
         with_snippet: false,
-        duplicate_keys: serde_yaml::DuplicateKeyPolicy::LastWins,
+        duplicate_keys: DuplicateKeyPolicy::FirstWins,
+        // Told by `events`, with their places.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         budget: serde_yaml::budget! { max_nodes: 100_000, max_total_scalar_bytes: 1 << 20, max_depth: 64 },
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 100_000 },
     };
-    let node: Node =
-        serde_yaml::from_str_with_options(&source.text, options).map_err(|e| vec![syntax(&e, source)])?;
-    let mut twice = Vec::new();
-    duplicates(&node, source, &mut twice);
-    if twice.is_empty() { Ok(node) } else { Err(twice) }
-}
-
-fn syntax(error: &serde_yaml::Error, source: &Source) -> Problem {
-    let message = error.without_snippet().to_string();
-    let message = message
-        .split(" at line ")
-        .next()
-        .unwrap_or(&message)
-        .trim()
-        .to_owned();
-    let span = error.location().map(|at| span(at, source));
-    let line = span.map(|span| source.line(span.line)).unwrap_or_default();
-    let tab = line.starts_with('\t') || line.trim_start_matches(' ').starts_with('\t');
-    let problem = if tab {
-        Problem::error("ablate::spec::yaml", "a tab stands in the indentation").help("indent with spaces")
-    } else if message.contains("budget") || message.contains("alias") || message.contains("limit") {
-        Problem::error("ablate::spec::too_large", message)
-            .help("write the values out instead of expanding aliases")
-    } else {
-        Problem::error("ablate::spec::yaml", message)
-    };
-    match span {
-        Some(span) => problem.at(span),
-        None => problem,
-    }
-}
-
-fn duplicates(node: &Node, source: &Source, into: &mut Vec<Problem>) {
-    match &node.data {
-        Data::Seq(items) => items.iter().for_each(|item| duplicates(item, source, into)),
-        Data::Map(entries) => {
-            for (at, (key, value)) in entries.iter().enumerate() {
-                if let Some((first, _)) = entries[..at].iter().find(|(earlier, _)| earlier.name == key.name) {
-                    let message = format!("the key `{}` stands twice", key.name);
-                    let problem = Problem::error("ablate::spec::duplicate_key", message).at(key.span(source));
-                    into.push(
-                        problem
-                            .also(first.span(source), "first here")
-                            .help("keep one of them"),
-                    );
-                }
-                duplicates(value, source, into);
+    match serde_yaml::from_str_with_options(&source.text, options) {
+        Ok(node) => (Some(node), problems),
+        Err(error) => {
+            if problems.is_empty() {
+                problems.push(refused(&error));
             }
+            (None, problems)
         }
-        _ => {}
     }
 }
 
-impl Key {
-    pub(crate) fn span(&self, source: &Source) -> Span {
-        span(self.at, source)
+/// A value written on the command line.
+pub(crate) fn parse_value(text: &str) -> Option<Value> {
+    let source = Source {
+        name: String::new(),
+        text: text.to_owned(),
+    };
+    let (node, problems) = parse(&source);
+    node.filter(|_| problems.is_empty()).map(|node| node.json())
+}
+
+/// What `events` let pass and the decoder refuses: above all, sizes.
+fn refused(error: &serde_yaml::Error) -> Problem {
+    use serde_yaml::Error as E;
+    let inner = innermost(error);
+    let problem = match inner {
+        E::AliasReplayLimitExceeded { .. }
+        | E::AliasExpansionLimitExceeded { .. }
+        | E::AliasReplayStackDepthExceeded { .. }
+        | E::AliasReplayCounterOverflow { .. } => Problem::error(
+            "ablate::spec::too_large",
+            "the aliases of this file expand to too much",
+        )
+        .help("write the values out instead of nesting aliases"),
+        E::Budget { .. } => Problem::error(
+            "ablate::spec::too_large",
+            "the file holds more than an experiment can",
+        )
+        .help("at most 100,000 values, 1 MiB of text, 64 levels"),
+        E::MergeValueNotMapOrSeqOfMaps { .. } => {
+            Problem::error("ablate::spec::yaml", "`<<` takes a mapping").help("write `<<: *NAME`")
+        }
+        E::RecursiveReferencesRequireWeakTypes { .. } => {
+            Problem::error("ablate::spec::yaml", "an anchor holds an alias to itself")
+        }
+        _ => {
+            let message = inner.to_string();
+            let message = message.split(" at line ").next().unwrap_or(&message);
+            Problem::error("ablate::spec::yaml", message)
+        }
+    };
+    match error.location() {
+        Some(at) if at.line() > 0 => problem.at(place(at)),
+        _ => problem,
+    }
+}
+
+fn innermost(error: &serde_yaml::Error) -> &serde_yaml::Error {
+    match error {
+        serde_yaml::Error::AliasError { error, .. } | serde_yaml::Error::WithSnippet { error, .. } => {
+            innermost(error)
+        }
+        other => other,
     }
 }
 
 impl Node {
-    pub(crate) fn span(&self, source: &Source) -> Span {
-        span(self.at, source)
-    }
-
     /// The entries of a mapping.
     pub(crate) fn entries(&self) -> Option<&[(Key, Self)]> {
         match &self.data {
@@ -126,13 +133,12 @@ impl Node {
         self.entries()?.iter().find(|(key, _)| key.name == name)
     }
 
-    /// The text of a scalar, as labels are written.
+    /// The text of a scalar, as labels are written: `2.0e-5` and `2e-5` are one label.
     pub(crate) fn label(&self) -> Option<String> {
         match &self.data {
             Data::Text(text) => Some(text.clone()),
             Data::Bool(value) => Some(value.to_string()),
-            Data::Int(value) => Some(value.to_string()),
-            Data::Float(value) => Some(value.to_string()),
+            Data::Number(value) => Some(value.to_string()),
             _ => None,
         }
     }
@@ -141,8 +147,8 @@ impl Node {
     pub(crate) fn kind(&self) -> &'static str {
         match self.data {
             Data::Null => "nothing",
-            Data::Bool(_) => "a boolean",
-            Data::Int(_) | Data::Float(_) => "a number",
+            Data::Bool(_) => "true or false",
+            Data::Number(_) => "a number",
             Data::Text(_) => "text",
             Data::Seq(_) => "a list",
             Data::Map(_) => "a mapping",
@@ -154,8 +160,7 @@ impl Node {
         match &self.data {
             Data::Null => Value::Null,
             Data::Bool(value) => (*value).into(),
-            Data::Int(value) => (*value).into(),
-            Data::Float(value) => (*value).into(),
+            Data::Number(value) => Value::Number(value.clone()),
             Data::Text(text) => text.clone().into(),
             Data::Seq(items) => items.iter().map(Self::json).collect(),
             Data::Map(entries) => Value::Object(
@@ -167,47 +172,34 @@ impl Node {
         }
     }
 
-    /// The place of the value at `path`, or of the deepest part of it that is there. For an unknown key, its key.
-    pub(crate) fn locate(&self, path: &[String], key: bool, source: &Source) -> Span {
+    /// The key and value at `path`; no key in lists.
+    pub(crate) fn locate(&self, path: &[String]) -> Option<(Option<&Key>, &Self)> {
         let Some((first, rest)) = path.split_first() else {
-            return self.span(source);
+            return Some((None, self));
         };
-        match &self.data {
-            Data::Map(_) => match self.get(first) {
-                Some((name, _)) if rest.is_empty() && key => name.span(source),
-                Some((_, value)) => value.locate(rest, key, source),
-                None => self.span(source),
-            },
+        let (key, value) = match &self.data {
+            Data::Map(_) => self.get(first).map(|(key, value)| (Some(key), value))?,
             Data::Seq(items) => {
-                let index = first.trim_matches(|c| c == '[' || c == ']').parse::<usize>().ok();
-                let item = index.and_then(|index| items.get(index));
-                item.map_or_else(|| self.span(source), |item| item.locate(rest, key, source))
+                let index = first.trim_matches(['[', ']']).parse::<usize>().ok()?;
+                (None, items.get(index)?)
             }
-            _ => self.span(source),
+            _ => return None,
+        };
+        if rest.is_empty() {
+            Some((key, value))
+        } else {
+            value.locate(rest)
         }
     }
 }
 
-fn span(at: Location, source: &Source) -> Span {
-    let (line, column) = (at.line().max(1) as usize, at.column().max(1) as usize);
-    let start: usize = source
-        .text
-        .split_inclusive('\n')
-        .take(line - 1)
-        .map(str::len)
-        .sum();
-    let text = source.text[start..].lines().next().unwrap_or_default();
-    let within: usize = text.chars().take(column - 1).map(char::len_utf8).sum();
-    let rest = &text[within..];
-    let length = rest
-        .find([',', '}', ']', ':', ' ', '#'])
-        .unwrap_or(rest.len())
-        .max(1);
+fn place(at: Location) -> Span {
+    let span = at.span();
     Span {
-        offset: start + within,
-        length,
-        line,
-        column,
+        offset: span.byte_offset().unwrap_or_default() as usize,
+        length: span.byte_len().unwrap_or_default().max(1) as usize,
+        line: at.line().max(1) as usize,
+        column: at.column().max(1) as usize,
     }
 }
 
@@ -216,7 +208,7 @@ impl<'de> Deserialize<'de> for Node {
         let spanned = Spanned::<Data>::deserialize(deserializer)?;
         Ok(Self {
             data: spanned.value,
-            at: spanned.referenced,
+            at: place(spanned.referenced),
         })
     }
 }
@@ -226,7 +218,7 @@ impl<'de> Deserialize<'de> for Key {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
         Ok(Self {
             name: spanned.value,
-            at: spanned.referenced,
+            at: place(spanned.referenced),
         })
     }
 }
@@ -255,15 +247,13 @@ impl<'de> Visitor<'de> for DataVisitor {
         Ok(Data::Bool(value))
     }
     fn visit_i64<E>(self, value: i64) -> Result<Data, E> {
-        Ok(Data::Int(value))
+        Ok(Data::Number(value.into()))
     }
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Data, E> {
-        i64::try_from(value)
-            .map(Data::Int)
-            .map_err(|_| E::custom("the number does not fit 64 bits: quote it"))
+    fn visit_u64<E>(self, value: u64) -> Result<Data, E> {
+        Ok(Data::Number(value.into()))
     }
     fn visit_f64<E>(self, value: f64) -> Result<Data, E> {
-        Ok(Data::Float(value))
+        Ok(Number::from_f64(value).map_or(Data::Null, Data::Number))
     }
     fn visit_str<E>(self, value: &str) -> Result<Data, E> {
         Ok(Data::Text(value.into()))

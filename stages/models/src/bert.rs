@@ -31,7 +31,9 @@ impl Mode {
 
     /// The dropout of `layer`, where the configuration says `probability`.
     pub(crate) fn dropout(self, layer: &str, probability: f32) -> Option<Dropout> {
-        let Self::Train { seed, dropout } = self else { return None };
+        let Self::Train { seed, dropout } = self else {
+            return None;
+        };
         let probability = dropout.unwrap_or(probability);
         (probability > 0.0).then(|| Dropout::new(probability, &seed.child(layer)))
     }
@@ -48,7 +50,11 @@ pub struct Tokens {
 impl Tokens {
     /// A batch of single texts (token type 0).
     pub fn new<T: AsRef<[u32]>>(texts: &[T]) -> Self {
-        let ids = texts.iter().flat_map(|text| text.as_ref()).copied().collect::<Vec<_>>();
+        let ids = texts
+            .iter()
+            .flat_map(AsRef::as_ref)
+            .copied()
+            .collect::<Vec<_>>();
         let segments = Segments::new(texts.iter().map(|text| text.as_ref().len()));
         Self {
             types: vec![0; ids.len()],
@@ -79,7 +85,11 @@ impl Tokens {
 
     /// The place of every token in its text, from 0.
     fn positions(&self) -> Vec<u32> {
-        self.segments.lengths().iter().flat_map(|length| 0..*length as u32).collect()
+        self.segments
+            .lengths()
+            .iter()
+            .flat_map(|length| 0..*length as u32)
+            .collect()
     }
 }
 
@@ -139,7 +149,9 @@ impl Config {
 /// Refuses a state that does not divide into heads.
 pub(crate) fn check_heads(hidden: usize, heads: usize) -> std::result::Result<(), StageError> {
     if heads == 0 || !hidden.is_multiple_of(heads) {
-        return Err(StageError::new(format!("config.json: {hidden} is not divisible into {heads} heads")));
+        return Err(StageError::new(format!(
+            "config.json: {hidden} is not divisible into {heads} heads"
+        )));
     }
     Ok(())
 }
@@ -181,11 +193,18 @@ impl Pass<'_> {
 
     /// `x Wᵀ + b` with the parameters below `name`.
     pub(crate) fn linear(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        ops::linear(x, &self.value(&format!("{name}.weight"))?, &self.value(&format!("{name}.bias"))?)
+        ops::linear(
+            x,
+            &self.value(&format!("{name}.weight"))?,
+            &self.value(&format!("{name}.bias"))?,
+        )
     }
 
     pub(crate) fn layer_norm(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        let (weight, bias) = (self.value(&format!("{name}.weight"))?, self.value(&format!("{name}.bias"))?);
+        let (weight, bias) = (
+            self.value(&format!("{name}.weight"))?,
+            self.value(&format!("{name}.bias"))?,
+        );
         ops::layer_norm(x, &weight, &bias, self.epsilon)
     }
 
@@ -281,29 +300,47 @@ impl Bert {
             ..
         } = self.config;
         let mut shapes = vec![
-            ("embeddings.word_embeddings.weight".to_owned(), vec![self.config.vocab_size, hidden]),
-            ("embeddings.position_embeddings.weight".into(), vec![self.config.max_position_embeddings, hidden]),
-            ("embeddings.token_type_embeddings.weight".into(), vec![self.config.type_vocab_size, hidden]),
+            (
+                "embeddings.word_embeddings.weight".to_owned(),
+                vec![self.config.vocab_size, hidden],
+            ),
+            (
+                "embeddings.position_embeddings.weight".into(),
+                vec![self.config.max_position_embeddings, hidden],
+            ),
+            (
+                "embeddings.token_type_embeddings.weight".into(),
+                vec![self.config.type_vocab_size, hidden],
+            ),
         ];
         shapes.extend(with_bias("embeddings.LayerNorm", vec![hidden]));
         for layer in 0..self.config.num_hidden_layers {
             let name = |part: &str| format!("encoder.layer.{layer}.{part}");
             for part in ["self.query", "self.key", "self.value", "output.dense"] {
-                shapes.extend(with_bias(&name(&format!("attention.{part}")), vec![hidden, hidden]));
+                shapes.extend(with_bias(
+                    &name(&format!("attention.{part}")),
+                    vec![hidden, hidden],
+                ));
             }
             shapes.extend(with_bias(&name("attention.output.LayerNorm"), vec![hidden]));
             shapes.extend(with_bias(&name("intermediate.dense"), vec![inner, hidden]));
             shapes.extend(with_bias(&name("output.dense"), vec![hidden, inner]));
             shapes.extend(with_bias(&name("output.LayerNorm"), vec![hidden]));
         }
-        shapes.into_iter().map(|(name, shape)| (format!("{}{name}", self.prefix), shape)).collect()
+        shapes
+            .into_iter()
+            .map(|(name, shape)| (format!("{}{name}", self.prefix), shape))
+            .collect()
     }
 }
 
 /// A weight and its bias, one number per output.
 pub(crate) fn with_bias(name: &str, shape: Vec<usize>) -> [(String, Vec<usize>); 2] {
     let outputs = shape[0];
-    [(format!("{name}.weight"), shape), (format!("{name}.bias"), vec![outputs])]
+    [
+        (format!("{name}.weight"), shape),
+        (format!("{name}.bias"), vec![outputs]),
+    ]
 }
 
 /// One layer: attention, then the feed-forward network, each added to its input and normalised.

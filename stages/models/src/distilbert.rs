@@ -61,7 +61,9 @@ impl DistilBert {
     pub fn new(config: Config, store: &ParamStore) -> std::result::Result<Self, StageError> {
         check_heads(config.dim, config.n_heads)?;
         check_activation("activation", &config.activation)?;
-        let prefixed = store.get("distilbert.embeddings.word_embeddings.weight").is_some();
+        let prefixed = store
+            .get("distilbert.embeddings.word_embeddings.weight")
+            .is_some();
         let model = Self {
             config,
             prefix: if prefixed { "distilbert." } else { "" },
@@ -111,11 +113,19 @@ impl DistilBert {
 
     fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         let Config {
-            dim, hidden_dim: inner, ..
+            dim,
+            hidden_dim: inner,
+            ..
         } = self.config;
         let mut shapes = vec![
-            ("embeddings.word_embeddings.weight".to_owned(), vec![self.config.vocab_size, dim]),
-            ("embeddings.position_embeddings.weight".into(), vec![self.config.max_position_embeddings, dim]),
+            (
+                "embeddings.word_embeddings.weight".to_owned(),
+                vec![self.config.vocab_size, dim],
+            ),
+            (
+                "embeddings.position_embeddings.weight".into(),
+                vec![self.config.max_position_embeddings, dim],
+            ),
         ];
         shapes.extend(with_bias("embeddings.LayerNorm", vec![dim]));
         for layer in 0..self.config.n_layers {
@@ -128,7 +138,10 @@ impl DistilBert {
             shapes.extend(with_bias(&name("ffn.lin2"), vec![dim, inner]));
             shapes.extend(with_bias(&name("output_layer_norm"), vec![dim]));
         }
-        shapes.into_iter().map(|(name, shape)| (format!("{}{name}", self.prefix), shape)).collect()
+        shapes
+            .into_iter()
+            .map(|(name, shape)| (format!("{}{name}", self.prefix), shape))
+            .collect()
     }
 }
 
@@ -139,6 +152,9 @@ fn block(pass: &Pass<'_>, x: &Tensor, name: &str) -> Result<Tensor> {
     let mixed = pass.linear(&mixed, &format!("{attention}.out_lin"))?;
     let x = pass.layer_norm(&(mixed + x)?, &format!("{name}.sa_layer_norm"))?;
     let inner = ops::gelu(&pass.linear(&x, &format!("{name}.ffn.lin1"))?)?;
-    let outer = pass.dropout(&pass.linear(&inner, &format!("{name}.ffn.lin2"))?, &format!("{name}.ffn"))?;
+    let outer = pass.dropout(
+        &pass.linear(&inner, &format!("{name}.ffn.lin2"))?,
+        &format!("{name}.ffn"),
+    )?;
     pass.layer_norm(&(outer + &x)?, &format!("{name}.output_layer_norm"))
 }

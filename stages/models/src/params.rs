@@ -69,7 +69,12 @@ impl ParamStore {
 
     /// Keeps the parameters that `which` holds for from being trained, and no others.
     pub fn freeze(&mut self, which: impl Fn(&str) -> bool) {
-        self.frozen = self.variables.keys().filter(|name| which(name)).cloned().collect();
+        self.frozen = self
+            .variables
+            .keys()
+            .filter(|name| which(name))
+            .cloned()
+            .collect();
     }
 
     /// The parameter called `name`.
@@ -94,7 +99,9 @@ impl ParamStore {
 
     /// All parameters, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Var)> {
-        self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
+        self.variables
+            .iter()
+            .map(|(name, variable)| (name.as_str(), variable))
     }
 
     /// The parameters that are trained, by name.
@@ -108,7 +115,8 @@ impl ParamStore {
             let found = self.get(name).map(|variable| variable.dims());
             if found != Some(shape.as_slice()) {
                 let found = found.map_or("missing".to_owned(), |found| format!("of shape {found:?}"));
-                let message = format!("tensor `{name}` of the checkpoint is {found}, config.json asks for {shape:?}");
+                let message =
+                    format!("tensor `{name}` of the checkpoint is {found}, config.json asks for {shape:?}");
                 return Err(StageError::with_help(
                     message,
                     "use a config.json and a model.safetensors that belong together",
@@ -150,7 +158,10 @@ mod tests {
         let loaded = ParamStore::load(&one, &Device::Cpu).unwrap();
         loaded.save(&two).unwrap();
         assert_eq!(fs_err::read(&one).unwrap(), fs_err::read(&two).unwrap());
-        assert_eq!(loaded.get("b.weight").unwrap().to_vec1::<f32>().unwrap(), [1.0, -2.5, 3.0]);
+        assert_eq!(
+            loaded.get("b.weight").unwrap().to_vec1::<f32>().unwrap(),
+            [1.0, -2.5, 3.0]
+        );
     }
 
     #[test]
@@ -166,7 +177,10 @@ mod tests {
     fn frozen_parameters_take_no_gradient() {
         let mut store = store();
         store.freeze(|name| name.starts_with("a."));
-        assert_eq!(store.trainable().map(|(name, _)| name).collect::<Vec<_>>(), ["b.weight"]);
+        assert_eq!(
+            store.trainable().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["b.weight"]
+        );
         assert!(!store.value("a.weight", true).unwrap().track_op());
         assert!(store.value("b.weight", true).unwrap().track_op());
         assert!(!store.value("b.weight", false).unwrap().track_op());

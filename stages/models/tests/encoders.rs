@@ -33,10 +33,18 @@ fn formula(parameters: &Value, prefix: &str) -> ParamStore {
 fn texts_and_states(fixture: &Value, model: &str) -> (Tokens, Vec<f32>) {
     let ids: Vec<Vec<u32>> = serde_json::from_value(fixture["ids"].clone()).unwrap();
     let mask: Vec<Vec<usize>> = serde_json::from_value(fixture["mask"].clone()).unwrap();
-    let states: Vec<Vec<Vec<f32>>> = serde_json::from_value(fixture[model]["last_hidden_state"].clone()).unwrap();
+    let states: Vec<Vec<Vec<f32>>> =
+        serde_json::from_value(fixture[model]["last_hidden_state"].clone()).unwrap();
     let lengths: Vec<usize> = mask.iter().map(|row| row.iter().sum()).collect();
-    let texts: Vec<&[u32]> = ids.iter().zip(&lengths).map(|(ids, length)| &ids[..*length]).collect();
-    let kept = states.iter().zip(&lengths).flat_map(|(rows, length)| rows[..*length].concat());
+    let texts: Vec<&[u32]> = ids
+        .iter()
+        .zip(&lengths)
+        .map(|(ids, length)| &ids[..*length])
+        .collect();
+    let kept = states
+        .iter()
+        .zip(&lengths)
+        .flat_map(|(rows, length)| rows[..*length].concat());
     (Tokens::new(&texts), kept.collect())
 }
 
@@ -66,8 +74,11 @@ fn distilbert_gives_pytorchs_states_with_and_without_prefix() {
     let (tokens, expected) = texts_and_states(&fixture, "distilbert");
     for prefix in ["", "distilbert."] {
         let store = formula(&fixture["distilbert"]["parameters"], prefix);
-        let config: distilbert::Config = serde_json::from_value(fixture["distilbert"]["config"].clone()).unwrap();
-        let model = DistilBert::new(config, &store).map_err(|e| e.to_string()).unwrap();
+        let config: distilbert::Config =
+            serde_json::from_value(fixture["distilbert"]["config"].clone()).unwrap();
+        let model = DistilBert::new(config, &store)
+            .map_err(|e| e.to_string())
+            .unwrap();
         let states = model.forward(&store, &tokens, Mode::Inference).unwrap();
         assert_close(&to_vec(&states).unwrap(), &expected, 2e-5);
     }
@@ -81,15 +92,25 @@ fn a_checkpoint_that_does_not_fit_its_config_is_refused() {
     config["intermediate_size"] = 65.into();
     let config: bert::Config = serde_json::from_value(config).unwrap();
     let message = Bert::new(config, &store).unwrap_err().to_string();
-    assert!(message.contains("encoder.layer.0.intermediate.dense.weight"), "{message}");
+    assert!(
+        message.contains("encoder.layer.0.intermediate.dense.weight"),
+        "{message}"
+    );
 }
 
 fn encode(encoder: &SentenceEncoder, texts: &[String], batch: usize) -> Embeddings {
-    encoder.encode(texts, batch, &|_, _| Ok(())).map_err(|e| e.to_string()).unwrap()
+    encoder
+        .encode(texts, batch, &|_, _| Ok(()))
+        .map_err(|e| e.to_string())
+        .unwrap()
 }
 
 fn with_threads<T: Send>(count: usize, work: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap().install(work)
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(count)
+        .build()
+        .unwrap()
+        .install(work)
 }
 
 fn bits(embeddings: &Embeddings) -> Vec<u32> {
@@ -99,14 +120,21 @@ fn bits(embeddings: &Embeddings) -> Vec<u32> {
 /// Texts of 0 to 60 words, in an order that mixes lengths.
 fn texts(count: usize) -> Vec<String> {
     let word = |text: usize, i: usize| format!("w{}", (text * 31 + i * 17) % 90);
-    let text = |text: usize| (0..text * 7 % 61).map(|i| word(text, i)).collect::<Vec<_>>().join(" ");
+    let text = |text: usize| {
+        (0..text * 7 % 61)
+            .map(|i| word(text, i))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     (0..count).map(text).collect()
 }
 
 #[test]
 fn batch_threads_and_company_do_not_move_a_bit() {
     let folder = tiny_encoder();
-    let encoder = SentenceEncoder::load(folder.path(), &Device::Cpu).map_err(|e| e.to_string()).unwrap();
+    let encoder = SentenceEncoder::load(folder.path(), &Device::Cpu)
+        .map_err(|e| e.to_string())
+        .unwrap();
     let texts = texts(70);
     let expected = with_threads(1, || encode(&encoder, &texts, 32));
     for threads in [1, 2, 3] {
@@ -116,14 +144,20 @@ fn batch_threads_and_company_do_not_move_a_bit() {
         }
     }
     for (text, expected) in texts.iter().zip(expected.rows()) {
-        assert_eq!(encode(&encoder, std::slice::from_ref(text), 32).values, expected, "`{text}` alone");
+        assert_eq!(
+            encode(&encoder, std::slice::from_ref(text), 32).values,
+            expected,
+            "`{text}` alone"
+        );
     }
 }
 
 #[test]
 fn long_texts_are_cut_and_progress_reaches_the_end() {
     let folder = tiny_encoder();
-    let mut encoder = SentenceEncoder::load(folder.path(), &Device::Cpu).map_err(|e| e.to_string()).unwrap();
+    let mut encoder = SentenceEncoder::load(folder.path(), &Device::Cpu)
+        .map_err(|e| e.to_string())
+        .unwrap();
     encoder.set_max_length(6).map_err(|e| e.to_string()).unwrap();
     let texts = vec!["w1 w2 w3 w4 w5 w6".to_owned(), "w1 w2 w3 w4".to_owned()];
     let last = std::cell::Cell::new((0, 0));
@@ -131,7 +165,10 @@ fn long_texts_are_cut_and_progress_reaches_the_end() {
         last.set((done, total));
         Ok(())
     };
-    let found = encoder.encode(&texts, 1, &progress).map_err(|e| e.to_string()).unwrap();
+    let found = encoder
+        .encode(&texts, 1, &progress)
+        .map_err(|e| e.to_string())
+        .unwrap();
     let rows: Vec<_> = found.rows().collect();
     assert_eq!(rows[0], rows[1]);
     assert_eq!(last.get(), (2, 2));
@@ -140,7 +177,9 @@ fn long_texts_are_cut_and_progress_reaches_the_end() {
 #[test]
 fn an_interruption_stops_encoding() {
     let folder = tiny_encoder();
-    let encoder = SentenceEncoder::load(folder.path(), &Device::Cpu).map_err(|e| e.to_string()).unwrap();
+    let encoder = SentenceEncoder::load(folder.path(), &Device::Cpu)
+        .map_err(|e| e.to_string())
+        .unwrap();
     let stopped = encoder.encode(&texts(3), 1, &|_, _| Err(StageError::Cancelled));
     assert!(matches!(stopped, Err(StageError::Cancelled)));
 }
@@ -150,7 +189,10 @@ fn unknown_modules_are_refused_by_name() {
     let folder = tiny_encoder();
     let modules = r#"[{"idx": 0, "path": "", "type": "sentence_transformers.models.WeightedLayerPooling"}]"#;
     fs_err::write(folder.path().join("modules.json"), modules).unwrap();
-    let error = SentenceEncoder::load(folder.path(), &Device::Cpu).err().unwrap().to_string();
+    let error = SentenceEncoder::load(folder.path(), &Device::Cpu)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("WeightedLayerPooling"), "{error}");
 }
 
@@ -158,10 +200,15 @@ fn unknown_modules_are_refused_by_name() {
 fn minilm_gives_sentence_transformers_vectors() {
     let Some(folder) = minilm() else { return };
     let fixture = fixture("minilm_embeddings.json");
-    let encoder = SentenceEncoder::load(&folder, &Device::Cpu).map_err(|e| e.to_string()).unwrap();
+    let encoder = SentenceEncoder::load(&folder, &Device::Cpu)
+        .map_err(|e| e.to_string())
+        .unwrap();
     let texts: Vec<String> = serde_json::from_value(fixture["texts"].clone()).unwrap();
     let expected: Vec<Vec<f32>> = serde_json::from_value(fixture["embeddings"].clone()).unwrap();
-    assert_eq!(Some(encoder.max_length() as u64), fixture["max_seq_length"].as_u64());
+    assert_eq!(
+        Some(encoder.max_length() as u64),
+        fixture["max_seq_length"].as_u64()
+    );
     let found = encode(&encoder, &texts, 2);
     assert_close(&found.values, &expected.concat(), 2e-6);
     for batch in [1, 7, 32] {

@@ -104,7 +104,9 @@ impl Stage for RetrieveDense {
             normalize(&mut document_vectors);
             normalize(&mut query_vectors);
         }
-        refuse_unsound(&document_vectors, |at| format!("document `{}`", documents[at].doc_id))?;
+        refuse_unsound(&document_vectors, |at| {
+            format!("document `{}`", documents[at].doc_id)
+        })?;
         refuse_unsound(&query_vectors, |at| format!("query `{}`", queries[at].query_id))?;
         let ranked = search(&query_vectors, &document_vectors, params.depth);
         io.put("run", hits(&queries, &documents, &ranked))
@@ -123,7 +125,10 @@ pub struct Match {
 impl Match {
     /// Higher scores first, equal ones in the order of the corpus.
     fn order(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then(self.document.cmp(&other.document))
+        other
+            .score
+            .total_cmp(&self.score)
+            .then(self.document.cmp(&other.document))
     }
 }
 
@@ -134,10 +139,18 @@ pub fn search(queries: &Embeddings, documents: &Embeddings, depth: usize) -> Vec
     for (block, vectors) in documents.values.chunks(BLOCK * dim).enumerate() {
         let count = vectors.len() / dim;
         let packed = Packed::new(Matrix::new(vectors, count, dim).transposed());
-        let tasks = best.par_chunks_mut(QUERIES).zip(queries.values.par_chunks(QUERIES * dim));
+        let tasks = best
+            .par_chunks_mut(QUERIES)
+            .zip(queries.values.par_chunks(QUERIES * dim));
         tasks.for_each(|(best, queries)| {
             let mut scores = vec![0.0; best.len() * count];
-            multiply(Matrix::new(queries, best.len(), dim), &packed, &mut scores, count, false);
+            multiply(
+                Matrix::new(queries, best.len(), dim),
+                &packed,
+                &mut scores,
+                count,
+                false,
+            );
             for (best, scores) in best.iter_mut().zip(scores.chunks_exact(count)) {
                 let matches = scores.iter().enumerate().map(|(at, score)| Match {
                     document: block * BLOCK + at,
@@ -148,7 +161,8 @@ pub fn search(queries: &Embeddings, documents: &Embeddings, depth: usize) -> Vec
             }
         });
     }
-    best.par_iter_mut().for_each(|best| best.sort_unstable_by(Match::order));
+    best.par_iter_mut()
+        .for_each(|best| best.sort_unstable_by(Match::order));
     best
 }
 
@@ -170,7 +184,10 @@ fn normalize(vectors: &mut Embeddings) {
 }
 
 fn refuse_unsound(vectors: &Embeddings, name: impl Fn(usize) -> String) -> Result<(), StageError> {
-    match vectors.rows().position(|vector| vector.iter().any(|x| !x.is_finite())) {
+    match vectors
+        .rows()
+        .position(|vector| vector.iter().any(|x| !x.is_finite()))
+    {
         None => Ok(()),
         Some(at) => Err(StageError::with_help(
             format!("the vector of {} holds NaN or infinity", name(at)),
@@ -223,21 +240,32 @@ mod tests {
 
     #[test]
     fn an_empty_corpus_gives_no_hits() {
-        let nothing = Embeddings { dim: 5, values: vec![] };
-        assert_eq!(search(&random(2, 5, "queries"), &nothing, 3), vec![vec![], vec![]]);
+        let nothing = Embeddings {
+            dim: 5,
+            values: vec![],
+        };
+        assert_eq!(
+            search(&random(2, 5, "queries"), &nothing, 3),
+            vec![vec![], vec![]]
+        );
     }
 
     #[test]
     fn vectors_that_are_no_numbers_name_their_text() {
         let mut vectors = random(3, 2, "documents");
         vectors.values[4] = f32::NAN;
-        let message = refuse_unsound(&vectors, |at| format!("document `d{at}`")).unwrap_err().to_string();
+        let message = refuse_unsound(&vectors, |at| format!("document `d{at}`"))
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("document `d2`"), "{message}");
     }
 
     #[test]
     fn cosine_ignores_length() {
-        let mut vectors = Embeddings { dim: 2, values: vec![3.0, 4.0, 0.3, 0.4, 0.0, 0.0] };
+        let mut vectors = Embeddings {
+            dim: 2,
+            values: vec![3.0, 4.0, 0.3, 0.4, 0.0, 0.0],
+        };
         normalize(&mut vectors);
         for (found, expected) in vectors.values.iter().zip([0.6, 0.8, 0.6, 0.8, 0.0, 0.0]) {
             assert!((found - expected).abs() < 1e-7);

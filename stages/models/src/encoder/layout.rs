@@ -76,7 +76,8 @@ impl Modules {
             }
         }
         let config = modules.transformer().join("sentence_bert_config.json");
-        modules.max_length = optional_json::<SentenceConfig>(&config)?.and_then(|config| config.max_seq_length);
+        modules.max_length =
+            optional_json::<SentenceConfig>(&config)?.and_then(|config| config.max_seq_length);
         Ok(modules)
     }
 
@@ -89,7 +90,10 @@ impl Modules {
     pub(super) fn copy(&self, folder: &Path) -> Result<PathBuf, StageError> {
         let transformer = folder.join(&self.path);
         fs_err::create_dir_all(&transformer)?;
-        for (from, to) in [(self.base.clone(), folder.to_owned()), (self.transformer(), transformer.clone())] {
+        for (from, to) in [
+            (self.base.clone(), folder.to_owned()),
+            (self.transformer(), transformer.clone()),
+        ] {
             for name in COMPANIONS.iter().filter(|name| from.join(name).is_file()) {
                 fs_err::copy(from.join(name), to.join(name))?;
             }
@@ -97,7 +101,10 @@ impl Modules {
         match &self.pooling_path {
             Some(path) => {
                 fs_err::create_dir_all(folder.join(path))?;
-                fs_err::copy(self.base.join(path).join("config.json"), folder.join(path).join("config.json"))?;
+                fs_err::copy(
+                    self.base.join(path).join("config.json"),
+                    folder.join(path).join("config.json"),
+                )?;
             }
             None => self.describe(folder)?,
         }
@@ -121,10 +128,16 @@ impl Modules {
             let kind = format!("sentence_transformers.models.{kind}");
             json!({"idx": idx, "name": idx.to_string(), "path": path, "type": kind})
         };
-        let modules = json!([module(0, &self.path, "Transformer"), module(1, "1_Pooling", "Pooling")]);
+        let modules = json!([
+            module(0, &self.path, "Transformer"),
+            module(1, "1_Pooling", "Pooling")
+        ]);
         fs_err::create_dir_all(folder.join("1_Pooling"))?;
         fs_err::write(folder.join("1_Pooling/config.json"), format!("{pooling:#}\n"))?;
-        Ok(fs_err::write(folder.join("modules.json"), format!("{modules:#}\n"))?)
+        Ok(fs_err::write(
+            folder.join("modules.json"),
+            format!("{modules:#}\n"),
+        )?)
     }
 }
 
@@ -155,7 +168,11 @@ fn read_pooling(file: &Path) -> Result<Pooling, StageError> {
 }
 
 fn optional_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, StageError> {
-    if file.exists() { json(file).map(Some) } else { Ok(None) }
+    if file.exists() {
+        json(file).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Reads a JSON file; the error names it.

@@ -52,9 +52,15 @@ impl Architecture {
         let file = folder.join("config.json");
         match json::<Kind>(&file)?.model_type.as_str() {
             "bert" => Ok(Self::Bert(Bert::new(json::<bert::Config>(&file)?, store)?)),
-            "distilbert" => Ok(Self::DistilBert(DistilBert::new(json::<distilbert::Config>(&file)?, store)?)),
+            "distilbert" => Ok(Self::DistilBert(DistilBert::new(
+                json::<distilbert::Config>(&file)?,
+                store,
+            )?)),
             other => Err(StageError::with_help(
-                format!("`{}`: model_type `{other}` is no encoder known here", file.display()),
+                format!(
+                    "`{}`: model_type `{other}` is no encoder known here",
+                    file.display()
+                ),
                 "use a BERT or DistilBERT model",
             )),
         }
@@ -148,9 +154,14 @@ impl SentenceEncoder {
         };
         let refused = |error| StageError::new(format!("max_length {tokens} cannot be used: {error}"));
         if self.max_length < 3 {
-            return Err(StageError::new(format!("max_length {tokens} leaves no room for a text")));
+            return Err(StageError::new(format!(
+                "max_length {tokens} leaves no room for a text"
+            )));
         }
-        self.tokenizer.with_padding(None).with_truncation(Some(truncation)).map_err(refused)?;
+        self.tokenizer
+            .with_padding(None)
+            .with_truncation(Some(truncation))
+            .map_err(refused)?;
         Ok(())
     }
 
@@ -236,12 +247,18 @@ impl SentenceEncoder {
         let mut values = vec![0.0; texts.len() * dim];
         let batches = self.batches(&ids, batch);
         // On the CPU a thread per batch; operations split further where threads would idle.
-        let wave = if self.device.is_cpu() { rayon::current_num_threads() } else { 1 };
+        let wave = if self.device.is_cpu() {
+            rayon::current_num_threads()
+        } else {
+            1
+        };
         let mut done = 0;
         progress(0, texts.len())?;
         for wave in batches.chunks(wave) {
-            let vectors: Vec<Vec<f32>> =
-                wave.par_iter().map(|batch| self.encode_batch(&ids, batch)).collect::<Result<_, _>>()?;
+            let vectors: Vec<Vec<f32>> = wave
+                .par_iter()
+                .map(|batch| self.encode_batch(&ids, batch))
+                .collect::<Result<_, _>>()?;
             for (batch, vectors) in wave.iter().zip(&vectors) {
                 for (text, vector) in batch.iter().zip(vectors.chunks_exact(dim)) {
                     values[text * dim..(text + 1) * dim].copy_from_slice(vector);
@@ -256,12 +273,20 @@ impl SentenceEncoder {
     fn encode_batch(&self, ids: &[Vec<u32>], batch: &[usize]) -> candle_core::Result<Vec<f32>> {
         let texts: Vec<&[u32]> = batch.iter().map(|text| ids[*text].as_slice()).collect();
         let vectors = self.forward(&texts, Mode::Inference)?;
-        to_vec(&if self.normalize { ops::normalize(&vectors)? } else { vectors })
+        to_vec(&if self.normalize {
+            ops::normalize(&vectors)?
+        } else {
+            vectors
+        })
     }
 
     /// Indices of the texts of each batch, longest first, so that a wave's batches cost about the same.
     fn batches(&self, ids: &[Vec<u32>], most: usize) -> Vec<Vec<usize>> {
-        let budget = if self.device.is_cpu() { CACHE_TOKENS } else { usize::MAX };
+        let budget = if self.device.is_cpu() {
+            CACHE_TOKENS
+        } else {
+            usize::MAX
+        };
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_by_key(|text| std::cmp::Reverse(ids[*text].len()));
         let mut batches: Vec<Vec<usize>> = Vec::new();

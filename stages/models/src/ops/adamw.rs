@@ -54,8 +54,22 @@ impl AdamW {
         }
         let gradient = gradient.contiguous()?;
         let scale = self.gradient_scale as f32;
-        first.inplace_op2(&gradient, &Average { beta: self.beta1 as f32, scale, square: false })?;
-        second.inplace_op2(&gradient, &Average { beta: self.beta2 as f32, scale, square: true })?;
+        first.inplace_op2(
+            &gradient,
+            &Average {
+                beta: self.beta1 as f32,
+                scale,
+                square: false,
+            },
+        )?;
+        second.inplace_op2(
+            &gradient,
+            &Average {
+                beta: self.beta2 as f32,
+                scale,
+                square: true,
+            },
+        )?;
         parameter.inplace_op3(first, second, &Update(*self))
     }
 
@@ -180,7 +194,10 @@ mod tests {
     #[test]
     fn the_kernel_and_the_composition_agree() {
         let start = random((70, 300), "parameter");
-        let (kernel, composed) = (Var::from_tensor(&start).unwrap(), Var::from_tensor(&start).unwrap());
+        let (kernel, composed) = (
+            Var::from_tensor(&start).unwrap(),
+            Var::from_tensor(&start).unwrap(),
+        );
         let (moments, other) = (Moments::new(&kernel).unwrap(), Moments::new(&composed).unwrap());
         for step in 1..=3 {
             let gradient = random((70, 300), &format!("gradient {step}"));
@@ -197,7 +214,13 @@ mod tests {
             constants.composed(&composed, &gradient, &other).unwrap();
         }
         let difference = (kernel.as_tensor() - composed.as_tensor()).unwrap();
-        let most = difference.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        let most = difference
+            .abs()
+            .unwrap()
+            .max_all()
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap();
         assert!(most < 1e-6, "{most}");
     }
 
@@ -215,8 +238,13 @@ mod tests {
             weight_decay: 0.0,
             gradient_scale: 1.0,
         };
-        constants.apply(&parameter, &gradient, &Moments::new(&parameter).unwrap()).unwrap();
+        constants
+            .apply(&parameter, &gradient, &Moments::new(&parameter).unwrap())
+            .unwrap();
         let moved = parameter.to_vec1::<f32>().unwrap();
-        assert!((moved[0] - 0.875).abs() < 1e-6 && (moved[1] - 1.125).abs() < 1e-6, "{moved:?}");
+        assert!(
+            (moved[0] - 0.875).abs() < 1e-6 && (moved[1] - 1.125).abs() < 1e-6,
+            "{moved:?}"
+        );
     }
 }

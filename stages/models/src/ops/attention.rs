@@ -15,7 +15,12 @@ use super::{
 /// `qkv` is `(tokens, 3 · hidden)`: queries, keys and values side by side, each `heads` heads wide. The result is
 /// `(tokens, hidden)`. Every token attends to all tokens of its text. `dropout` falls on the weights. The backward pass
 /// computes the weights again instead of keeping them.
-pub fn attention(qkv: &Tensor, segments: &Segments, heads: usize, dropout: Option<Dropout>) -> Result<Tensor> {
+pub fn attention(
+    qkv: &Tensor,
+    segments: &Segments,
+    heads: usize,
+    dropout: Option<Dropout>,
+) -> Result<Tensor> {
     let operation = Attention {
         segments: segments.clone(),
         heads,
@@ -133,7 +138,13 @@ impl Attention {
             let mut weights = head.weights();
             drop_weights(&mut weights, dropout);
             let values = Packed::new(head.part(2));
-            multiply(head.square(&weights), &values, &mut out[head.first..], hidden, false);
+            multiply(
+                head.square(&weights),
+                &values,
+                &mut out[head.first..],
+                hidden,
+                false,
+            );
         }
     }
 
@@ -179,8 +190,13 @@ impl Attention {
         };
         let mixed = weights.matmul(&values)?.transpose(1, 2)?.contiguous()?;
         let rows = self.padding(u32::MAX).into_iter().zip(0..);
-        let kept: Vec<u32> = rows.filter(|(row, _)| *row != u32::MAX).map(|(_, at)| at).collect();
-        mixed.reshape((texts * longest, hidden))?.index_select(&Tensor::new(kept, device)?, 0)
+        let kept: Vec<u32> = rows
+            .filter(|(row, _)| *row != u32::MAX)
+            .map(|(_, at)| at)
+            .collect();
+        mixed
+            .reshape((texts * longest, hidden))?
+            .index_select(&Tensor::new(kept, device)?, 0)
     }
 
     /// The row of each place of the padded batch; `empty` where there is none.
@@ -190,7 +206,9 @@ impl Attention {
         let place = |start: usize, length: usize, at: usize| {
             if at < length { (start + at) as u32 } else { empty }
         };
-        texts.flat_map(|(start, length)| (0..longest).map(move |at| place(start, *length, at))).collect()
+        texts
+            .flat_map(|(start, length)| (0..longest).map(move |at| place(start, *length, at)))
+            .collect()
     }
 
     /// 0 for keys of a text, a very small number for padding: `(texts, 1, 1, longest)`.
@@ -203,7 +221,9 @@ impl Attention {
 
     /// The dropout of the weights, `(texts, heads, longest, longest)`.
     fn factors(&self, device: &candle_core::Device) -> Result<Option<Tensor>> {
-        let Some(dropout) = self.dropout else { return Ok(None) };
+        let Some(dropout) = self.dropout else {
+            return Ok(None);
+        };
         let longest = self.segments.longest();
         let mut factors = Vec::new();
         for (text, length) in self.segments.lengths().iter().enumerate() {
@@ -229,9 +249,13 @@ impl CustomOp1 for Attention {
         let texts = self.segments.split(numbers(qkv, layout)?, wide);
         let mut out = vec![0.0; tokens * hidden];
         let outs = self.segments.split_mut(&mut out, hidden);
-        texts.into_par_iter().zip(outs).enumerate().for_each(|(text, (qkv, out))| {
-            self.forward_text(text, qkv, out, hidden);
-        });
+        texts
+            .into_par_iter()
+            .zip(outs)
+            .enumerate()
+            .for_each(|(text, (qkv, out))| {
+                self.forward_text(text, qkv, out, hidden);
+            });
         Ok(result(out, (tokens, hidden)))
     }
 

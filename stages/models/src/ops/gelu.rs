@@ -53,7 +53,8 @@ impl CustomOp1 for Gelu {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        x.apply_op2_no_bwd(&gradient.contiguous()?, &GeluBackward).map(Some)
+        x.apply_op2_no_bwd(&gradient.contiguous()?, &GeluBackward)
+            .map(Some)
     }
 }
 

@@ -12,7 +12,8 @@ use super::{
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f64) -> Result<Tensor> {
     if x.device().is_cpu() {
         let operation = LayerNorm(epsilon as f32);
-        x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, operation)
+        x.contiguous()?
+            .apply_op3(&weight.contiguous()?, &bias.contiguous()?, operation)
     } else {
         candle_nn::ops::layer_norm_slow(x, weight, bias, epsilon as f32)
     }
@@ -173,6 +174,11 @@ mod tests {
     fn the_kernel_and_the_composition_agree() {
         let inputs = [random((300, 37), "x"), random(37, "weight"), random(37, "bias")];
         let composed = |x: &[Tensor]| candle_nn::ops::layer_norm_slow(&x[0], &x[1], &x[2], 1e-12);
-        agree(&inputs, |x| layer_norm(&x[0], &x[1], &x[2], 1e-12), composed, 3e-5);
+        agree(
+            &inputs,
+            |x| layer_norm(&x[0], &x[1], &x[2], 1e-12),
+            composed,
+            3e-5,
+        );
     }
 }

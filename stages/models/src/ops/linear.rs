@@ -64,8 +64,12 @@ impl CustomOp3 for Linear {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let for_x = x.track_op().then(|| gradient.apply_op2_no_bwd(weight, &Product::NN));
-        let for_weight = weight.track_op().then(|| gradient.apply_op2_no_bwd(x, &Product::TN));
+        let for_x = x
+            .track_op()
+            .then(|| gradient.apply_op2_no_bwd(weight, &Product::NN));
+        let for_weight = weight
+            .track_op()
+            .then(|| gradient.apply_op2_no_bwd(x, &Product::TN));
         let for_bias = bias.track_op().then(|| gradient.apply_op1_no_bwd(&ColumnSums));
         Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
     }
@@ -90,7 +94,11 @@ impl Product {
     }
 }
 
-fn operand<'a>(storage: &'a CpuStorage, layout: &Layout, transpose: bool) -> Result<(Matrix<'a>, (usize, usize))> {
+fn operand<'a>(
+    storage: &'a CpuStorage,
+    layout: &Layout,
+    transpose: bool,
+) -> Result<(Matrix<'a>, (usize, usize))> {
     let (rows, cols) = layout.shape().dims2()?;
     let matrix = Matrix::new(numbers(storage, layout)?, rows, cols);
     Ok(if transpose {
@@ -123,7 +131,13 @@ impl CustomOp2 for Product {
     }
 
     /// Of `a bᵀ`, the one product that tensors are built from.
-    fn bwd(&self, a: &Tensor, b: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         if self.transpose_a || !self.transpose_b {
             return Err(candle_core::Error::BackwardNotSupported { op: "product" });
         }
@@ -146,7 +160,9 @@ impl CustomOp1 for ColumnSums {
         let (rows, cols) = layout.shape().dims2()?;
         let x = numbers(x, layout)?;
         let add = |row: usize, sums: &mut [f32]| {
-            sums.iter_mut().zip(&x[row * cols..]).for_each(|(sum, x)| *sum += x);
+            sums.iter_mut()
+                .zip(&x[row * cols..])
+                .for_each(|(sum, x)| *sum += x);
         };
         Ok(result(column_sums(rows, cols, add), cols))
     }
@@ -159,7 +175,11 @@ mod tests {
 
     #[test]
     fn linear_and_the_composition_agree() {
-        let inputs = [random((300, 37), "x"), random((50, 37), "weight"), random(50, "bias")];
+        let inputs = [
+            random((300, 37), "x"),
+            random((50, 37), "weight"),
+            random(50, "bias"),
+        ];
         let composed = |x: &[Tensor]| x[0].matmul(&x[1].t()?)?.broadcast_add(&x[2]);
         agree(&inputs, |x| linear(&x[0], &x[1], &x[2]), composed, 3e-5);
     }
@@ -167,6 +187,11 @@ mod tests {
     #[test]
     fn the_product_and_candle_agree() {
         let inputs = [random((30, 37), "a"), random((50, 37), "b")];
-        agree(&inputs, |x| product_nt(&x[0], &x[1]), |x| x[0].matmul(&x[1].t()?), 1e-5);
+        agree(
+            &inputs,
+            |x| product_nt(&x[0], &x[1]),
+            |x| x[0].matmul(&x[1].t()?),
+            1e-5,
+        );
     }
 }

@@ -46,7 +46,9 @@ pub(super) fn exp(x: f32) -> f32 {
     let r = n.mul_add(-LN_2_LOW, n.mul_add(-LN_2_HIGH, inside));
     let series = r.mul_add(1.0 / 5040.0, 1.0 / 720.0);
     let series = r.mul_add(r.mul_add(series, 1.0 / 120.0), 1.0 / 24.0);
-    let series = r.mul_add(r.mul_add(r.mul_add(series, 1.0 / 6.0), 0.5), 1.0).mul_add(r, 1.0);
+    let series = r
+        .mul_add(r.mul_add(r.mul_add(series, 1.0 / 6.0), 0.5), 1.0)
+        .mul_add(r, 1.0);
     // The low bits of `shifted` hold n in two's complement: as an exponent they make 2^n.
     let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     if x < -87.0 { 0.0 } else { series * power }
@@ -79,7 +81,9 @@ pub(super) fn sum_of(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
             sums[lane] += sums[lane + half];
         }
     }
-    tail.iter().zip(other_tail).fold(sums[0], |sum, (x, y)| sum + f(*x, *y))
+    tail.iter()
+        .zip(other_tail)
+        .fold(sums[0], |sum, (x, y)| sum + f(*x, *y))
 }
 
 /// The largest number of a row.
@@ -89,18 +93,18 @@ pub(super) fn maximum(row: &[f32]) -> f32 {
     let mut most = [f32::NEG_INFINITY; LANES];
     for head in heads {
         for lane in 0..LANES {
-            most[lane] = if head[lane] > most[lane] { head[lane] } else { most[lane] };
+            most[lane] = if head[lane] > most[lane] {
+                head[lane]
+            } else {
+                most[lane]
+            };
         }
     }
     most.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// Adds up rows of `width` numbers by column: within fixed chunks of rows in order, then over the chunks in order.
-pub(super) fn column_sums(
-    rows: usize,
-    width: usize,
-    add: impl Fn(usize, &mut [f32]) + Sync,
-) -> Vec<f32> {
+pub(super) fn column_sums(rows: usize, width: usize, add: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     use rayon::prelude::*;
     const ROWS: usize = 256;
     let chunk = |chunk: usize| {

@@ -5,8 +5,14 @@
 //! batch it sat in. On the CPU every operation is a kernel whose reductions run in an order fixed by the shapes alone:
 //! results are equal to the bit with any number of threads, and, where the CPU fuses multiply-adds, across
 //! instruction sets. On other devices the same functions compose candle's differentiable operations.
+#![expect(
+    clippy::inline_always,
+    reason = "vector instructions reach a function only if it is compiled into the one that was chosen for them"
+)]
 
 mod adamw;
+#[cfg(test)]
+mod agreement;
 mod attention;
 mod dropout;
 mod gelu;
@@ -15,18 +21,17 @@ mod linear;
 mod math;
 mod norm;
 mod pool;
+pub mod decoder;
 pub mod product;
 mod storage;
-#[cfg(test)]
-mod agreement;
 
 pub use adamw::{AdamW, Moments};
 pub use attention::attention;
 pub use dropout::{Dropout, dropout};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
-pub use norm::squared_norm;
 pub use linear::{linear, product_nt};
+pub use norm::squared_norm;
 pub use pool::{normalize, pool_first, pool_mean};
 
 use std::sync::Arc;

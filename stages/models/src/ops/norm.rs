@@ -12,7 +12,8 @@ pub fn squared_norm(x: &Tensor) -> Result<f64> {
     }
     let x = x.contiguous()?;
     let (storage, layout) = x.storage_and_layout();
-    let (Storage::Cpu(CpuStorage::F32(all)), Some((from, to))) = (&*storage, layout.contiguous_offsets()) else {
+    let (Storage::Cpu(CpuStorage::F32(all)), Some((from, to))) = (&*storage, layout.contiguous_offsets())
+    else {
         candle_core::bail!("a gradient of {:?} where f32 was expected", x.dtype())
     };
     let square = |x: &f32| f64::from(*x) * f64::from(*x);
@@ -22,7 +23,7 @@ pub fn squared_norm(x: &Tensor) -> Result<f64> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::float_cmp)]
 mod tests {
     use super::*;
 

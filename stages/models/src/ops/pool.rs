@@ -51,14 +51,19 @@ impl CustomOp1 for MeanPool {
                 mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x);
             }
             let count = (text.len() / width) as f32;
-            mean.iter_mut().for_each(|mean| *mean /= count);
+            for x in mean {
+                *x /= count;
+            }
         });
         let shape = (out.len() / width, width);
         Ok(result(out, shape))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        gradient.contiguous()?.apply_op1_no_bwd(&Spread(self.0.clone())).map(Some)
+        gradient
+            .contiguous()?
+            .apply_op1_no_bwd(&Spread(self.0.clone()))
+            .map(Some)
     }
 }
 
@@ -75,12 +80,15 @@ impl CustomOp1 for Spread {
         let gradient = numbers(gradient, layout)?;
         let mut out = vec![0.0; self.0.tokens() * width];
         let texts = self.0.split_mut(&mut out, width);
-        texts.into_par_iter().zip(gradient.par_chunks(width)).for_each(|(text, gradient)| {
-            let share = 1.0 / (text.len() / width) as f32;
-            for row in text.chunks_exact_mut(width) {
-                row.iter_mut().zip(gradient).for_each(|(out, g)| *out = g * share);
-            }
-        });
+        texts
+            .into_par_iter()
+            .zip(gradient.par_chunks(width))
+            .for_each(|(text, gradient)| {
+                let share = 1.0 / (text.len() / width) as f32;
+                for row in text.chunks_exact_mut(width) {
+                    row.iter_mut().zip(gradient).for_each(|(out, g)| *out = g * share);
+                }
+            });
         Ok(result(out, (self.0.tokens(), width)))
     }
 }
@@ -99,13 +107,21 @@ mod tests {
             let means = means.map(|(start, length)| x[0].narrow(0, start, *length)?.mean_keepdim(0));
             Tensor::cat(&means.collect::<Result<Vec<_>>>()?, 0)
         };
-        agree(&[random((12, 9), "x")], |x| pool_mean(&x[0], &segments), composed, 1e-6);
+        agree(
+            &[random((12, 9), "x")],
+            |x| pool_mean(&x[0], &segments),
+            composed,
+            1e-6,
+        );
     }
 
     #[test]
     fn the_first_tokens_are_found() {
         let x = random((12, 2), "x");
-        let first = pool_first(&x, &Segments::new([4, 1, 7])).unwrap().to_vec2::<f32>().unwrap();
+        let first = pool_first(&x, &Segments::new([4, 1, 7]))
+            .unwrap()
+            .to_vec2::<f32>()
+            .unwrap();
         let rows = x.to_vec2::<f32>().unwrap();
         assert_eq!(first, [rows[0].clone(), rows[4].clone(), rows[5].clone()]);
     }
@@ -113,6 +129,9 @@ mod tests {
     #[test]
     fn normalised_rows_have_length_one_and_zeros_stay() {
         let x = Tensor::new(&[[3.0_f32, 4.0], [0.0, 0.0]], &candle_core::Device::Cpu).unwrap();
-        assert_eq!(normalize(&x).unwrap().to_vec2::<f32>().unwrap(), [[0.6, 0.8], [0.0, 0.0]]);
+        assert_eq!(
+            normalize(&x).unwrap().to_vec2::<f32>().unwrap(),
+            [[0.6, 0.8], [0.0, 0.0]]
+        );
     }
 }

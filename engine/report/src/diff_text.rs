@@ -1,0 +1,156 @@
+//! A [`Diff`] for a terminal.
+
+use serde_json::Value;
+
+use crate::{Diff, FieldChange, Moved, NodeChange, label, text::frame, warnings::LEVEL};
+
+/// What changed, then what moved.
+pub fn diff_text(diff: &Diff) -> String {
+    let mut lines = vec![format!("{} → {}", diff.a, diff.b)];
+    lines.extend(nodes(diff));
+    if lines.len() == 1 {
+        lines.push("no node changed".into());
+    }
+    lines.push(String::new());
+    lines.extend(figures(diff));
+    lines.extend(diff.warnings.iter().map(|warning| format!("note: {warning}")));
+    lines.join("\n") + "\n"
+}
+
+fn nodes(diff: &Diff) -> Vec<String> {
+    let (carried, own): (Vec<_>, Vec<_>) = diff.changed.iter().partition(|node| node.is_carried());
+    let mut lines: Vec<_> = own.into_iter().flat_map(node).collect();
+    let carried: Vec<_> = carried.iter().map(|node| node.name.as_str()).collect();
+    lines.extend(list("other inputs", &carried));
+    lines.extend(list("added", &diff.added));
+    lines.extend(list("removed", &diff.removed));
+    lines
+}
+
+fn list<S: AsRef<str>>(what: &str, names: &[S]) -> Option<String> {
+    let names: Vec<_> = names.iter().map(AsRef::as_ref).collect();
+    (!names.is_empty()).then(|| format!("{what} ({}): {}", names.len(), names.join(", ")))
+}
+
+fn node(node: &NodeChange) -> Vec<String> {
+    let mut lines = vec![format!("changed: {} ({})", node.name, node.kind)];
+    if node.fields.is_empty() {
+        lines.push("    one of the runs did not reach it".into());
+    }
+    lines.extend(node.fields.iter().map(field));
+    lines
+}
+
+fn field(change: &FieldChange) -> String {
+    format!(
+        "    {}: {} → {}",
+        change.path,
+        value(change.old.as_ref()),
+        value(change.new.as_ref())
+    )
+}
+
+/// A value in brief: text without quotes, digests and long values cut.
+fn value(value: Option<&Value>) -> String {
+    let text = match value {
+        None => return "(none)".into(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    };
+    let is_digest = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let limit = if is_digest { 12 } else { 60 };
+    if text.chars().count() <= limit {
+        return text.replace('\n', "\\n");
+    }
+    let start: String = text.chars().take(limit).collect();
+    format!("{}…", start.replace('\n', "\\n"))
+}
+
+fn figures(diff: &Diff) -> Vec<String> {
+    if diff.figures.is_empty() {
+        return vec![format!(
+            "no figure moved; {} are the same on every query",
+            diff.unchanged
+        )];
+    }
+    let header = [
+        "system",
+        "measure",
+        "before",
+        "after",
+        "difference",
+        "p",
+        "wins/losses/ties",
+    ];
+    let mut drawn = frame(header.map(String::from).to_vec(), false);
+    for moved in &diff.figures {
+        drawn.add_row(row(moved));
+    }
+    let mut lines = vec![
+        drawn.trim_fmt(),
+        "* p < .05, paired t-test over queries, Holm correction over the figures that moved".into(),
+    ];
+    if diff.unchanged > 0 {
+        lines.push(format!("{} more are the same on every query", diff.unchanged));
+    }
+    lines.extend(diff.figures.iter().filter_map(movers));
+    lines
+}
+
+fn name(moved: &Moved) -> String {
+    format!("{} on {}", label(&moved.system, &moved.point), moved.collection)
+}
+
+fn row(moved: &Moved) -> [String; 7] {
+    let mark = if moved.p.is_some_and(|p| p < LEVEL) {
+        "*"
+    } else {
+        ""
+    };
+    [
+        name(moved),
+        moved.measure.clone(),
+        format!("{:.4}", moved.a),
+        format!("{:.4}", moved.b),
+        format!("{:+.4}{mark}", moved.delta),
+        moved.p.map_or_else(|| "-".into(), |p| format!("{p:.4}")),
+        format!("{}/{}/{}", moved.wins, moved.losses, moved.ties),
+    ]
+}
+
+fn movers(moved: &Moved) -> Option<String> {
+    let each: Vec<_> = moved
+        .movers
+        .iter()
+        .map(|m| format!("{} {:.3} → {:.3}", m.query_id, m.a, m.b))
+        .collect();
+    (!each.is_empty()).then(|| {
+        format!(
+            "largest moves of {} by {}: {}",
+            name(moved),
+            moved.measure,
+            each.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::diff::tests::sample;
+
+    #[test]
+    fn the_difference_reads_well() {
+        insta::assert_snapshot!(diff_text(&sample()), @"");
+    }
+
+    #[test]
+    fn values_are_brief() {
+        assert_eq!(value(Some(&json!("ab".repeat(32)))), "abababababab…");
+        assert_eq!(value(Some(&json!("a\nb"))), "a\\nb");
+        assert_eq!(value(Some(&json!(0.7))), "0.7");
+        assert_eq!(value(None), "(none)");
+    }
+}

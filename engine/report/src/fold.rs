@@ -1,0 +1,265 @@
+//! Folding replicates: the arms of one row become one figure per measure.
+
+use std::collections::BTreeMap;
+
+use crate::{Arm, ReportError, label};
+
+/// The arms of one system at one point, folded over their replicates.
+pub(crate) struct Folded<'a> {
+    pub(crate) system: &'a str,
+    pub(crate) collection: &'a str,
+    pub(crate) point: &'a BTreeMap<String, String>,
+    pub(crate) qrels: &'a str,
+    /// The action keys of the arms, by replicate.
+    pub(crate) keys: Vec<&'a str>,
+    pub(crate) measures: BTreeMap<&'a str, Values<'a>>,
+}
+
+/// One measure of a row.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Values<'a> {
+    /// Query → its value, averaged over replicates.
+    pub(crate) queries: Queries<'a>,
+    /// The mean over queries of each replicate.
+    pub(crate) replicates: Vec<f64>,
+}
+
+/// Query → value.
+pub(crate) type Queries<'a> = BTreeMap<&'a str, f64>;
+
+type Measures<'a> = BTreeMap<&'a str, Queries<'a>>;
+
+impl Folded<'_> {
+    pub(crate) fn label(&self) -> String {
+        label(self.system, self.point)
+    }
+}
+
+impl Values<'_> {
+    /// The mean over replicates of their means over queries.
+    pub(crate) fn mean(&self) -> f64 {
+        mean(self.replicates.iter().copied())
+    }
+
+    /// The sample standard deviation over replicates; `None` for a single one.
+    pub(crate) fn sd(&self) -> Option<f64> {
+        let n = self.replicates.len();
+        if n < 2 {
+            return None;
+        }
+        let mean = self.mean();
+        let squares: f64 = self.replicates.iter().map(|x| (x - mean).powi(2)).sum();
+        Some((squares / (n - 1) as f64).sqrt())
+    }
+}
+
+/// One entry per system, collection and point, in the order of first appearance.
+pub(crate) fn fold(arms: &[Arm]) -> Result<Vec<Folded<'_>>, ReportError> {
+    let mut places = BTreeMap::new();
+    let mut groups: Vec<Vec<&Arm>> = Vec::new();
+    for arm in arms {
+        let place = *places
+            .entry((&arm.system, &arm.collection, &arm.point))
+            .or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(arm);
+    }
+    groups.into_iter().map(fold_row).collect()
+}
+
+/// Folds in the order of the replicates' labels, so that sums do not depend on the order of the arms.
+fn fold_row(mut arms: Vec<&Arm>) -> Result<Folded<'_>, ReportError> {
+    arms.sort_by(|a, b| a.replicate.cmp(&b.replicate));
+    check_replicates(&arms)?;
+    let scored: Vec<_> = arms.iter().map(|arm| by_measure(arm)).collect::<Result<_, _>>()?;
+    let first = arms[0];
+    let mut measures = BTreeMap::new();
+    for measure in scored.iter().flat_map(BTreeMap::keys) {
+        if !measures.contains_key(measure) {
+            measures.insert(*measure, fold_measure(measure, &arms, &scored)?);
+        }
+    }
+    Ok(Folded {
+        system: &first.system,
+        collection: &first.collection,
+        point: &first.point,
+        qrels: &first.qrels,
+        keys: arms.iter().map(|arm| arm.key.as_str()).collect(),
+        measures,
+    })
+}
+
+fn check_replicates(arms: &[&Arm]) -> Result<(), ReportError> {
+    for pair in arms.windows(2) {
+        if pair[0].replicate == pair[1].replicate {
+            let replicate = pair[0].replicate.as_deref().unwrap_or("(none)").to_owned();
+            return Err(ReportError::DuplicateReplicate {
+                row: name(pair[0]),
+                replicate,
+            });
+        }
+        if pair[0].qrels != pair[1].qrels {
+            return Err(ReportError::QrelsDiffer {
+                row: replicate_name(pair[0]),
+                other: replicate_name(pair[1]),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn name(arm: &Arm) -> String {
+    label(&arm.system, &arm.point)
+}
+
+fn replicate_name(arm: &Arm) -> String {
+    arm.replicate.as_ref().map_or_else(
+        || name(arm),
+        |replicate| format!("{} of replicate {replicate}", name(arm)),
+    )
+}
+
+fn by_measure(arm: &Arm) -> Result<Measures<'_>, ReportError> {
+    let mut measures = Measures::new();
+    for score in &arm.scores {
+        let about = || (name(arm), score.query_id.clone(), score.measure.clone());
+        if !score.value.is_finite() {
+            let (row, query, measure) = about();
+            return Err(ReportError::NotFinite { row, query, measure });
+        }
+        let queries = measures.entry(&score.measure).or_default();
+        if queries.insert(&score.query_id, score.value).is_some() {
+            let (row, query, measure) = about();
+            return Err(ReportError::DuplicateScore { row, query, measure });
+        }
+    }
+    Ok(measures)
+}
+
+fn fold_measure<'a>(
+    measure: &str,
+    arms: &[&Arm],
+    scored: &[Measures<'a>],
+) -> Result<Values<'a>, ReportError> {
+    let none = Queries::new();
+    let each: Vec<_> = scored
+        .iter()
+        .map(|measures| measures.get(measure).unwrap_or(&none))
+        .collect();
+    for (arm, queries) in arms.iter().zip(&each) {
+        if let Some(difference) = difference(each[0], queries) {
+            let (row, other) = (replicate_name(arms[0]), replicate_name(arm));
+            return Err(ReportError::QueriesDiffer {
+                measure: measure.into(),
+                row,
+                other,
+                difference,
+            });
+        }
+    }
+    let over_replicates = |query: &&'a str| (*query, mean(each.iter().map(|queries| queries[query])));
+    Ok(Values {
+        queries: each[0].keys().map(over_replicates).collect(),
+        replicates: each
+            .iter()
+            .map(|queries| mean(queries.values().copied()))
+            .collect(),
+    })
+}
+
+/// How two query sets differ, with an example; `None` if they are equal.
+pub(crate) fn difference(a: &Queries<'_>, b: &Queries<'_>) -> Option<String> {
+    if a.keys().eq(b.keys()) {
+        return None;
+    }
+    let only = |a: &Queries<'_>, b: &Queries<'_>| {
+        a.keys()
+            .find(|query| !b.contains_key(**query))
+            .copied()
+            .map(String::from)
+    };
+    let (count, side, example) = match only(a, b) {
+        Some(query) => (a.len(), "second", query),
+        None => (a.len(), "first", only(b, a).unwrap_or_default()),
+    };
+    Some(format!(
+        "{count} and {}; `{example}` is missing from the {side}",
+        b.len()
+    ))
+}
+
+/// The arithmetic mean; 0 of nothing.
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
+    if count == 0 { 0.0 } else { sum / count as f64 }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::arm::samples::arm;
+
+    fn close(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-12, "{a} is not {b}");
+    }
+
+    #[test]
+    fn replicates_fold_to_mean_and_sample_sd() {
+        // python: import numpy as np; m=[np.mean(x) for x in ([.1,.5],[.3,.9],[.2,.1])]; np.mean(m), np.std(m,ddof=1)
+        let arms = [
+            arm("s", &[], Some("1"), "AP", &[0.1, 0.5]),
+            arm("s", &[], Some("2"), "AP", &[0.3, 0.9]),
+            arm("s", &[], Some("3"), "AP", &[0.2, 0.1]),
+        ];
+        let rows = fold(&arms).unwrap();
+        let values = &rows[0].measures["AP"];
+        assert_eq!(rows.len(), 1);
+        close(values.mean(), 0.35);
+        close(values.sd().unwrap(), 0.229_128_784_747_792);
+        close(values.queries["q0"], 0.2);
+        close(values.queries["q1"], 0.5);
+    }
+
+    #[test]
+    fn the_order_of_arms_does_not_reach_the_figures() {
+        let values = [[0.1, 0.7], [0.3, 0.123_456], [0.777, 0.31]];
+        let mut arms: Vec<_> = values
+            .iter()
+            .enumerate()
+            .map(|(i, values)| arm("s", &[], Some(&i.to_string()), "AP", values))
+            .collect();
+        let forward = fold(&arms).unwrap().remove(0).measures["AP"].mean();
+        arms.reverse();
+        let backward = fold(&arms).unwrap().remove(0).measures["AP"].mean();
+        assert_eq!(forward.to_bits(), backward.to_bits());
+    }
+
+    #[test]
+    fn one_replicate_has_no_sd() {
+        let arms = [arm("s", &[], None, "AP", &[0.1, 0.5])];
+        assert_eq!(fold(&arms).unwrap()[0].measures["AP"].sd(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_folded_is_refused() {
+        let one = arm("s", &[("x", "a")], Some("1"), "AP", &[0.1, 0.5]);
+        let refusal = |other: Arm| fold(&[one.clone(), other]).err().unwrap().to_string();
+        assert!(refusal(one.clone()).starts_with("`s[x=a]` has two results for replicate 1"));
+        let short = arm("s", &[("x", "a")], Some("2"), "AP", &[0.1]);
+        assert!(refusal(short).contains("(2 and 1; `q1` is missing from the second)"));
+        let judged = Arm {
+            replicate: Some("2".into()),
+            qrels: "others".into(),
+            ..one.clone()
+        };
+        assert!(refusal(judged).contains("different qrels"));
+        let nan = arm("s", &[("x", "a")], Some("2"), "AP", &[0.1, f64::NAN]);
+        assert!(refusal(nan).contains("not finite"));
+        let mut twice = arm("s", &[("x", "a")], Some("2"), "AP", &[0.1, 0.2]);
+        twice.scores.push(twice.scores[0].clone());
+        assert!(refusal(twice).contains("scores query `q0` twice by AP"));
+    }
+}

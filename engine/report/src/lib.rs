@@ -1,0 +1,36 @@
+//! Result tables, differences between runs, and their formats.
+//!
+//! [`table`] folds the per-query scores of a run's evaluated [`Arm`]s into rows with significance marks; [`diff`]
+//! joins what changed between two runs with what moved. Every format is a function in a file of its own.
+
+mod arm;
+mod baseline;
+mod cells;
+mod csv;
+mod diff;
+mod diff_text;
+mod fields;
+mod fold;
+mod format;
+mod json;
+mod markdown;
+mod moved;
+mod options;
+mod stats;
+mod table;
+mod text;
+mod warnings;
+
+pub use arm::{Arm, QueryScore, ReportError, label};
+pub use csv::csv;
+pub use diff::{Diff, NodeChange, NodeRecord, RunView, diff};
+pub use diff_text::diff_text;
+pub use fields::FieldChange;
+pub use format::{Format, render};
+pub use json::json;
+pub use markdown::markdown;
+pub use moved::{Moved, Mover};
+pub use options::{Correction, Options, Test, UnknownName};
+pub use stats::{adjust, paired_t, randomization, wilcoxon};
+pub use table::{Figure, Row, Table, table};
+pub use text::text;

@@ -1,0 +1,334 @@
+//! From evaluated arms to rows with significance marks.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Arm, Options, ReportError,
+    baseline::baselines,
+    fold::{Folded, Values, difference, fold},
+    options::suggestion,
+    stats::{adjust, differences, p_value},
+    warnings,
+};
+
+/// A table of results: one row per system, collection and point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// In the order in which the arms were given.
+    pub rows: Vec<Row>,
+    /// The measures of any row: the one asked for first, then by first appearance.
+    pub measures: Vec<String>,
+    /// The axes of any row, by first appearance.
+    pub axes: Vec<String>,
+    /// What the reader should know before believing it.
+    pub warnings: Vec<String>,
+}
+
+/// A system at a point of the sweep, over all its replicates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The name of the evaluate stage.
+    pub system: String,
+    /// The collection.
+    pub collection: String,
+    /// Axis → label, only the axes upstream of it.
+    pub point: BTreeMap<String, String>,
+    /// Measure → figure.
+    pub scores: BTreeMap<String, Figure>,
+}
+
+/// One measure of a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// The mean over replicates of the mean over queries.
+    pub mean: f64,
+    /// The sample standard deviation of the replicates' means; `None` for a single one.
+    pub sd: Option<f64>,
+    /// How many replicates.
+    pub n: usize,
+    /// How many queries.
+    pub n_queries: usize,
+    /// Mean minus the baseline's; `None` on the baseline and where there is none.
+    pub delta: Option<f64>,
+    /// The corrected p-value of that difference over queries.
+    pub p: Option<f64>,
+}
+
+/// Folds replicates, compares each row with its baseline and corrects over all comparisons of the table.
+///
+/// A baseline that names no row is a warning, since its arm may have failed.
+///
+/// # Errors
+/// If values cannot be folded (two results for one replicate, NaN), if a difference would be between other queries or
+/// other judgements, or if no arm has the measure asked for.
+pub fn table(arms: &[Arm], options: &Options) -> Result<Table, ReportError> {
+    let folded = fold(arms)?;
+    let measures = measures(arms, options.measure.as_deref())?;
+    let mut rows: Vec<_> = folded.iter().map(row).collect();
+    let (against, mut warnings) = baselines(&folded, &options.baseline);
+    compare(&folded, &against, options, &mut rows)?;
+    warnings.extend(warnings::of(&folded, &against, &rows));
+    let axes = unique(folded.iter().flat_map(|row| row.point.keys()));
+    Ok(Table {
+        rows,
+        measures,
+        axes,
+        warnings,
+    })
+}
+
+fn unique<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for name in names {
+        if !found.contains(name) {
+            found.push(name.clone());
+        }
+    }
+    found
+}
+
+/// All measures, `first` first.
+fn measures(arms: &[Arm], first: Option<&str>) -> Result<Vec<String>, ReportError> {
+    let mut all = unique(
+        arms.iter()
+            .flat_map(|arm| arm.scores.iter().map(|score| &score.measure)),
+    );
+    let Some(first) = first.filter(|_| !all.is_empty()) else {
+        return Ok(all);
+    };
+    let Some(place) = all.iter().position(|measure| measure == first) else {
+        let help = suggestion(first, all.iter().map(String::as_str));
+        return Err(ReportError::UnknownMeasure {
+            measure: first.into(),
+            help,
+        });
+    };
+    all[..=place].rotate_right(1);
+    Ok(all)
+}
+
+fn row(folded: &Folded<'_>) -> Row {
+    let figure = |(measure, values): (&&str, &Values<'_>)| ((*measure).to_owned(), figure(values));
+    Row {
+        system: folded.system.into(),
+        collection: folded.collection.into(),
+        point: folded.point.clone(),
+        scores: folded.measures.iter().map(figure).collect(),
+    }
+}
+
+fn figure(values: &Values<'_>) -> Figure {
+    Figure {
+        mean: values.mean(),
+        sd: values.sd(),
+        n: values.replicates.len(),
+        n_queries: values.queries.len(),
+        delta: None,
+        p: None,
+    }
+}
+
+/// Fills in differences and corrected p-values.
+fn compare(
+    folded: &[Folded<'_>],
+    against: &[Option<usize>],
+    options: &Options,
+    rows: &mut [Row],
+) -> Result<(), ReportError> {
+    let mut family = Vec::new();
+    for (place, other) in against
+        .iter()
+        .enumerate()
+        .filter_map(|(place, other)| Some((place, (*other)?)))
+    {
+        let (system, baseline) = (&folded[place], &folded[other]);
+        for (measure, values) in &system.measures {
+            let Some(reference) = baseline.measures.get(measure) else {
+                continue;
+            };
+            comparable(measure, system, baseline)?;
+            let p = p_value(options.test, &differences(&values.queries, &reference.queries));
+            if let Some(figure) = rows[place].scores.get_mut(*measure) {
+                figure.delta = Some(values.mean() - reference.mean());
+            }
+            family.extend(p.map(|p| (place, *measure, p)));
+        }
+    }
+    let raw: Vec<_> = family.iter().map(|(_, _, p)| *p).collect();
+    for ((place, measure, _), p) in family.into_iter().zip(adjust(options.correction, &raw)) {
+        if let Some(figure) = rows[place].scores.get_mut(measure) {
+            figure.p = Some(p);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to compare what was not measured alike.
+fn comparable(measure: &str, system: &Folded<'_>, baseline: &Folded<'_>) -> Result<(), ReportError> {
+    let (row, other) = (system.label(), baseline.label());
+    if system.qrels != baseline.qrels {
+        return Err(ReportError::QrelsDiffer { row, other });
+    }
+    match difference(
+        &system.measures[measure].queries,
+        &baseline.measures[measure].queries,
+    ) {
+        Some(difference) => Err(ReportError::QueriesDiffer {
+            measure: measure.into(),
+            row,
+            other,
+            difference,
+        }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::{Correction, Test, arm::samples::arm};
+
+    const A: [f64; 6] = [0.61, 0.43, 1.0, 0.1, 0.63, 0.39];
+    const B: [f64; 6] = [0.5, 0.53, 0.63, 0.0, 0.69, 0.25];
+    const C: [f64; 6] = [0.2, 0.33, 0.4, 0.0, 0.5, 0.3];
+
+    fn options(baseline: &[(&str, &str)]) -> Options {
+        let baseline = baseline.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        Options {
+            baseline,
+            ..Options::default()
+        }
+    }
+
+    #[test]
+    fn replicates_are_never_rows_and_bm25_stands_once() {
+        let arms = [
+            arm("bm25", &[], None, "AP", &B),
+            arm("s", &[("neg", "a")], Some("1"), "AP", &A),
+            arm("s", &[("neg", "a")], Some("2"), "AP", &C),
+            arm("s", &[("neg", "b")], Some("1"), "AP", &C),
+        ];
+        let table = table(&arms, &Options::default()).unwrap();
+        let shape: Vec<_> = table
+            .rows
+            .iter()
+            .map(|row| (row.system.as_str(), row.scores["AP"].n))
+            .collect();
+        assert_eq!(shape, [("bm25", 1), ("s", 2), ("s", 1)]);
+        assert_eq!(table.axes, ["neg"]);
+        assert!(
+            table
+                .rows
+                .iter()
+                .all(|row| row.scores["AP"].delta.is_none() && row.scores["AP"].p.is_none())
+        );
+    }
+
+    #[test]
+    fn p_is_over_queries_averaged_over_replicates_and_corrected_over_the_table() {
+        // python: a=(np.array(A)+np.array(C))/2; p=[ttest_rel(a,B).pvalue, ttest_rel(C,B).pvalue]; multipletests(p,method="holm")[1]
+        let arms = [
+            arm("bm25", &[], None, "AP", &B),
+            arm("s", &[("neg", "a")], Some("1"), "AP", &A),
+            arm("s", &[("neg", "a")], Some("2"), "AP", &C),
+            arm("s", &[("neg", "b")], None, "AP", &C),
+        ];
+        let table = table(&arms, &options(&[("system", "bm25")])).unwrap();
+        let figure = |row: usize| table.rows[row].scores["AP"].clone();
+        assert_eq!((figure(0).delta, figure(0).p), (None, None));
+        assert!((figure(1).delta.unwrap() + 0.025_833_333_333_333_43).abs() < 1e-12);
+        assert!(
+            (figure(1).p.unwrap() - 0.587_238_187_062_173_1).abs() < 1e-12,
+            "{:?}",
+            figure(1).p
+        );
+        assert!(
+            (figure(2).p.unwrap() - 0.099_829_990_988_984_78).abs() < 1e-12,
+            "{:?}",
+            figure(2).p
+        );
+    }
+
+    #[test]
+    fn the_family_is_arms_times_measures() {
+        let two = |system: &str, a: &[f64], b: &[f64]| {
+            let mut both = arm(system, &[], None, "AP", a);
+            both.scores.extend(arm(system, &[], None, "RR", b).scores);
+            both
+        };
+        let arms = [two("base", &B, &B), two("x", &A, &C), two("y", &C, &A)];
+        let with = |correction| {
+            let options = Options {
+                correction,
+                test: Test::PairedT,
+                ..options(&[("system", "base")])
+            };
+            table(&arms, &options).unwrap().rows[1].scores["AP"].p.unwrap()
+        };
+        assert!((with(Correction::Bonferroni) - (4.0 * with(Correction::None)).min(1.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn other_queries_or_judgements_are_refused() {
+        let base = arm("base", &[], None, "AP", &B);
+        let refusal =
+            |other: Arm| table(&[base.clone(), other], &options(&[("system", "base")])).unwrap_err();
+        let short = refusal(arm("s", &[], None, "AP", &A[..5]));
+        assert!(
+            short
+                .to_string()
+                .contains("AP of `s` and of `base` are over different queries (5 and 6; `q5`")
+        );
+        let judged = refusal(Arm {
+            qrels: "others".into(),
+            ..arm("s", &[], None, "AP", &A)
+        });
+        assert!(
+            judged
+                .to_string()
+                .contains("`s` and `base` were judged by different qrels")
+        );
+    }
+
+    #[test]
+    fn the_measure_asked_for_stands_first() {
+        let mut both = arm("s", &[], None, "AP", &A);
+        both.scores.extend(arm("s", &[], None, "nDCG@10", &B).scores);
+        let with = |measure: &str| {
+            table(
+                &[both.clone()],
+                &Options {
+                    measure: Some(measure.into()),
+                    ..Options::default()
+                },
+            )
+        };
+        assert_eq!(with("nDCG@10").unwrap().measures, ["nDCG@10", "AP"]);
+        let error = with("nDCG@1").unwrap_err().to_string();
+        assert_eq!(error, "no arm was evaluated by `nDCG@1`: did you mean `nDCG@10`?");
+    }
+
+    #[test]
+    fn nothing_evaluated_is_an_empty_table() {
+        let asked = Options {
+            measure: Some("AP".into()),
+            ..options(&[("system", "x")])
+        };
+        let table = table(&[], &asked).unwrap();
+        assert!(table.rows.is_empty() && table.warnings.is_empty());
+    }
+
+    #[test]
+    fn rows_serialise_as_the_design_says() {
+        let arms = [arm("s", &[("neg", "a")], None, "AP", &[0.5, 0.25])];
+        let row = serde_json::to_value(&table(&arms, &Options::default()).unwrap().rows[0]).unwrap();
+        let expected = serde_json::json!({
+            "system": "s", "collection": "demo", "point": {"neg": "a"},
+            "scores": {"AP": {"mean": 0.375, "sd": null, "n": 1, "n_queries": 2, "delta": null, "p": null}},
+        });
+        assert_eq!(row, expected);
+    }
+}

@@ -1,0 +1,134 @@
+//! The table for a terminal.
+
+use comfy_table::{Attribute, Cell, presets::UTF8_FULL_CONDENSED};
+
+use crate::{
+    Options, Table,
+    cells::{Columns, figure, is_best, legend},
+};
+
+/// `table` with borders and a legend; with `color` the best mean of each collection and measure is bold.
+pub fn text(table: &Table, options: &Options, color: bool) -> String {
+    if table.rows.is_empty() {
+        return "nothing was evaluated\n".into();
+    }
+    let columns = Columns::of(table);
+    let mut header = columns.header();
+    header.extend(table.measures.iter().cloned());
+    let mut drawn = frame(header, color);
+    for row in &table.rows {
+        let what = columns.values(&row.system, &row.collection, &row.point);
+        let figures = table.measures.iter().map(|measure| {
+            let cell = Cell::new(figure(row.scores.get(measure)));
+            if is_best(table, row, measure) {
+                cell.add_attribute(Attribute::Bold)
+            } else {
+                cell
+            }
+        });
+        drawn.add_row(what.into_iter().map(Cell::new).chain(figures).collect::<Vec<_>>());
+    }
+    format!("{}\n{}\n", drawn.trim_fmt(), legend(table, options))
+}
+
+/// An empty table with this header, as wide as its content wants: results that wrap cannot be compared by eye.
+pub(crate) fn frame(header: Vec<String>, color: bool) -> comfy_table::Table {
+    let mut frame = comfy_table::Table::new();
+    frame.load_style(UTF8_FULL_CONDENSED).set_header(header);
+    if color {
+        frame.enforce_styling();
+    } else {
+        frame.force_no_tty();
+    }
+    frame
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{Arm, arm::samples::arm, table};
+
+    pub(crate) fn sample() -> (Table, Options) {
+        let with = |shift: f64| -> Vec<f64> { (0..8).map(|i| 0.3 + f64::from(i) * 0.05 + shift).collect() };
+        let noisy: Vec<f64> = (0..8).map(|i| 0.42 + f64::from(i * i % 5) * 0.07).collect();
+        let arms = [
+            arm("bm25", &[], None, "nDCG@10", &with(0.0)),
+            arm("dense", &[("negatives", "bm25")], Some("1"), "nDCG@10", &noisy),
+            arm(
+                "dense",
+                &[("negatives", "bm25")],
+                Some("2"),
+                "nDCG@10",
+                &with(0.02),
+            ),
+            arm(
+                "dense",
+                &[("negatives", "random")],
+                Some("1"),
+                "nDCG@10",
+                &with(0.031),
+            ),
+            arm(
+                "dense",
+                &[("negatives", "random")],
+                Some("2"),
+                "nDCG@10",
+                &with(0.030),
+            ),
+        ];
+        let baseline = [("system".to_owned(), "bm25".to_owned())].into();
+        let options = Options {
+            baseline,
+            ..Options::default()
+        };
+        (table(&arms, &options).unwrap(), options)
+    }
+
+    #[test]
+    fn the_table_reads_well() {
+        let (table, options) = sample();
+        insta::assert_snapshot!(text(&table, &options, false), @"");
+    }
+
+    #[test]
+    fn color_marks_only_the_best() {
+        let (table, options) = sample();
+        let bold: Vec<_> = text(&table, &options, true)
+            .lines()
+            .filter(|line| line.contains("\u{1b}[1m"))
+            .map(String::from)
+            .collect();
+        assert_eq!(bold.len(), 1, "{bold:?}");
+        assert!(bold[0].contains("bm25") && bold[0].contains("dense"), "{bold:?}");
+        assert!(!text(&table, &options, false).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn collections_are_a_column_where_there_are_several() {
+        let one = arm("s", &[], None, "AP", &[0.1]);
+        let two = Arm {
+            collection: "nfcorpus".into(),
+            ..one.clone()
+        };
+        let header = |arms: &[Arm]| {
+            let options = Options::default();
+            text(&table(arms, &options).unwrap(), &options, false)
+                .lines()
+                .nth(1)
+                .unwrap()
+                .to_owned()
+        };
+        assert!(!header(&[one.clone()]).contains("collection"));
+        assert!(header(&[one, two]).contains("collection"));
+    }
+
+    #[test]
+    fn an_empty_table_says_so() {
+        let options = Options::default();
+        assert_eq!(
+            text(&table(&[], &options).unwrap(), &options, false),
+            "nothing was evaluated\n"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! What a table should not be believed without.
+
+use crate::{
+    Row,
+    fold::{Folded, Values},
+};
+
+/// The level at which a difference is marked.
+pub(crate) const LEVEL: f64 = 0.05;
+
+/// All warnings about the rows, `against` being the place of each one's baseline.
+pub(crate) fn of(folded: &[Folded<'_>], against: &[Option<usize>], rows: &[Row]) -> Vec<String> {
+    let mut warnings = two_factors(folded, against);
+    warnings.extend(within_seed_noise(folded, against, rows));
+    warnings.extend(identical(folded));
+    warnings
+}
+
+/// Rows that differ from their baseline in more than one respect: no single factor explains the difference.
+fn two_factors(folded: &[Folded<'_>], against: &[Option<usize>]) -> Option<String> {
+    let pairs = folded
+        .iter()
+        .zip(against)
+        .filter_map(|(row, other)| Some((row, &folded[(*other)?])));
+    let found: Vec<_> = pairs
+        .filter(|(row, other)| factors(row, other) > 1)
+        .map(|(row, _)| row.label())
+        .collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "more than one factor changes between the baseline and {}",
+            found.join(", ")
+        )
+    })
+}
+
+/// How many of system and shared axes differ.
+fn factors(row: &Folded<'_>, other: &Folded<'_>) -> usize {
+    let differs =
+        |(axis, label): &(&String, &String)| other.point.get(*axis).is_some_and(|theirs| theirs != *label);
+    usize::from(row.system != other.system) + row.point.iter().filter(differs).count()
+}
+
+/// Differences that queries call significant and that are smaller than the sd over seeds.
+fn within_seed_noise(folded: &[Folded<'_>], against: &[Option<usize>], rows: &[Row]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (place, other) in against
+        .iter()
+        .enumerate()
+        .filter_map(|(place, other)| Some((place, (*other)?)))
+    {
+        for (measure, figure) in &rows[place].scores {
+            let reference = rows[other].scores.get(measure).and_then(|figure| figure.sd);
+            let noise = figure.sd.into_iter().chain(reference).fold(0.0, f64::max);
+            let marked = figure.p.is_some_and(|p| p < LEVEL);
+            if let Some(delta) = figure.delta.filter(|delta| marked && delta.abs() < noise) {
+                let row = folded[place].label();
+                warnings.push(format!(
+                    "{measure} of {row} differs from the baseline by {delta:+.4}, less than the sd over seeds ({noise:.4})"
+                ));
+            }
+        }
+    }
+    warnings
+}
+
+/// Rows with the same value on every query though no node is shared: a parameter may not have reached the stage.
+fn identical(folded: &[Folded<'_>]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (place, first) in folded.iter().enumerate() {
+        for second in folded[..place].iter().filter(|second| same_scores(first, second)) {
+            let (first, second) = (first.label(), second.label());
+            warnings.push(format!(
+                "{second} and {first} have identical scores on every query, from different results"
+            ));
+        }
+    }
+    warnings
+}
+
+fn same_scores(first: &Folded<'_>, second: &Folded<'_>) -> bool {
+    let queries = |values: &Values<'_>| !values.queries.is_empty();
+    first.collection == second.collection
+        && first.measures.values().any(queries)
+        && first.measures == second.measures
+        && !first.keys.iter().any(|key| second.keys.contains(key))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::{Arm, Options, arm::samples::arm, table};
+
+    fn warnings(arms: &[Arm], baseline: &[(&str, &str)]) -> Vec<String> {
+        let baseline = baseline.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        table(
+            arms,
+            &Options {
+                baseline,
+                ..Options::default()
+            },
+        )
+        .unwrap()
+        .warnings
+    }
+
+    #[test]
+    fn two_factors_at_once() {
+        let row = |size, family, value| {
+            arm(
+                "s",
+                &[("size", size), ("family", family)],
+                None,
+                "AP",
+                &[value, 0.5],
+            )
+        };
+        let arms = [
+            row("8b", "llama", 0.1),
+            row("70b", "llama", 0.2),
+            row("70b", "qwen", 0.3),
+        ];
+        let found = warnings(&arms, &[("size", "8b"), ("family", "llama")]);
+        assert_eq!(
+            found,
+            ["more than one factor changes between the baseline and s[family=qwen,size=70b]"]
+        );
+    }
+
+    #[test]
+    fn a_significant_difference_within_seed_noise() {
+        let values =
+            |shift: f64| -> Vec<f64> { (0..40).map(|i| 0.4 + f64::from(i % 5) * 0.001 + shift).collect() };
+        let arms = [
+            arm("base", &[], None, "AP", &vec![0.4; 40]),
+            arm("s", &[], Some("1"), "AP", &values(0.1)),
+            arm("s", &[], Some("2"), "AP", &values(-0.08)),
+        ];
+        let found = warnings(&arms, &[("system", "base")]);
+        assert_eq!(
+            found,
+            ["AP of s differs from the baseline by +0.0120, less than the sd over seeds (0.1273)"]
+        );
+    }
+
+    #[test]
+    fn identical_scores_from_different_keys() {
+        let one = arm("s", &[("lr", "1")], None, "AP", &[0.1, 0.2]);
+        let two = arm("s", &[("lr", "2")], None, "AP", &[0.1, 0.2]);
+        let shared = Arm {
+            key: one.key.clone(),
+            ..two.clone()
+        };
+        let message = "s[lr=1] and s[lr=2] have identical scores on every query, from different results";
+        assert_eq!(warnings(&[one.clone(), two], &[]), [message]);
+        assert!(warnings(&[one, shared], &[]).is_empty());
+    }
+}

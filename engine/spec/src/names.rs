@@ -1,0 +1,45 @@
+//! What may be called how: stages, axes, and the `stage.field` names of a sweep.
+
+use crate::{Problem, yaml::Key};
+
+/// Names the tables and the planner use beside those of axes.
+const TAKEN_BY_TABLES: [&str; 1] = ["system"];
+
+/// Whether a stage or an axis can have this name: it stands in `stage.port` and in `stage[axis=label]`.
+fn plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+}
+
+/// What is wrong with the name of a stage. `reserved` are names of catalogue models.
+pub(crate) fn stage(key: &Key, reserved: &[&str]) -> Option<Problem> {
+    let name = &key.name;
+    if reserved.contains(&name.as_str()) {
+        let message = format!("the stage `{name}` has the name of a catalogue model");
+        let problem = Problem::error("ablate::spec::reserved_name", message).at(key.at);
+        return Some(problem.help("rename the stage: `model:` could mean either"));
+    }
+    if plain(name) {
+        return None;
+    }
+    let message = format!("a stage cannot be called `{name}`");
+    let problem = Problem::error("ablate::spec::bad_name", message).at(key.at);
+    Some(problem.help("use letters, digits, `_` and `-`"))
+}
+
+/// What is wrong with the name of an axis.
+pub(crate) fn axis(key: &Key) -> Option<Problem> {
+    let name = &key.name;
+    let help = if TAKEN_BY_TABLES.contains(&name.as_str()) {
+        "that name stands for the evaluate stage of a row; choose another"
+    } else if plain(name) {
+        return None;
+    } else {
+        "use letters, digits, `_` and `-`"
+    };
+    let message = format!("an axis cannot be called `{name}`");
+    Some(
+        Problem::error("ablate::spec::bad_name", message)
+            .at(key.at)
+            .help(help),
+    )
+}

@@ -1,0 +1,112 @@
+//! `report:` and `expect:`: how results are told, and what they are held against.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Axis, Expect, Problem, Report,
+    problem::suggestion,
+    sweep::{labels, mapping},
+    yaml::{Data, Node},
+};
+
+const FIELDS: [&str; 4] = ["measure", "baseline", "test", "correction"];
+const TESTS: [&str; 3] = ["paired-t", "wilcoxon", "randomization"];
+const CORRECTIONS: [&str; 4] = ["holm", "bonferroni", "bh", "none"];
+
+/// Reads `report:`. `systems` are the evaluate stages.
+pub(crate) fn report(node: &Node, axes: &[Axis], systems: &[&str], problems: &mut Vec<Problem>) -> Report {
+    let mut report = Report::default();
+    for (key, value) in mapping(node, "report", problems) {
+        match key.name.as_str() {
+            "measure" => report.measure = text(value, "report.measure", problems),
+            "test" => report.test = choice(value, "test", &TESTS, problems),
+            "correction" => report.correction = choice(value, "correction", &CORRECTIONS, problems),
+            "baseline" => report.baseline = labels(value, "baseline", axes, systems, problems),
+            other => {
+                let message = format!("`report` has no field `{other}`");
+                let problem = Problem::error("ablate::spec::unknown_field", message).at(key.at);
+                problems.push(problem.help(suggestion(other, FIELDS)));
+            }
+        }
+    }
+    report
+}
+
+/// A text, or a number taken as one.
+pub(crate) fn text(node: &Node, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
+    let text = node.label().filter(|text| !text.trim().is_empty());
+    if text.is_none() {
+        let message = format!("`{name}` must be text, not {}", node.kind());
+        problems.push(Problem::error("ablate::spec::wrong_type", message).at(node.at));
+    }
+    text
+}
+
+fn choice<T: DeserializeOwned + Default>(
+    node: &Node,
+    name: &str,
+    known: &[&str],
+    problems: &mut Vec<Problem>,
+) -> T {
+    serde_json::from_value(node.json()).unwrap_or_else(|_| {
+        let found = node.label().unwrap_or_else(|| node.kind().to_owned());
+        let message = format!("`report.{name}` cannot be `{found}`");
+        let problem = Problem::error("ablate::spec::unknown_value", message).at(node.at);
+        problems.push(problem.help(suggestion(&found, known.iter().copied())));
+        T::default()
+    })
+}
+
+/// Reads `expect:`.
+pub(crate) fn expect(
+    node: &Node,
+    axes: &[Axis],
+    systems: &[&str],
+    problems: &mut Vec<Problem>,
+) -> Vec<Expect> {
+    let Data::Seq(items) = &node.data else {
+        let message = format!("`expect` must be a list, not {}", node.kind());
+        let problem = Problem::error("ablate::spec::wrong_type", message).at(node.at);
+        problems.push(problem.help("write `- {where: {AXIS: LABEL}, MEASURE: VALUE, tolerance: VALUE}`"));
+        return vec![];
+    };
+    let read = |item| expectation(item, axes, systems, problems);
+    items.iter().map(read).collect()
+}
+
+fn expectation(node: &Node, axes: &[Axis], systems: &[&str], problems: &mut Vec<Problem>) -> Expect {
+    let mut expect = Expect {
+        at: BTreeMap::new(),
+        figures: BTreeMap::new(),
+        tolerance: 0.0,
+    };
+    for (key, value) in mapping(node, "expect", problems) {
+        if key.name == "where" {
+            expect.at = labels(value, "where", axes, systems, problems);
+            continue;
+        }
+        match value.json().as_f64() {
+            Some(number) if key.name == "tolerance" && number < 0.0 => {
+                let problem = Problem::error("ablate::spec::out_of_range", "`tolerance` cannot be negative");
+                problems.push(problem.at(value.at));
+            }
+            Some(number) if key.name == "tolerance" => expect.tolerance = number,
+            Some(number) => drop(expect.figures.insert(key.name.clone(), number)),
+            None => {
+                let message = format!("`{}` must be a number, not {}", key.name, value.kind());
+                problems.push(Problem::error("ablate::spec::wrong_type", message).at(value.at));
+            }
+        }
+    }
+    if node.entries().is_some() && expect.figures.is_empty() {
+        let problem = Problem::error("ablate::spec::missing_field", "this expectation names no measure");
+        problems.push(
+            problem
+                .at(node.at)
+                .help("write `MEASURE: VALUE`, as in `nDCG@10: 0.65`"),
+        );
+    }
+    expect
+}

@@ -1,0 +1,234 @@
+//! The decoding engine: all rows known up front, sorted by length, in groups over all cores, the common head of the
+//! prompt computed once.
+
+use ablate_core::{StageError, Stream};
+use ablate_models::{
+    gguf::Generator,
+    llama::{Cache, Row},
+};
+use rayon::prelude::*;
+
+pub use crate::sampling::Sampling;
+use crate::sampling::choose;
+
+/// How long texts are and where they end.
+#[derive(Clone, Debug)]
+pub struct Decoding {
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Tokens at most.
+    pub max_new_tokens: usize,
+    /// Texts that end decoding; cut off.
+    pub stop: Vec<String>,
+    /// Rows decoded together.
+    pub batch: usize,
+}
+
+/// A row to decode.
+pub struct Request {
+    /// Its tokens behind the common head.
+    pub tokens: Vec<u32>,
+    /// Its random stream.
+    pub stream: Stream,
+}
+
+/// Why decoding ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// A stop text was written.
+    Stop,
+    /// The model ended the text.
+    End,
+    /// `max_new_tokens` was reached.
+    Length,
+}
+
+impl Finish {
+    /// The word in artifacts.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::End => "end",
+            Self::Length => "length",
+        }
+    }
+}
+
+/// A decoded text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Continuation {
+    /// The text, the stop text cut off.
+    pub text: String,
+    /// The tokens kept: none that belongs to a stop text.
+    pub tokens: Vec<u32>,
+    /// Natural-log probability of each kept token.
+    pub logprobs: Vec<f32>,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+impl Continuation {
+    /// Mean over the kept tokens; `None` if there are none. InPars' score (Bonifacio et al. 2022).
+    pub fn mean_logprob(&self) -> Option<f32> {
+        let sum: f64 = self.logprobs.iter().copied().map(f64::from).sum();
+        (!self.logprobs.is_empty()).then(|| (sum / self.logprobs.len() as f64) as f32)
+    }
+}
+
+/// Decodes every request behind `head`; the answers are in the order of the requests and do not depend on the batch.
+pub fn decode(
+    generator: &Generator,
+    head: &[u32],
+    requests: Vec<Request>,
+    decoding: &Decoding,
+    progress: &(dyn Fn(usize) -> Result<(), StageError> + Sync),
+) -> Result<Vec<Continuation>, StageError> {
+    let mut prefix = Cache::default();
+    if !head.is_empty() {
+        generator.model.forward(
+            &Cache::default(),
+            &mut [Row {
+                tokens: head,
+                cache: &mut prefix,
+            }],
+        );
+    }
+    let mut rows: Vec<(usize, Request)> = requests.into_iter().enumerate().collect();
+    rows.sort_by_key(|(at, request)| (request.tokens.len(), *at));
+    let mut groups: Vec<Vec<(usize, Request)>> = Vec::new();
+    for row in rows {
+        match groups
+            .last_mut()
+            .filter(|group| group.len() < decoding.batch.max(1))
+        {
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
+        }
+    }
+    let decoded: Vec<Vec<(usize, Continuation)>> = groups
+        .into_par_iter()
+        .map(|group| {
+            let count = group.len();
+            let decoded = decode_group(generator, &prefix, group, decoding)?;
+            progress(count)?;
+            Ok(decoded)
+        })
+        .collect::<Result<_, StageError>>()?;
+    let mut decoded: Vec<_> = decoded.into_iter().flatten().collect();
+    decoded.sort_by_key(|(at, _)| *at);
+    Ok(decoded
+        .into_iter()
+        .map(|(_, continuation)| continuation)
+        .collect())
+}
+
+/// A row under way.
+struct Live {
+    at: usize,
+    stream: Stream,
+    cache: Cache,
+    /// Fed next: the prompt at first, then the last token.
+    feed: Vec<u32>,
+    tokens: Vec<u32>,
+    logprobs: Vec<f32>,
+}
+
+fn decode_group(
+    generator: &Generator,
+    prefix: &Cache,
+    group: Vec<(usize, Request)>,
+    decoding: &Decoding,
+) -> Result<Vec<(usize, Continuation)>, StageError> {
+    let live = |(at, Request { tokens: feed, stream })| {
+        let (cache, tokens, logprobs) = (Cache::default(), vec![], vec![]);
+        Live {
+            at,
+            stream,
+            cache,
+            feed,
+            tokens,
+            logprobs,
+        }
+    };
+    let mut rows: Vec<Live> = group.into_iter().map(live).collect();
+    let mut done = Vec::new();
+    while !rows.is_empty() {
+        let mut fed: Vec<Row<'_>> = rows
+            .iter_mut()
+            .map(|row| Row {
+                tokens: &row.feed,
+                cache: &mut row.cache,
+            })
+            .collect();
+        let logits = generator.model.forward(prefix, &mut fed);
+        let mut going = Vec::new();
+        for (mut row, logits) in rows.into_iter().zip(logits) {
+            let (token, logprob) = choose(&logits, decoding.sampling, &mut row.stream);
+            row.tokens.push(token);
+            row.logprobs.push(logprob);
+            row.feed = vec![token];
+            match finished(generator, &row, decoding)? {
+                Some(continuation) => done.push((row.at, continuation)),
+                None => going.push(row),
+            }
+        }
+        rows = going;
+    }
+    Ok(done)
+}
+
+/// The text of a row that is over; `None` while it goes on.
+fn finished(
+    generator: &Generator,
+    row: &Live,
+    decoding: &Decoding,
+) -> Result<Option<Continuation>, StageError> {
+    let text_of = |tokens: &[u32]| {
+        generator
+            .tokenizer
+            .decode(tokens, true)
+            .map_err(|error| StageError::new(format!("the tokenizer: {error}")))
+    };
+    let keep = |count: usize, text: String, finish| Continuation {
+        text,
+        tokens: row.tokens[..count].to_vec(),
+        logprobs: row.logprobs[..count].to_vec(),
+        finish,
+    };
+    let count = row.tokens.len();
+    if row
+        .tokens
+        .last()
+        .is_some_and(|token| generator.ends.contains(token))
+    {
+        return Ok(Some(keep(
+            count - 1,
+            text_of(&row.tokens[..count - 1])?,
+            Finish::End,
+        )));
+    }
+    let text = text_of(&row.tokens)?;
+    let cut = decoding
+        .stop
+        .iter()
+        .filter_map(|stop| text.find(stop.as_str()))
+        .min();
+    if let Some(cut) = cut {
+        let kept = kept_before(&row.tokens, cut, text_of)?;
+        return Ok(Some(keep(kept, text[..cut].to_owned(), Finish::Stop)));
+    }
+    Ok((count >= decoding.max_new_tokens).then(|| keep(count, text, Finish::Length)))
+}
+
+/// How many tokens spell no more than the first `cut` bytes of the text.
+fn kept_before(
+    tokens: &[u32],
+    cut: usize,
+    text_of: impl Fn(&[u32]) -> Result<String, StageError>,
+) -> Result<usize, StageError> {
+    let mut kept = tokens.len();
+    while kept > 0 && text_of(&tokens[..kept])?.len() > cut {
+        kept -= 1;
+    }
+    Ok(kept)
+}

@@ -1,0 +1,175 @@
+//! The `filter` stage: which synthetic queries are kept.
+
+use std::collections::BTreeSet;
+
+use ablate_core::{ArtifactKind, Input, Io, Output, Problems, Stage, StageError, rows::Pair};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Keeps the better queries; says so when it kept all.
+pub struct Filter;
+
+/// What pairs are ranked by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Mean log-probability of the query's tokens (InPars-V1).
+    #[default]
+    MeanLogprob,
+    /// The score of a scorer.
+    Score,
+}
+
+/// Parameters of `filter`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// What pairs are ranked by.
+    #[serde(default)]
+    by: By,
+    /// Keep this many of the best; ties go to the lower query id.
+    #[serde(default)]
+    top: Option<u32>,
+    /// Keep those that reach this value.
+    #[serde(default)]
+    threshold: Option<f64>,
+    /// Drop queries with fewer characters.
+    #[serde(default)]
+    min_chars: Option<u32>,
+    /// Drop queries with more characters.
+    #[serde(default)]
+    max_chars: Option<u32>,
+    /// Drop queries that stand word for word in their document.
+    #[serde(default)]
+    drop_copies: bool,
+    /// Of queries that read the same (case and spaces aside), keep the best.
+    #[serde(default)]
+    drop_duplicates: bool,
+}
+
+impl Stage for Filter {
+    const NAME: &'static str = "filter";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "the better queries, by log-probability, score, length, copying, duplicates";
+    const INPUTS: &'static [Input] = &[Input::of("pairs", ArtifactKind::Pairs)];
+    const OUTPUTS: &'static [Output] = &[Output::of("pairs", ArtifactKind::Pairs)];
+    type Params = Params;
+
+    fn check(params: &Params, problems: &mut Problems) {
+        problems.require(params.top != Some(0), "top", "must be at least 1");
+        let ordered = params.min_chars.unwrap_or(0) <= params.max_chars.unwrap_or(u32::MAX);
+        problems.require(ordered, "min_chars", "is larger than max_chars");
+    }
+
+    fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
+        let pairs: Vec<Pair> = io.rows("pairs")?;
+        let before = pairs.len();
+        let kept = keep(params, pairs)?;
+        if kept.len() == before {
+            io.note(format!(
+                "the filter kept all {before} pairs: it is an identity here"
+            ));
+        }
+        if kept.is_empty() {
+            return Err(StageError::with_help(
+                format!("none of {before} pairs passed"),
+                "loosen the filter",
+            ));
+        }
+        io.put("pairs", kept)
+    }
+}
+
+/// Best first; length and copies, then threshold, duplicates and top.
+fn keep(params: &Params, pairs: Vec<Pair>) -> Result<Vec<Pair>, StageError> {
+    let ranks = params.top.is_some() || params.threshold.is_some();
+    let mut ranked = Vec::new();
+    for pair in pairs.into_iter().filter(|pair| fits(params, pair)) {
+        let value = match params.by {
+            By::MeanLogprob => pair.mean_logprob,
+            By::Score => pair.score,
+        };
+        if value.is_none() && ranks {
+            let message = format!("the pair `{}` has no value to rank by", pair.query_id);
+            return Err(StageError::with_help(
+                message,
+                "score the pairs first, or rank by the other value",
+            ));
+        }
+        ranked.push((value.map_or(f64::NEG_INFINITY, f64::from), pair));
+    }
+    ranked.retain(|(value, _)| params.threshold.is_none_or(|threshold| *value >= threshold));
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.query_id.cmp(&b.1.query_id)));
+    let mut seen = BTreeSet::new();
+    let folded = |pair: &Pair| {
+        pair.query
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .to_lowercase()
+    };
+    ranked.retain(|(_, pair)| !params.drop_duplicates || seen.insert(folded(pair)));
+    ranked.truncate(params.top.map_or(usize::MAX, |top| top as usize));
+    Ok(ranked.into_iter().map(|(_, pair)| pair).collect())
+}
+
+fn fits(params: &Params, pair: &Pair) -> bool {
+    let length = pair.query.chars().count();
+    let copied = params.drop_copies && pair.text.to_lowercase().contains(&pair.query.to_lowercase());
+    length >= params.min_chars.unwrap_or(0) as usize
+        && length <= params.max_chars.map_or(usize::MAX, |most| most as usize)
+        && !copied
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn pair(id: &str, query: &str, logprob: f32) -> Pair {
+        Pair {
+            query_id: id.into(),
+            query: query.into(),
+            doc_id: id.into(),
+            text: "Honey keeps for years because it holds so little water.".into(),
+            mean_logprob: Some(logprob),
+            score: None,
+            reasoning: None,
+            prompt_tokens: 1,
+            new_tokens: 1,
+            finish: "stop".into(),
+        }
+    }
+
+    fn kept(params: &str) -> Vec<String> {
+        let pairs = vec![
+            pair("a", "why does honey keep", -0.5),
+            pair("b", "Why  does honey keep", -0.4),
+            pair("c", "honey keeps for years", -0.9),
+            pair("d", "x", -0.4),
+        ];
+        keep(&serde_json::from_str(params).unwrap(), pairs)
+            .unwrap()
+            .into_iter()
+            .map(|p| p.query_id)
+            .collect()
+    }
+
+    #[test]
+    fn each_rule_drops_what_it_says() {
+        assert_eq!(kept("{}"), ["b", "d", "a", "c"]);
+        assert_eq!(kept(r#"{"top": 2}"#), ["b", "d"]);
+        assert_eq!(kept(r#"{"top": 1}"#), ["b"], "ties go to the lower id");
+        assert_eq!(kept(r#"{"threshold": -0.5}"#), ["b", "d", "a"]);
+        assert_eq!(kept(r#"{"min_chars": 2}"#), ["b", "a", "c"]);
+        assert_eq!(kept(r#"{"max_chars": 19}"#), ["d", "a"]);
+        assert_eq!(kept(r#"{"drop_copies": true}"#), ["b", "d", "a"]);
+        assert_eq!(kept(r#"{"drop_duplicates": true}"#), ["b", "d", "c"]);
+    }
+
+    #[test]
+    fn ranking_by_a_value_that_is_not_there_is_an_error() {
+        let params = serde_json::from_str(r#"{"by": "score", "top": 1}"#).unwrap();
+        assert!(keep(&params, vec![pair("a", "q", -1.0)]).is_err());
+    }
+}

@@ -1,0 +1,12 @@
+//! Prompts, the decoding engine, query filters.
+
+pub mod decode;
+mod filter;
+mod generate;
+mod prompt;
+mod sampling;
+mod shots;
+
+pub use filter::Filter;
+pub use generate::Generate;
+pub use prompt::{PROMPT_SOURCE, Prompt, PromptSource, Template};

@@ -1,0 +1,106 @@
+//! A host that keeps everything in memory, so that a stage can be run without an engine.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use ablate_core::{
+    ContentDigest, DeviceChoice, Digest, Host, Io, Places, Progress, Record, StageError, StageKind, check_rows,
+    content_digest, rows,
+};
+use arrow::array::RecordBatch;
+
+/// Inputs and outputs of one stage.
+pub struct MemoryHost {
+    inputs: BTreeMap<String, RecordBatch>,
+    sources: BTreeMap<String, (String, PathBuf)>,
+    outputs: Mutex<BTreeMap<String, RecordBatch>>,
+    folder: tempfile::TempDir,
+    places: Places,
+}
+
+impl MemoryHost {
+    pub fn new() -> Self {
+        Self {
+            inputs: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            outputs: Mutex::new(BTreeMap::new()),
+            folder: tempfile::tempdir().unwrap(),
+            places: Places::default(),
+        }
+    }
+
+    /// Connects rows to a port.
+    pub fn with<R: Record>(mut self, port: &str, mut rows: Vec<R>) -> Self {
+        self.inputs.insert(port.into(), check_rows(&mut rows).unwrap());
+        self
+    }
+
+    /// Connects a source to a port; `path` is what fetching it gives.
+    pub fn with_source(mut self, port: &str, text: &str, path: &Path) -> Self {
+        self.sources.insert(port.into(), (text.into(), path.into()));
+        self
+    }
+
+    /// Runs a stage kind with these fields; its outputs by port, as content digests.
+    pub fn run(&self, kind: &dyn StageKind, fields: serde_json::Value) -> BTreeMap<String, ContentDigest> {
+        let fields = fields.as_object().unwrap();
+        let bound = kind.bind(fields).unwrap_or_else(|problems| panic!("{}: {problems:?}", kind.name()));
+        bound.run(&Io::new(self)).unwrap_or_else(|error| panic!("{}: {error}", kind.name()));
+        let mut digests = BTreeMap::new();
+        for output in kind.outputs() {
+            if output.kind.is_tree() {
+                let weights = self.folder.path().join(output.name).join("model.safetensors");
+                digests.insert(output.name.into(), ContentDigest(Digest::of(&fs_err::read(weights).unwrap())));
+            } else if let Some(batch) = self.outputs.lock().unwrap().get(output.name) {
+                assert_eq!(Some(batch.schema()), rows::schema(output.kind), "{}.{}", kind.name(), output.name);
+                digests.insert(output.name.into(), content_digest(output.kind, batch).unwrap());
+            }
+        }
+        digests
+    }
+
+    /// The rows a stage wrote.
+    pub fn output<R: Record>(&self, port: &str) -> Vec<R> {
+        R::decode(&self.outputs.lock().unwrap()[port]).unwrap()
+    }
+
+    /// The folder a stage filled.
+    pub fn tree_output(&self, port: &str) -> PathBuf {
+        self.folder.path().join(port)
+    }
+}
+
+impl Host for MemoryHost {
+    fn rows(&self, port: &str) -> Result<Option<RecordBatch>, StageError> {
+        Ok(self.inputs.get(port).cloned())
+    }
+    fn tree(&self, port: &str) -> Result<Option<PathBuf>, StageError> {
+        Ok(self.sources.get(port).map(|(_, path)| path.clone()))
+    }
+    fn source(&self, port: &str) -> Option<String> {
+        self.sources.get(port).map(|(text, _)| text.clone())
+    }
+    fn put(&self, port: &str, batch: RecordBatch) -> Result<(), StageError> {
+        self.outputs.lock().unwrap().insert(port.into(), batch);
+        Ok(())
+    }
+    fn out_dir(&self, port: &str) -> Result<PathBuf, StageError> {
+        let path = self.folder.path().join(port);
+        fs_err::create_dir_all(&path)?;
+        Ok(path)
+    }
+    fn progress(&self, _: Progress) {}
+    fn note(&self, _: String) {}
+    fn cancelled(&self) -> bool {
+        false
+    }
+    fn device(&self) -> DeviceChoice {
+        DeviceChoice::Cpu
+    }
+    fn places(&self) -> &Places {
+        &self.places
+    }
+}

@@ -1,0 +1,99 @@
+//! Which rows make a batch.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ablate_core::{Seed, rows::Triple};
+
+/// The batches of one epoch: every row once, shuffled by `seed`, no text twice in a batch.
+///
+/// A text that stands twice would be a wrong negative of its own query. A row that would bring one waits for the next
+/// batch; so the last batches may be smaller than `size`. The rule of sentence-transformers'
+/// `BatchSamplers.NO_DUPLICATES`.
+pub fn no_duplicates(rows: &[Triple], size: usize, seed: &Seed) -> Vec<Vec<usize>> {
+    let texts = text_numbers(rows);
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    seed.stream().shuffle(&mut order);
+    let mut waiting = VecDeque::from(order);
+    let mut batches = Vec::new();
+    while !waiting.is_empty() {
+        let mut batch = Vec::with_capacity(size);
+        let mut taken = BTreeSet::new();
+        let mut refused = Vec::new();
+        while batch.len() < size
+            && let Some(row) = waiting.pop_front()
+        {
+            if texts[row].iter().any(|text| taken.contains(text)) {
+                refused.push(row);
+            } else {
+                taken.extend(texts[row]);
+                batch.push(row);
+            }
+        }
+        refused.into_iter().rev().for_each(|row| waiting.push_front(row));
+        batches.push(batch);
+    }
+    batches
+}
+
+/// The three texts of each row as numbers, equal where the texts are.
+fn text_numbers(rows: &[Triple]) -> Vec<[usize; 3]> {
+    let mut numbers = BTreeMap::new();
+    let mut number = |text| {
+        let next = numbers.len();
+        *numbers.entry(text).or_insert(next)
+    };
+    let texts = rows.iter().map(|row| [&row.query, &row.pos_text, &row.neg_text]);
+    texts.map(|texts| texts.map(&mut number)).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn row(query: usize, negative: usize) -> Triple {
+        Triple {
+            query_id: format!("q{query}"),
+            query: format!("query {query}"),
+            pos_id: format!("p{query}"),
+            pos_text: format!("positive {query}"),
+            neg_id: format!("n{negative}"),
+            neg_text: format!("negative {negative}"),
+            source: "test".into(),
+        }
+    }
+
+    #[test]
+    fn every_row_comes_once_and_no_text_twice_in_a_batch() {
+        let rows: Vec<_> = (0..200).map(|i| row(i / 4, i % 23)).collect();
+        let batches = no_duplicates(&rows, 16, &Seed::root(1));
+        let mut seen: Vec<usize> = batches.concat();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..200).collect::<Vec<_>>());
+        for batch in &batches {
+            let texts = batch
+                .iter()
+                .flat_map(|i| [&rows[*i].query, &rows[*i].pos_text, &rows[*i].neg_text]);
+            assert_eq!(texts.collect::<BTreeSet<_>>().len(), 3 * batch.len());
+            assert!((1..=16).contains(&batch.len()));
+        }
+    }
+
+    #[test]
+    fn rows_without_shared_texts_fill_their_batches() {
+        let rows: Vec<_> = (0..100).map(|i| row(i, i)).collect();
+        let sizes: Vec<_> = no_duplicates(&rows, 32, &Seed::root(1))
+            .iter()
+            .map(Vec::len)
+            .collect();
+        assert_eq!(sizes, [32, 32, 32, 4]);
+    }
+
+    #[test]
+    fn the_seed_decides_the_order() {
+        let rows: Vec<_> = (0..50).map(|i| row(i, i)).collect();
+        let order = |seed| no_duplicates(&rows, 8, &Seed::root(seed));
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+    }
+}

@@ -1,0 +1,187 @@
+//! `train/biencoder`: a dense retriever from triples.
+
+use ablate_core::{
+    ArtifactKind, Input, Io, Numeric, Output, Problems, Seed, Slot, Stage, StageError,
+    rows::{Step, Triple},
+};
+use ablate_models::{device, encoder::SentenceEncoder, source::MODEL_SOURCE};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Settings, no_duplicates, train};
+
+/// Parameters of `train/biencoder`. Defaults are those of sentence-transformers where it has one.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Times every row is trained on.
+    #[serde(default = "epochs")]
+    pub epochs: usize,
+    /// Rows of a batch: each brings a query, its positive and a hard negative.
+    #[serde(default = "batch")]
+    pub batch: usize,
+    /// Highest learning rate.
+    #[serde(default = "lr")]
+    pub lr: f64,
+    /// Share of the steps in which the learning rate rises linearly; then it falls linearly to 0.
+    #[serde(default = "warmup")]
+    pub warmup: f64,
+    /// Decoupled weight decay; biases and normalisations are not decayed.
+    #[serde(default = "weight_decay")]
+    pub weight_decay: f64,
+    /// Tokens a text is cut at in training. The trained model keeps its base's own limit.
+    #[serde(default = "max_length")]
+    pub max_length: usize,
+    /// What cosines are multiplied by before the softmax.
+    #[serde(default = "scale")]
+    pub scale: f64,
+    /// Dropout probability; that of the base's configuration if not given.
+    #[serde(default)]
+    pub dropout: Option<f32>,
+    /// Global gradient norm above which gradients are scaled down; 0 for never.
+    #[serde(default = "max_grad_norm")]
+    pub max_grad_norm: f64,
+    /// Seed of the order of rows and of dropout.
+    #[serde(default = "seed")]
+    pub seed: u64,
+    /// Ends training after this many steps; the schedule ends with it.
+    #[serde(default)]
+    pub steps: Option<usize>,
+}
+
+fn epochs() -> usize {
+    1
+}
+fn batch() -> usize {
+    32
+}
+fn lr() -> f64 {
+    2e-5
+}
+fn warmup() -> f64 {
+    0.1
+}
+fn weight_decay() -> f64 {
+    0.01
+}
+fn max_length() -> usize {
+    128
+}
+fn scale() -> f64 {
+    20.0
+}
+fn max_grad_norm() -> f64 {
+    1.0
+}
+fn seed() -> u64 {
+    1
+}
+
+/// The stage.
+pub struct TrainBiencoder;
+
+impl Stage for TrainBiencoder {
+    const NAME: &'static str = "train/biencoder";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str =
+        "Trains a dense retriever with multiple negatives ranking over in-batch and hard negatives";
+    const INPUTS: &'static [Input] = &[
+        Input::of("data", ArtifactKind::Triples),
+        Input::of("base", ArtifactKind::Model).or_source(&MODEL_SOURCE),
+    ];
+    const OUTPUTS: &'static [Output] = &[
+        Output::of("model", ArtifactKind::Model),
+        Output::of("curve", ArtifactKind::Curve),
+    ];
+    const SLOT: Slot = Slot::Device;
+    const NUMERIC: Numeric = "f32";
+    type Params = Params;
+
+    fn check(params: &Params, problems: &mut Problems) {
+        let mut at_least_1 = |value: usize, name: &str| {
+            problems.require(value >= 1, name, format!("{name} must be at least 1"));
+        };
+        at_least_1(params.epochs, "epochs");
+        at_least_1(params.batch, "batch");
+        at_least_1(params.steps.unwrap_or(1), "steps");
+        problems.require(params.lr > 0.0, "lr", "lr must be above 0");
+        problems.require(
+            (0.0..=1.0).contains(&params.warmup),
+            "warmup",
+            "warmup is a share between 0 and 1",
+        );
+        problems.require(
+            params.weight_decay >= 0.0,
+            "weight_decay",
+            "weight_decay must not be negative",
+        );
+        problems.require(
+            params.max_length >= 3,
+            "max_length",
+            "max_length must be at least 3 tokens",
+        );
+        problems.require(params.scale > 0.0, "scale", "scale must be above 0");
+        problems.require(
+            params.max_grad_norm >= 0.0,
+            "max_grad_norm",
+            "max_grad_norm must not be negative",
+        );
+        let dropout = params.dropout.unwrap_or(0.0);
+        problems.require(
+            (0.0..1.0).contains(&dropout),
+            "dropout",
+            "dropout must be in [0, 1)",
+        );
+    }
+
+    fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
+        let rows: Vec<Triple> = io.rows("data")?;
+        let base = io.tree("base")?;
+        let mut encoder = SentenceEncoder::load(&base, &device::open(io.device())?)?;
+        encoder.set_max_length(params.max_length)?;
+        let seed = Seed::root(params.seed);
+        let batches = all_batches(params, &rows, &seed)?;
+        note_small_batches(params.batch, &batches, io);
+        let settings = Settings {
+            learning_rate: params.lr,
+            warmup: params.warmup,
+            weight_decay: params.weight_decay,
+            scale: params.scale,
+            max_gradient_norm: params.max_grad_norm,
+            dropout: params.dropout,
+            seed,
+        };
+        io.progress(0, batches.len(), "steps")?;
+        let mut observe = |step: &Step| io.progress(step.step as usize, batches.len(), "steps");
+        let curve = train(&encoder, &rows, &batches, &settings, &mut observe)?;
+        encoder.save(&base, &io.out_dir("model")?)?;
+        io.put("curve", curve)
+    }
+}
+
+/// The batches of all epochs, up to the cap on steps.
+fn all_batches(params: &Params, rows: &[Triple], seed: &Seed) -> Result<Vec<Vec<usize>>, StageError> {
+    if rows.is_empty() {
+        return Err(StageError::with_help(
+            "there are no triples to train on",
+            "look at the stages before: a filter or the negatives may have dropped every row",
+        ));
+    }
+    let shuffle = seed.child("shuffle");
+    let epoch = |epoch: usize| no_duplicates(rows, params.batch, &shuffle.child(&epoch.to_string()));
+    Ok((0..params.epochs)
+        .flat_map(epoch)
+        .take(params.steps.unwrap_or(usize::MAX))
+        .collect())
+}
+
+/// Says when repeated texts left many batches with few negatives.
+fn note_small_batches(size: usize, batches: &[Vec<usize>], io: &Io<'_>) {
+    let small = batches.iter().filter(|batch| 2 * batch.len() < size).count();
+    if 10 * small > batches.len() && batches.len() > 1 {
+        let all = batches.len();
+        io.note(format!(
+            "{small} of {all} batches are less than half full: few rows, or texts that repeat"
+        ));
+    }
+}

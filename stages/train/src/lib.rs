@@ -1,0 +1,11 @@
+//! Trainers: losses, optimiser, schedule.
+
+mod batches;
+pub mod biencoder;
+pub mod loss;
+pub mod optimizer;
+mod trainer;
+
+pub use batches::no_duplicates;
+pub use biencoder::TrainBiencoder;
+pub use trainer::{Settings, batch_loss, train};

@@ -1,0 +1,139 @@
+//! `train/biencoder` as the engine runs it.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../models/tests/common/mod.rs"]
+#[expect(dead_code, reason = "shared with tests that use all of it")]
+mod common;
+
+use std::{path::PathBuf, sync::Mutex};
+
+use ablate_core::{
+    DeviceChoice, Host, Io, Of, Places, Progress, Record, StageError, StageKind,
+    rows::{Step, Triple},
+};
+use ablate_models::encoder::SentenceEncoder;
+use ablate_train::TrainBiencoder;
+use arrow::array::RecordBatch;
+use candle_core::Device;
+use common::tiny_encoder;
+use serde_json::{Value, json};
+
+/// An engine with one training set and one model.
+struct Engine {
+    triples: RecordBatch,
+    base: PathBuf,
+    out: PathBuf,
+    curve: Mutex<Option<RecordBatch>>,
+    progress: Mutex<Vec<Progress>>,
+    places: Places,
+}
+
+impl Host for Engine {
+    fn rows(&self, _: &str) -> Result<Option<RecordBatch>, StageError> {
+        Ok(Some(self.triples.clone()))
+    }
+    fn tree(&self, _: &str) -> Result<Option<PathBuf>, StageError> {
+        Ok(Some(self.base.clone()))
+    }
+    fn source(&self, _: &str) -> Option<String> {
+        None
+    }
+    fn put(&self, _: &str, batch: RecordBatch) -> Result<(), StageError> {
+        *self.curve.lock().unwrap() = Some(batch);
+        Ok(())
+    }
+    fn out_dir(&self, _: &str) -> Result<PathBuf, StageError> {
+        Ok(self.out.clone())
+    }
+    fn progress(&self, progress: Progress) {
+        self.progress.lock().unwrap().push(progress);
+    }
+    fn note(&self, _: String) {}
+    fn cancelled(&self) -> bool {
+        false
+    }
+    fn device(&self) -> DeviceChoice {
+        DeviceChoice::Cpu
+    }
+    fn places(&self) -> &Places {
+        &self.places
+    }
+}
+
+fn rows(count: usize) -> Vec<Triple> {
+    let row = |row: usize| Triple {
+        query_id: format!("q{row}"),
+        query: format!("w{row} w7"),
+        pos_id: format!("p{row}"),
+        pos_text: format!("w{} w{row} w8", row + 1),
+        neg_id: format!("n{row}"),
+        neg_text: format!("w{} w9 w{}", row + 30, row + 2),
+        source: "test".into(),
+    };
+    (0..count).map(row).collect()
+}
+
+fn run(rows: &[Triple], fields: &Value) -> Result<(Vec<Step>, Vec<Progress>, SentenceEncoder), StageError> {
+    let (base, out) = (tiny_encoder(), tempfile::tempdir().unwrap());
+    let engine = Engine {
+        triples: Triple::encode(rows).unwrap(),
+        base: base.path().into(),
+        out: out.path().into(),
+        curve: Mutex::default(),
+        progress: Mutex::default(),
+        places: Places::default(),
+    };
+    let bound = Of::<TrainBiencoder>::NEW
+        .bind(fields.as_object().unwrap())
+        .unwrap();
+    bound.run(&Io::new(&engine))?;
+    let curve = Step::decode(engine.curve.lock().unwrap().as_ref().unwrap()).unwrap();
+    let encoder = SentenceEncoder::load(out.path(), &Device::Cpu)?;
+    Ok((curve, engine.progress.into_inner().unwrap(), encoder))
+}
+
+#[test]
+fn a_run_gives_a_model_and_its_curve() {
+    let fields = json!({"epochs": 2, "batch": 8, "lr": 1e-3, "max_length": 16});
+    let (curve, progress, encoder) = run(&rows(20), &fields).map_err(|e| e.to_string()).unwrap();
+    assert_eq!(
+        curve.iter().map(|step| step.step).collect::<Vec<_>>(),
+        (1..=6).collect::<Vec<_>>()
+    );
+    assert!(
+        curve
+            .iter()
+            .all(|step| step.loss > 0.0 && step.gradient_norm > 0.0)
+    );
+    let last = progress.last().unwrap();
+    assert_eq!((last.done, last.total, last.unit), (6, Some(6), "steps"));
+    assert_eq!(encoder.max_length(), 48, "the base's own limit");
+}
+
+#[test]
+fn the_cap_on_steps_ends_schedule_and_training() {
+    let fields = json!({"epochs": 5, "batch": 8, "steps": 4, "warmup": 0.0, "lr": 1e-3});
+    let (curve, ..) = run(&rows(20), &fields).map_err(|e| e.to_string()).unwrap();
+    let rates: Vec<f64> = curve.iter().map(|step| step.learning_rate).collect();
+    assert_eq!(rates, [1e-3, 0.75e-3, 0.5e-3, 0.25e-3]);
+}
+
+#[test]
+fn no_triples_are_an_error_that_says_where_to_look() {
+    let Err(StageError::Failed { message, help }) = run(&[], &json!({})) else {
+        panic!("it ran")
+    };
+    assert!(message.contains("no triples") && help.unwrap().contains("stages before"));
+}
+
+#[test]
+fn every_value_out_of_range_is_named() {
+    let fields = json!({"batch": 0, "lr": -1.0, "warmup": 1.5, "dropout": 1.0, "steps": 0, "max_length": 2});
+    let problems = Of::<TrainBiencoder>::NEW
+        .bind(fields.as_object().unwrap())
+        .err()
+        .unwrap();
+    let mut named: Vec<String> = problems.iter().map(|problem| problem.path.join(".")).collect();
+    named.sort();
+    assert_eq!(named, ["batch", "dropout", "lr", "max_length", "steps", "warmup"]);
+}

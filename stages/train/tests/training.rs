@@ -1,0 +1,345 @@
+//! Training: gradients against finite differences, twenty steps against PyTorch, and bits against themselves.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../models/tests/common/mod.rs"]
+mod common;
+
+use std::path::Path;
+
+use ablate_core::{Digest, Seed, StageError, rows::Triple};
+use ablate_models::{
+    bert::Mode,
+    encoder::SentenceEncoder,
+    params::{ParamStore, to_vec},
+};
+use ablate_train::{Settings, batch_loss, no_duplicates, train};
+use candle_core::{Device, Tensor, Var};
+use common::{fixture, minilm, tiny_encoder};
+
+fn load(folder: &Path) -> SentenceEncoder {
+    SentenceEncoder::load(folder, &Device::Cpu)
+        .map_err(|e| e.to_string())
+        .unwrap()
+}
+
+fn triple(id: usize, [query, positive, negative]: [String; 3]) -> Triple {
+    Triple {
+        query_id: format!("q{id}"),
+        query,
+        pos_id: format!("p{id}"),
+        pos_text: positive,
+        neg_id: format!("n{id}"),
+        neg_text: negative,
+        source: "test".into(),
+    }
+}
+
+/// Rows over the tiny encoder's words, of different lengths.
+fn rows(count: usize) -> Vec<Triple> {
+    let word = |row: usize, part: usize, i: usize| format!("w{}", (row * 37 + part * 11 + i * 7) % 90);
+    let text = |row: usize, part: usize| {
+        let words = (0..=(row + 3 * part) % 9).map(|i| word(row, part, i));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    (0..count)
+        .map(|row| triple(row, [0, 1, 2].map(|part| text(row, part))))
+        .collect()
+}
+
+fn settings() -> Settings {
+    Settings {
+        learning_rate: 1e-3,
+        warmup: 0.1,
+        weight_decay: 0.01,
+        scale: 20.0,
+        max_gradient_norm: 1.0,
+        dropout: None,
+        seed: Seed::root(7),
+    }
+}
+
+fn with_threads<T: Send>(count: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(count)
+        .build()
+        .unwrap()
+        .install(work)
+}
+
+fn shift(variable: &Var, direction: &Tensor, by: f64) {
+    let moved = (variable.as_tensor() + (direction * by).unwrap()).unwrap();
+    variable.set(&moved.detach()).unwrap();
+}
+
+fn norm(tensor: &Tensor) -> f64 {
+    to_vec(tensor)
+        .unwrap()
+        .iter()
+        .map(|x| f64::from(*x).powi(2))
+        .sum::<f64>()
+        .sqrt()
+}
+
+/// Along each parameter's gradient the loss must rise by the gradient's norm: with and without dropout.
+#[test]
+fn every_parameter_has_the_gradient_finite_differences_give() {
+    let folder = tiny_encoder();
+    let rows = rows(6);
+    let batch: Vec<&Triple> = rows.iter().collect();
+    for dropout in [0.0, 0.2] {
+        let encoder = load(folder.path());
+        let mode = Mode::Train {
+            seed: Seed::root(3),
+            dropout: Some(dropout),
+        };
+        let loss = || {
+            batch_loss(&encoder, &batch, 5.0, mode)
+                .map_err(|e| e.to_string())
+                .unwrap()
+        };
+        let value = || f64::from(loss().to_scalar::<f32>().unwrap());
+        let gradients = loss().backward().unwrap();
+        for (name, variable) in encoder.store().trainable() {
+            let gradient = gradients
+                .get(variable)
+                .unwrap_or_else(|| panic!("`{name}` has no gradient"));
+            let size = norm(gradient);
+            if name.ends_with("key.bias") {
+                // A softmax does not see a number added to all of its inputs.
+                assert!(size < 1e-5, "`{name}`: {size}");
+                continue;
+            }
+            let direction = (gradient / size).unwrap();
+            let reach = 2e-2;
+            shift(variable, &direction, reach);
+            let above = value();
+            shift(variable, &direction, -2.0 * reach);
+            let below = value();
+            shift(variable, &direction, reach);
+            let slope = (above - below) / (2.0 * reach);
+            assert!(
+                (slope - size).abs() < 0.02 * size + 1e-4,
+                "`{name}`: {size}, differences say {slope}"
+            );
+        }
+    }
+}
+
+fn bytes_after(folder: &Path, seed: u64, threads: usize) -> (Vec<u64>, Digest) {
+    let encoder = load(folder);
+    let rows = rows(20);
+    let seed = Seed::root(seed);
+    let batches = [0, 1]
+        .map(|epoch| no_duplicates(&rows, 8, &seed.child(&epoch.to_string())))
+        .concat();
+    let settings = Settings { seed, ..settings() };
+    let curve = with_threads(threads, || {
+        train(&encoder, &rows, &batches, &settings, &mut |_| Ok(()))
+    });
+    let curve = curve.map_err(|e| e.to_string()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    encoder
+        .save(folder, out.path())
+        .map_err(|e| e.to_string())
+        .unwrap();
+    let parameters = fs_err::read(out.path().join("model.safetensors")).unwrap();
+    let numbers = curve
+        .iter()
+        .flat_map(|step| [step.loss.to_bits(), step.gradient_norm.to_bits()]);
+    (numbers.collect(), Digest::of(&parameters))
+}
+
+#[test]
+fn threads_do_not_move_a_bit_and_the_seed_does() {
+    let folder = tiny_encoder();
+    let expected = bytes_after(folder.path(), 7, 1);
+    assert_eq!(bytes_after(folder.path(), 7, 2), expected);
+    assert_eq!(bytes_after(folder.path(), 7, 1), expected);
+    assert_ne!(bytes_after(folder.path(), 8, 1).1, expected.1);
+}
+
+#[test]
+fn training_lowers_the_loss() {
+    let folder = tiny_encoder();
+    let (encoder, rows) = (load(folder.path()), rows(8));
+    let batches = vec![(0..8).collect(); 30];
+    let settings = Settings {
+        dropout: Some(0.0),
+        ..settings()
+    };
+    let curve = train(&encoder, &rows, &batches, &settings, &mut |_| Ok(()))
+        .map_err(|e| e.to_string())
+        .unwrap();
+    assert!(
+        curve[29].loss < 0.5 * curve[0].loss,
+        "{} to {}",
+        curve[0].loss,
+        curve[29].loss
+    );
+}
+
+#[test]
+fn frozen_parameters_stay() {
+    let folder = tiny_encoder();
+    let mut encoder = load(folder.path());
+    encoder.store_mut().freeze(|name| name.contains("embeddings"));
+    let value = |encoder: &SentenceEncoder, name: &str| to_vec(encoder.store().get(name).unwrap()).unwrap();
+    let names = [
+        "embeddings.word_embeddings.weight",
+        "encoder.layer.0.output.dense.weight",
+    ];
+    let before = names.map(|name| value(&encoder, name));
+    let rows = rows(4);
+    train(
+        &encoder,
+        &rows,
+        &vec![vec![0, 1, 2, 3]; 3],
+        &settings(),
+        &mut |_| Ok(()),
+    )
+    .map_err(|e| e.to_string())
+    .unwrap();
+    assert_eq!(value(&encoder, names[0]), before[0]);
+    assert_ne!(value(&encoder, names[1]), before[1]);
+}
+
+#[test]
+fn a_loss_that_is_no_number_names_step_and_queries() {
+    let folder = tiny_encoder();
+    let encoder = load(folder.path());
+    let bias = encoder.store().get("encoder.layer.1.output.dense.bias").unwrap();
+    bias.set(&Tensor::full(f32::NAN, 32, &Device::Cpu).unwrap())
+        .unwrap();
+    let rows = rows(3);
+    let error = train(&encoder, &rows, &[vec![0, 2]], &settings(), &mut |_| Ok(()))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("loss of step 1") && error.contains("q0, q2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_interruption_ends_the_training() {
+    let folder = tiny_encoder();
+    let (encoder, rows) = (load(folder.path()), rows(3));
+    let stopped = train(&encoder, &rows, &[vec![0, 1]], &settings(), &mut |_| {
+        Err(StageError::Cancelled)
+    });
+    assert!(matches!(stopped, Err(StageError::Cancelled)));
+}
+
+#[test]
+fn a_saved_model_loads_with_its_layout() {
+    let folder = tiny_encoder();
+    let encoder = load(folder.path());
+    let out = tempfile::tempdir().unwrap();
+    encoder
+        .save(folder.path(), out.path())
+        .map_err(|e| e.to_string())
+        .unwrap();
+    let again = load(out.path());
+    assert!(again.normalizes());
+    assert_eq!((again.max_length(), again.dim()), (48, 32));
+    let texts = ["w1 w2 w3".to_owned(), "w9".to_owned()];
+    let encode = |encoder: &SentenceEncoder| {
+        encoder
+            .encode(&texts, 2, &|_, _| Ok(()))
+            .map_err(|e| e.to_string())
+            .unwrap()
+    };
+    assert_eq!(encode(&encoder), encode(&again));
+}
+
+/// A base without `modules.json` becomes a model that says how it pools.
+#[test]
+fn a_plain_encoder_is_described_when_saved() {
+    let folder = tiny_encoder();
+    fs_err::remove_file(folder.path().join("modules.json")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    load(folder.path())
+        .save(folder.path(), out.path())
+        .map_err(|e| e.to_string())
+        .unwrap();
+    let pooling = fs_err::read_to_string(out.path().join("1_Pooling/config.json")).unwrap();
+    let pooling: serde_json::Value = serde_json::from_str(&pooling).unwrap();
+    assert_eq!(
+        (
+            &pooling["pooling_mode_mean_tokens"],
+            &pooling["word_embedding_dimension"]
+        ),
+        (&true.into(), &32.into())
+    );
+    assert!(!load(out.path()).normalizes());
+}
+
+fn assert_near(what: &str, found: f64, expected: f64, relative: f64, absolute: f64) {
+    let allowed = relative * expected.abs() + absolute;
+    assert!(
+        (found - expected).abs() <= allowed,
+        "{what}: {found}, PyTorch says {expected}"
+    );
+}
+
+#[test]
+fn twenty_steps_follow_pytorch() {
+    let Some(folder) = minilm() else { return };
+    let fixture = fixture("minilm_training.json");
+    let texts: Vec<[String; 3]> = serde_json::from_value(fixture["triples"].clone()).unwrap();
+    let rows: Vec<Triple> = texts
+        .into_iter()
+        .enumerate()
+        .map(|(id, texts)| triple(id, texts))
+        .collect();
+    let mut encoder = load(&folder);
+    encoder.set_max_length(64).map_err(|e| e.to_string()).unwrap();
+    let batches: Vec<Vec<usize>> = (0..20)
+        .map(|step| (step % 2 * 8..step % 2 * 8 + 8).collect())
+        .collect();
+    let settings = Settings {
+        learning_rate: 2e-5,
+        dropout: Some(0.0),
+        ..settings()
+    };
+    let curve = train(&encoder, &rows, &batches, &settings, &mut |_| Ok(()))
+        .map_err(|e| e.to_string())
+        .unwrap();
+    for (found, expected) in curve.iter().zip(fixture["steps"].as_array().unwrap()) {
+        let number = |name: &str| expected[name].as_f64().unwrap();
+        let at = |what| format!("{what} of step {}", found.step);
+        assert_near(
+            &at("learning rate"),
+            found.learning_rate,
+            number("learning_rate"),
+            1e-12,
+            0.0,
+        );
+        assert_near(&at("loss"), found.loss, number("loss"), 1e-4, 2e-6);
+        assert_near(
+            &at("gradient norm"),
+            found.gradient_norm,
+            number("gradient_norm"),
+            1e-3,
+            0.0,
+        );
+    }
+    check_parameters(encoder.store(), &fixture["parameters"]);
+}
+
+fn check_parameters(store: &ParamStore, expected: &serde_json::Value) {
+    for (name, expected) in expected.as_object().unwrap() {
+        let variable = store.get(name).unwrap();
+        let first: Vec<f64> = serde_json::from_value(expected["first"].clone()).unwrap();
+        for (found, expected) in to_vec(variable).unwrap().iter().zip(first) {
+            assert_near(name, f64::from(*found), expected, 0.0, 1e-5);
+        }
+        assert_near(
+            name,
+            norm(variable),
+            expected["norm"].as_f64().unwrap(),
+            1e-5,
+            0.0,
+        );
+    }
+}
