@@ -1,6 +1,6 @@
 //! Which row each row is compared with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{fold::Folded, options::suggestion};
 
@@ -101,36 +101,20 @@ fn nothing_named(rows: &[Folded<'_>], baseline: &BTreeMap<String, String>) -> St
 }
 
 /// What is wrong with one entry of the baseline, if no row has it.
-fn unknown(rows: &[Folded<'_>], axis: &str, label: &str) -> Option<String> {
-    let labels: Vec<&str> = match axis {
-        SYSTEM => rows.iter().map(|row| row.system).collect(),
-        _ => rows
-            .iter()
-            .filter_map(|row| row.point.get(axis))
-            .map(String::as_str)
-            .collect(),
+fn unknown(rows: &[Folded<'_>], axis: &str, wanted: &str) -> Option<String> {
+    let label = |row: &Folded<'_>| match axis {
+        SYSTEM => Some(row.system.to_owned()),
+        _ => row.point.get(axis).cloned(),
     };
+    let labels = rows.iter().filter_map(label).collect::<BTreeSet<_>>();
     if labels.is_empty() {
-        let axes = unique(
-            rows.iter()
-                .flat_map(|row| row.point.keys().map(String::as_str))
-                .chain([SYSTEM]),
-        );
-        return Some(format!(
-            "no row has an axis `{axis}`; {}",
-            suggestion(axis, axes.iter().copied())
-        ));
+        let names = rows.iter().flat_map(|row| row.point.keys().cloned());
+        let names: BTreeSet<_> = names.chain([SYSTEM.to_owned()]).collect();
+        let help = suggestion(axis, names.iter().map(String::as_str));
+        return Some(format!("no row has an axis `{axis}`; {help}"));
     }
-    let labels = unique(labels.into_iter());
-    let help = suggestion(label, labels.iter().copied());
-    (!labels.contains(&label)).then(|| format!("no row has {axis} `{label}`; {help}"))
-}
-
-fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut names: Vec<_> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+    let help = suggestion(wanted, labels.iter().map(String::as_str));
+    (!labels.contains(wanted)).then(|| format!("no row has {axis} `{wanted}`; {help}"))
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ pub(crate) fn legend(table: &Table, options: &Options) -> String {
             "comparisons"
         };
         lines.push(format!(
-            "(±d) difference from {}; * p < .05 after {correction} over {compared} {comparisons}, {test} over queries",
+            "in brackets the difference from {}; * p < .05 after {correction} over {compared} {comparisons}, {test} over queries",
             baseline.join(", "),
         ));
     }

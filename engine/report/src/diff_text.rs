@@ -69,7 +69,7 @@ fn value(value: Option<&Value>) -> String {
 fn figures(diff: &Diff) -> Vec<String> {
     if diff.figures.is_empty() {
         return vec![format!(
-            "no figure moved; {} are the same on every query",
+            "no figure moved; the same on every query: {}",
             diff.unchanged
         )];
     }
@@ -91,7 +91,7 @@ fn figures(diff: &Diff) -> Vec<String> {
         "* p < .05, paired t-test over queries, Holm correction over the figures that moved".into(),
     ];
     if diff.unchanged > 0 {
-        lines.push(format!("{} more are the same on every query", diff.unchanged));
+        lines.push(format!("the same on every query: {} more", diff.unchanged));
     }
     lines.extend(diff.figures.iter().filter_map(movers));
     lines
@@ -143,7 +143,23 @@ mod tests {
 
     #[test]
     fn the_difference_reads_well() {
-        insta::assert_snapshot!(diff_text(&sample()), @"");
+        insta::assert_snapshot!(diff_text(&sample()), @r"
+        first → second
+        changed: queries (queries)
+            params.decoding.temperature: 0.0 → 0.7
+        other inputs (1): kept
+        added (1): new
+        removed (1): old
+
+        ┌───────────────────────────────┬─────────┬────────┬────────┬────────────┬────────┬──────────────────┐
+        │ system                        ┆ measure ┆ before ┆ after  ┆ difference ┆ p      ┆ wins/losses/ties │
+        ╞═══════════════════════════════╪═════════╪════════╪════════╪════════════╪════════╪══════════════════╡
+        │ dense[negatives=bm25] on demo ┆ AP      ┆ 0.4308 ┆ 0.5308 ┆ +0.1000*   ┆ 0.0176 ┆ 8/2/2            │
+        └───────────────────────────────┴─────────┴────────┴────────┴────────────┴────────┴──────────────────┘
+        * p < .05, paired t-test over queries, Holm correction over the figures that moved
+        the same on every query: 1 more
+        largest moves of dense[negatives=bm25] on demo by AP: q2 0.630 → 1.000, q10 0.000 → 0.250, q9 0.750 → 0.900, q5 0.250 → 0.390, q11 0.500 → 0.630
+        ");
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(crate) const LEVEL: f64 = 0.05;
 
 /// All warnings about the rows, `against` being the place of each one's baseline.
 pub(crate) fn of(folded: &[Folded<'_>], against: &[Option<usize>], rows: &[Row]) -> Vec<String> {
-    let mut warnings = two_factors(folded, against);
+    let mut warnings = Vec::from_iter(two_factors(folded, against));
     warnings.extend(within_seed_noise(folded, against, rows));
     warnings.extend(identical(folded));
     warnings

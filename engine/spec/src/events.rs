@@ -9,27 +9,27 @@ use crate::{Problem, Source, Span};
 
 /// Looks at the whole text. `Err` if it is no YAML, else what is wrong with it all the same.
 pub(crate) fn scan(source: &Source) -> Result<Vec<Problem>, Problem> {
-    let mut scan = Scan::default();
+    let mut walk = Scan::default();
     for event in Parser::new_from_str(&source.text) {
         match event {
-            Ok((event, span)) => {
-                let at = place(span.start, span.end);
+            Ok((event, range)) => {
+                let at = place(range.start, range.end);
                 match event {
                     Event::Scalar(text, style, _, tag) => {
-                        scan.scalar(&text, style == ScalarStyle::Plain && tag.is_none(), at);
+                        walk.scalar(&text, style == ScalarStyle::Plain && tag.is_none(), at);
                     }
-                    Event::SequenceStart(style, ..) => scan.open('[', style, at),
-                    Event::MappingStart(style, ..) => scan.open('{', style, at),
-                    Event::Alias(_) => drop(scan.takes_key()),
-                    Event::SequenceEnd | Event::MappingEnd => drop(scan.open.pop()),
-                    Event::DocumentStart(..) => scan.document(at),
+                    Event::SequenceStart(style, ..) => walk.open('[', style, at),
+                    Event::MappingStart(style, ..) => walk.open('{', style, at),
+                    Event::Alias(_) => drop(walk.takes_key()),
+                    Event::SequenceEnd | Event::MappingEnd => drop(walk.open.pop()),
+                    Event::DocumentStart(..) => walk.document(at),
                     _ => {}
                 }
             }
-            Err(error) => return Err(scan.syntax(&error, source)),
+            Err(error) => return Err(walk.syntax(&error, source)),
         }
     }
-    Ok(scan.problems)
+    Ok(walk.problems)
 }
 
 #[derive(Default)]

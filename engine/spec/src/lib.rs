@@ -1,5 +1,10 @@
 //! Experiment files: YAML text to a typed, checked experiment, with every diagnostic about user files.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "a problem is made once for each mistake in a file, never on a hot path"
+)]
+
 mod check;
 mod events;
 mod experiment;

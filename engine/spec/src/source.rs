@@ -1,5 +1,7 @@
 //! The text of an experiment file.
 
+use std::string::FromUtf8Error;
+
 use crate::{Problem, Span};
 
 /// A file's name and text.
@@ -14,29 +16,12 @@ pub struct Source {
 impl Source {
     /// Decodes UTF-8, without a byte order mark; the problem names the first byte that is not UTF-8.
     pub fn decode(name: &str, bytes: Vec<u8>) -> Result<Self, Problem> {
-        String::from_utf8(bytes)
-            .map(|text| Self {
-                name: name.into(),
-                text: text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned),
-            })
-            .map_err(|error| {
-                let good = error.utf8_error().valid_up_to();
-                let before = &error.as_bytes()[..good];
-                let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-                let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-                let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
-                Problem::error(
-                    "ablate::spec::not_utf8",
-                    format!("the byte at offset {good} is not UTF-8"),
-                )
-                .at(Span {
-                    offset: good,
-                    length: 1,
-                    line,
-                    column,
-                })
-                .help("save the file as UTF-8")
-            })
+        let mut text = String::from_utf8(bytes).map_err(|error| not_utf8(&error))?;
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
+        let name = name.into();
+        Ok(Self { name, text })
     }
 
     /// The text of a line, counted from 1.
@@ -46,4 +31,20 @@ impl Source {
             .nth(number.saturating_sub(1))
             .unwrap_or_default()
     }
+}
+
+fn not_utf8(error: &FromUtf8Error) -> Problem {
+    let offset = error.utf8_error().valid_up_to();
+    let before = String::from_utf8_lossy(&error.as_bytes()[..offset]);
+    let (line, column) = (before.split('\n').count(), before.rsplit('\n').next());
+    let at = Span {
+        offset,
+        length: 1,
+        line,
+        column: column.map_or(0, |text| text.chars().count()) + 1,
+    };
+    let message = format!("the byte at offset {offset} is not UTF-8");
+    Problem::error("ablate::spec::not_utf8", message)
+        .at(at)
+        .help("save the file as UTF-8")
 }

@@ -239,7 +239,7 @@ pub(crate) fn labels(
             continue;
         };
         let known: Vec<&str> = match axes.iter().find(|axis| axis.name == key.name) {
-            Some(axis) => axis.points.iter().map(|point| point.label.as_str()).collect(),
+            Some(found) => found.points.iter().map(|point| point.label.as_str()).collect(),
             None if key.name == "system" && !systems.is_empty() => systems.to_vec(),
             None => {
                 let names = axes.iter().map(|axis| axis.name.as_str());

@@ -115,11 +115,11 @@ impl Stage for RetrieveDense {
 
 /// A document, by its place in the corpus, and its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Match {
+pub(crate) struct Match {
     /// Place in the corpus.
-    pub document: usize,
+    pub(crate) document: usize,
     /// Dot product with the query's vector.
-    pub score: f32,
+    pub(crate) score: f32,
 }
 
 impl Match {
@@ -133,7 +133,7 @@ impl Match {
 }
 
 /// The `depth` documents of the highest dot product with each query, best first; every document is looked at.
-pub fn search(queries: &Embeddings, documents: &Embeddings, depth: usize) -> Vec<Vec<Match>> {
+pub(crate) fn search(queries: &Embeddings, documents: &Embeddings, depth: usize) -> Vec<Vec<Match>> {
     let dim = documents.dim;
     let mut best: Vec<Vec<Match>> = vec![Vec::new(); queries.rows().len()];
     for (block, vectors) in documents.values.chunks(BLOCK * dim).enumerate() {
@@ -179,7 +179,9 @@ fn normalize(vectors: &mut Embeddings) {
     let dim = vectors.dim;
     vectors.values.par_chunks_mut(dim).for_each(|vector| {
         let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
-        vector.iter_mut().for_each(|x| *x /= length);
+        for x in vector {
+            *x /= length;
+        }
     });
 }
 

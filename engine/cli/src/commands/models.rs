@@ -2,7 +2,7 @@
 
 use ablate_core::SourceType;
 use ablate_models::source::{MODEL_SOURCE, catalogue, is_present};
-use comfy_table::{Table, presets};
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde_json::json;
 
 use crate::{args::Models, error::CliError, places, print};
@@ -37,7 +37,7 @@ fn list(places: &ablate_core::Places, json: bool) -> Result<(), CliError> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["model", "role", "architecture", "licence", "here"]);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["model", "role", "architecture", "licence", "here"]);
     for entry in catalogue() {
         let here = if is_present(entry, places) { "yes" } else { "no" };
         table.add_row([entry.name, entry.role, entry.architecture, entry.licence, here]);

@@ -2,7 +2,7 @@
 
 use ablate_cache::Store;
 use ablate_run::{RunRecord, list_runs};
-use comfy_table::{Table, presets};
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde_json::json;
 
 use crate::{error::CliError, print};
@@ -19,7 +19,7 @@ pub(crate) fn runs(store: &Store, json: bool) -> Result<(), CliError> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["run", "experiment", "started", "seconds", "nodes"]);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["run", "experiment", "started", "seconds", "nodes"]);
     for run in &runs {
         let counts: Vec<_> = run.counts().into_iter().map(|(status, n)| format!("{n} {status}")).collect();
         let seconds = format!("{:.1}", run.seconds);

@@ -18,7 +18,9 @@ pub(super) fn reads(stages: &[StageDef], sweep: &Sweep) -> BTreeMap<String, BTre
             }
         }
     };
-    stages.iter().for_each(|stage| note(stage, &stage.fields));
+    for stage in stages {
+        note(stage, &stage.fields);
+    }
     for setting in points(sweep).flat_map(|point| &point.sets) {
         let stage = stages.iter().find(|stage| stage.name == setting.stage);
         if let (Some(stage), [field]) = (stage, setting.path.as_slice()) {

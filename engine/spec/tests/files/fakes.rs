@@ -18,10 +18,10 @@ impl SourceType for Names {
         self.0
     }
     fn check(&self, text: &str) -> Result<(), String> {
-        match self.1.contains(&text) || text.starts_with("./") {
-            true => Ok(()),
-            false => Err(format!("one of {}, or a path", self.1.join(", "))),
+        if self.1.contains(&text) || text.starts_with("./") {
+            return Ok(());
         }
+        Err(format!("one of {}, or a path", self.1.join(", ")))
     }
     fn identity(&self, text: &str, _: &Places) -> String {
         text.to_owned()

@@ -1,0 +1,12 @@
+//! End-to-end tests of the workspace as a whole, one binary: dependency rules, documents, command transcripts.
+
+#[cfg(test)]
+mod dependencies;
+#[cfg(test)]
+mod documents;
+
+/// The root of the workspace.
+#[cfg(test)]
+fn root() -> &'static std::path::Path {
+    std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
