@@ -145,11 +145,12 @@ impl Store {
     /// Takes a damaged object out, so that it is computed again.
     pub fn discard(&self, file: FileDigest) -> Result<(), StoreError> {
         let path = self.object_path(file);
-        Ok(if path.is_dir() {
-            fs_err::remove_dir_all(path)?
+        let _: () = if path.is_dir() {
+            fs_err::remove_dir_all(path)?;
         } else {
-            fs_err::remove_file(path)?
-        })
+            fs_err::remove_file(path)?;
+        };
+        Ok(())
     }
 }
 
@@ -195,9 +196,9 @@ fn list(folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), StoreError> {
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            list(&path, into)?
+            list(&path, into)?;
         } else {
-            into.push(path)
+            into.push(path);
         }
     }
     Ok(())

@@ -20,8 +20,14 @@ const ENGINE: [(&str, &[&str]); 6] = [
     ("ablate-report", &["ablate-core"]),
 ];
 
-const STAGES: [&str; 6] =
-    ["ablate-data", "ablate-rank", "ablate-models", "ablate-generate", "ablate-train", "ablate-measure"];
+const STAGES: [&str; 6] = [
+    "ablate-data",
+    "ablate-rank",
+    "ablate-models",
+    "ablate-generate",
+    "ablate-train",
+    "ablate-measure",
+];
 
 const REGISTRY: &str = "ablate-registry";
 
@@ -35,23 +41,47 @@ const RESERVED: [(&[&str], &[&str]); 4] = [
         &["ablate-models", "ablate-generate", "ablate-train", "ablate-rank"],
     ),
     (&["clap", "ctrlc", "indicatif"], &["ablate"]),
-    (&["rand", "tokio", "rusqlite", "salsa", "inventory", "linkme"], &[]),
+    (
+        &["rand", "tokio", "rusqlite", "salsa", "inventory", "linkme"],
+        &[],
+    ),
 ];
 
 /// What `core` may not have, directly: files, YAML, tensors.
-const NOT_IN_CORE: [&str; 8] =
-    ["candle-core", "candle-nn", "fs-err", "memmap2", "parquet", "serde-saphyr", "tempfile", "tokenizers"];
+const NOT_IN_CORE: [&str; 8] = [
+    "candle-core",
+    "candle-nn",
+    "fs-err",
+    "memmap2",
+    "parquet",
+    "serde-saphyr",
+    "tempfile",
+    "tokenizers",
+];
 
 fn manifests() -> Manifests {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
-    let named = |package: &cargo_metadata::Package| package.dependencies.iter().map(|d| d.name.clone()).collect();
-    metadata.packages.iter().map(|package| (package.name.clone(), named(package))).collect()
+    let metadata = MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .unwrap();
+    let named =
+        |package: &cargo_metadata::Package| package.dependencies.iter().map(|d| d.name.clone()).collect();
+    metadata
+        .packages
+        .iter()
+        .map(|package| (package.name.clone(), named(package)))
+        .collect()
 }
 
 /// The members of the workspace that `crate_name` names.
 fn siblings<'a>(manifests: &'a Manifests, crate_name: &str) -> Vec<&'a str> {
     let named = &manifests[crate_name];
-    manifests.keys().filter(|member| named.contains(*member)).map(String::as_str).collect()
+    manifests
+        .keys()
+        .filter(|member| named.contains(*member))
+        .map(String::as_str)
+        .collect()
 }
 
 /// Every dependency on a sibling that `may` does not allow, as `crate → sibling`.
@@ -77,7 +107,10 @@ fn direction_holds(from: &str, to: &str) -> bool {
 fn misnamed(manifests: &Manifests) -> Vec<String> {
     let mut found = Vec::new();
     for (packages, owners) in RESERVED {
-        for (from, named) in manifests.iter().filter(|(from, _)| !owners.contains(&from.as_str())) {
+        for (from, named) in manifests
+            .iter()
+            .filter(|(from, _)| !owners.contains(&from.as_str()))
+        {
             let strayed = packages.iter().filter(|package| named.contains(**package));
             found.extend(strayed.map(|package| format!("{from} → {package}")));
         }
@@ -87,7 +120,12 @@ fn misnamed(manifests: &Manifests) -> Vec<String> {
 
 #[test]
 fn every_crate_has_its_place() {
-    let placed = ENGINE.iter().map(|(name, _)| *name).chain(STAGES).chain([REGISTRY]).chain(JOINERS);
+    let placed = ENGINE
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(STAGES)
+        .chain([REGISTRY])
+        .chain(JOINERS);
     let placed: BTreeSet<_> = placed.map(String::from).collect();
     assert_eq!(manifests().into_keys().collect::<BTreeSet<_>>(), placed);
 }
@@ -96,7 +134,10 @@ fn every_crate_has_its_place() {
 fn core_depends_on_no_other_crate_of_the_workspace_and_has_no_files_yaml_or_tensors() {
     let manifests = manifests();
     assert_eq!(siblings(&manifests, "ablate-core"), Vec::<&str>::new());
-    let unwanted: Vec<_> = NOT_IN_CORE.iter().filter(|name| manifests["ablate-core"].contains(**name)).collect();
+    let unwanted: Vec<_> = NOT_IN_CORE
+        .iter()
+        .filter(|name| manifests["ablate-core"].contains(**name))
+        .collect();
     assert!(unwanted.is_empty(), "ablate-core names {unwanted:?}");
 }
 
@@ -113,19 +154,36 @@ fn yaml_tensors_and_terminals_stay_where_they_belong() {
 #[test]
 fn the_rules_see_a_breach() {
     let mut manifests = manifests();
-    manifests.get_mut("ablate-rank").unwrap().insert("ablate-cache".into());
-    manifests.get_mut("ablate-run").unwrap().insert("ablate-rank".into());
-    manifests.get_mut("ablate-plan").unwrap().insert("serde-saphyr".into());
-    manifests.get_mut("ablate-measure").unwrap().insert("candle-core".into());
+    manifests
+        .get_mut("ablate-rank")
+        .unwrap()
+        .insert("ablate-cache".into());
+    manifests
+        .get_mut("ablate-run")
+        .unwrap()
+        .insert("ablate-rank".into());
+    manifests
+        .get_mut("ablate-plan")
+        .unwrap()
+        .insert("serde-saphyr".into());
+    manifests
+        .get_mut("ablate-measure")
+        .unwrap()
+        .insert("candle-core".into());
     let found = trespasses(&manifests, direction_holds);
     assert_eq!(found, ["ablate-rank → ablate-cache", "ablate-run → ablate-rank"]);
-    assert_eq!(misnamed(&manifests), ["ablate-plan → serde-saphyr", "ablate-measure → candle-core"]);
+    assert_eq!(
+        misnamed(&manifests),
+        ["ablate-plan → serde-saphyr", "ablate-measure → candle-core"]
+    );
 }
 
 /// The part of a source file before its unit tests, without comments.
 fn code(text: &str) -> String {
     let before_tests = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let lines = before_tests.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = before_tests
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
 

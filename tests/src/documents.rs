@@ -21,7 +21,11 @@ pub(crate) fn files(folder: &Path, extension: &str) -> Vec<String> {
             continue;
         }
         if entry.file_type().unwrap().is_dir() {
-            found.extend(files(&entry.path(), extension).into_iter().map(|below| format!("{name}/{below}")));
+            found.extend(
+                files(&entry.path(), extension)
+                    .into_iter()
+                    .map(|below| format!("{name}/{below}")),
+            );
         } else if name.rsplit_once('.').is_some_and(|(_, end)| end == extension) {
             found.push(name);
         }
@@ -37,7 +41,9 @@ fn documents() -> Vec<(String, String)> {
 
 /// The texts between backticks on one line.
 fn code_spans(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter(|line| !line.starts_with("```")).flat_map(|line| line.split('`').skip(1).step_by(2))
+    text.lines()
+        .filter(|line| !line.starts_with("```"))
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
 /// The targets of Markdown links, without their anchors.
@@ -49,7 +55,9 @@ fn link_targets(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a code span is a path into this repository: of plain characters, starting with one of its folders.
 fn is_path(span: &str) -> bool {
-    let plain = span.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+    let plain = span
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
     let folder = span.split('/').next().unwrap_or_default();
     plain && span.contains('/') && !folder.is_empty() && root().join(folder).is_dir()
 }
@@ -88,7 +96,10 @@ fn tests_in_documents_exist() {
             seen += 1;
             let source = fs_err::read_to_string(root().join(format!("{file}.rs")));
             let source = source.unwrap_or_else(|error| panic!("{document}: {error}"));
-            assert!(source.contains(&format!("fn {test}(")), "{document} names {test} of {file}.rs");
+            assert!(
+                source.contains(&format!("fn {test}(")),
+                "{document} names {test} of {file}.rs"
+            );
         }
     }
     assert!(seen > 10, "{seen} tests");
@@ -100,8 +111,14 @@ fn decision_records_are_numbered_whole_and_listed() {
     let architecture = fs_err::read_to_string(root().join("docs/architecture.md")).unwrap();
     assert!(!records.is_empty());
     for (number, record) in (1..).zip(&records) {
-        assert!(record.starts_with(&format!("{number:04}-")), "{record} should have number {number}");
-        assert!(architecture.contains(&format!("(adr/{record})")), "docs/architecture.md does not list {record}");
+        assert!(
+            record.starts_with(&format!("{number:04}-")),
+            "{record} should have number {number}"
+        );
+        assert!(
+            architecture.contains(&format!("(adr/{record})")),
+            "docs/architecture.md does not list {record}"
+        );
         let text = fs_err::read_to_string(root().join("docs/adr").join(record)).unwrap();
         for part in ["Status: ", "## Context", "## Decision", "## Consequences"] {
             assert!(text.contains(part), "{record} lacks `{part}`");

@@ -43,6 +43,8 @@ pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
 fn find_run(store: &Store, wanted: &str) -> Result<RunRecord, CliError> {
     load_run(store, wanted)?.ok_or_else(|| {
         let place = store.root().display();
-        CliError::Usage(format!("there is no run `{wanted}` in {place}: `ablate runs` lists them"))
+        CliError::Usage(format!(
+            "there is no run `{wanted}` in {place}: `ablate runs` lists them"
+        ))
     })
 }

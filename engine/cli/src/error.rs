@@ -40,7 +40,10 @@ impl From<StageError> for CliError {
     fn from(error: StageError) -> Self {
         match error {
             StageError::Cancelled => Self::Interrupted,
-            StageError::Failed { message, help: Some(help) } => Self::Failed(format!("error: {message}\n  help: {help}")),
+            StageError::Failed {
+                message,
+                help: Some(help),
+            } => Self::Failed(format!("error: {message}\n  help: {help}")),
             StageError::Failed { message, help: None } => Self::Failed(format!("error: {message}")),
         }
     }

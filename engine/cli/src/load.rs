@@ -23,9 +23,19 @@ pub(crate) fn load_plan(args: &args::Experiment) -> Result<Loaded, CliError> {
     let colour = print::live() && std::env::var_os("NO_COLOR").is_none();
     let name = args.file.display().to_string();
     let source = Source::decode(&name, bytes).map_err(|problem| {
-        CliError::Experiment(render(&[problem], &Source { name: name.clone(), text: String::new() }, colour))
+        CliError::Experiment(render(
+            &[problem],
+            &Source {
+                name: name.clone(),
+                text: String::new(),
+            },
+            colour,
+        ))
     })?;
-    let catalogue: Vec<&str> = ablate_models::source::catalogue().iter().map(|entry| entry.name).collect();
+    let catalogue: Vec<&str> = ablate_models::source::catalogue()
+        .iter()
+        .map(|entry| entry.name)
+        .collect();
     let (experiment, problems) = load(&source, ablate_registry::STAGES, &args.sets, &catalogue);
     let Some(experiment) = experiment else {
         return Err(CliError::Experiment(render(&problems, &source, colour)));
@@ -33,10 +43,20 @@ pub(crate) fn load_plan(args: &args::Experiment) -> Result<Loaded, CliError> {
     if !problems.is_empty() {
         print::message(&render(&problems, &source, colour));
     }
-    let warnings = problems.iter().filter(|p| p.severity == Severity::Warning).map(|p| p.message.clone()).collect();
+    let warnings = problems
+        .iter()
+        .filter(|p| p.severity == Severity::Warning)
+        .map(|p| p.message.clone())
+        .collect();
     let places = places::places(&folder_of(&args.file));
-    let plan = plan(&experiment, &places).map_err(|error| CliError::Experiment(format!("error: {name}: {error}")))?;
-    Ok(Loaded { experiment, plan, places, warnings })
+    let plan = plan(&experiment, &places)
+        .map_err(|error| CliError::Experiment(format!("error: {name}: {error}")))?;
+    Ok(Loaded {
+        experiment,
+        plan,
+        places,
+        warnings,
+    })
 }
 
 fn folder_of(file: &Path) -> PathBuf {

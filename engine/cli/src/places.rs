@@ -10,7 +10,9 @@ pub(crate) fn store(asked: Option<&Path>) -> PathBuf {
         return path.to_owned();
     }
     let here = std::env::current_dir().unwrap_or_default();
-    let project = here.ancestors().find(|folder| folder.join("experiments").is_dir() && folder.join("cache").is_dir());
+    let project = here
+        .ancestors()
+        .find(|folder| folder.join("experiments").is_dir() && folder.join("cache").is_dir());
     project.map_or_else(|| user_cache().join("store"), |root| root.join("cache/store"))
 }
 
@@ -19,7 +21,10 @@ pub(crate) fn places(base: &Path) -> Places {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     Places {
         base: std::path::absolute(base).unwrap_or_else(|_| base.to_owned()),
-        data: variable("ABLATE_DATA").into_iter().chain([user_cache().join("data")]).collect(),
+        data: variable("ABLATE_DATA")
+            .into_iter()
+            .chain([user_cache().join("data")])
+            .collect(),
         models: variable("ABLATE_MODELS").unwrap_or_else(|| user_cache().join("models")),
         python: std::env::var("ABLATE_PYTHON").unwrap_or_else(|_| "python3".into()),
         offline: std::env::var_os("ABLATE_OFFLINE").is_some_and(|value| value != "0"),

@@ -28,7 +28,10 @@ struct Live {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { bars: print::live().then(MultiProgress::new), nodes: Mutex::new(BTreeMap::new()) }
+        Self {
+            bars: print::live().then(MultiProgress::new),
+            nodes: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// Takes one event in.
@@ -38,9 +41,20 @@ impl Progress {
                 self.line(&format!("run {run}: {nodes} nodes, {reused} found in the store"));
             }
             Event::NodeStarted { node, kind } => self.started(node, kind),
-            Event::NodeProgress { node, done, total, unit } => self.advanced(node, *done, *total, unit),
+            Event::NodeProgress {
+                node,
+                done,
+                total,
+                unit,
+            } => self.advanced(node, *done, *total, unit),
             Event::NodeNote { node, note } => self.line(&format!("  {node}: {note}")),
-            Event::NodeFinished { node, status, reason, seconds, .. } => self.finished(node, *status, reason, *seconds),
+            Event::NodeFinished {
+                node,
+                status,
+                reason,
+                seconds,
+                ..
+            } => self.finished(node, *status, reason, *seconds),
             Event::RunFinished { .. } => {}
         }
     }
@@ -62,7 +76,14 @@ impl Progress {
         if self.bars.is_none() {
             self.line(&format!("  {node} ({kind}) started"));
         }
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(node.into(), Live { bar, began: now, told: now });
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(
+            node.into(),
+            Live {
+                bar,
+                began: now,
+                told: now,
+            },
+        );
     }
 
     fn advanced(&self, node: &str, done: u64, total: Option<u64>, unit: &str) {
@@ -71,7 +92,10 @@ impl Progress {
         if self.bars.is_none() {
             if live.told.elapsed() >= PLAIN_INTERVAL {
                 live.told = Instant::now();
-                print::message(&format!("  {node}: {}", so_far(done, total, unit, live.began.elapsed().as_secs_f64())));
+                print::message(&format!(
+                    "  {node}: {}",
+                    so_far(done, total, unit, live.began.elapsed().as_secs_f64())
+                ));
             }
             return;
         }
@@ -83,7 +107,11 @@ impl Progress {
     }
 
     fn finished(&self, node: &str, status: Status, reason: &str, seconds: f64) {
-        let live = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        let live = self
+            .nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(node);
         live.into_iter().for_each(|live| live.bar.finish_and_clear());
         match status {
             Status::Failed => self.line(&format!("error: stage `{node}` failed: {reason}")),
@@ -101,7 +129,12 @@ fn style(unit: &str) -> ProgressStyle {
 /// `120/240 docs, 8.1 docs/s, 15 s left`.
 fn so_far(done: u64, total: Option<u64>, unit: &str, seconds: f64) -> String {
     let rate = done as f64 / seconds.max(1e-9);
-    let rest = total.filter(|_| done > 0).map(|total| format!(", {:.0} s left", total.saturating_sub(done) as f64 / rate));
+    let rest = total
+        .filter(|_| done > 0)
+        .map(|total| format!(", {:.0} s left", total.saturating_sub(done) as f64 / rate));
     let total = total.map(|total| format!("/{total}")).unwrap_or_default();
-    format!("{done}{total} {unit}, {rate:.1} {unit}/s{}", rest.unwrap_or_default())
+    format!(
+        "{done}{total} {unit}, {rate:.1} {unit}/s{}",
+        rest.unwrap_or_default()
+    )
 }

@@ -9,16 +9,34 @@ use crate::error::CliError;
 
 /// The arms of a run that finished, with their per-query scores.
 pub(crate) fn arms(run: &RunRecord, store: &Store) -> Result<Vec<Arm>, CliError> {
-    run.arms.iter().filter(|arm| arm.key.is_some()).map(|arm| read_arm(arm, store)).collect()
+    run.arms
+        .iter()
+        .filter(|arm| arm.key.is_some())
+        .map(|arm| read_arm(arm, store))
+        .collect()
 }
 
 fn read_arm(arm: &ArmRecord, store: &Store) -> Result<Arm, CliError> {
-    let gone = || CliError::Failed(format!("error: the scores of `{}` are no longer in the store: run it again", arm.system));
+    let gone = || {
+        CliError::Failed(format!(
+            "error: the scores of `{}` are no longer in the store: run it again",
+            arm.system
+        ))
+    };
     let key = arm.key.ok_or_else(gone)?;
     let trace = store.trace(key)?.ok_or_else(gone)?;
-    let output = trace.outputs.first().filter(|output| store.has_object(output.file)).ok_or_else(gone)?;
-    let scores = Score::decode(&store.read_rows(output)?).map_err(|error| CliError::Failed(error.to_string()))?;
-    let score = |s: Score| QueryScore { query_id: s.query_id, measure: s.measure, value: s.value };
+    let output = trace
+        .outputs
+        .first()
+        .filter(|output| store.has_object(output.file))
+        .ok_or_else(gone)?;
+    let scores =
+        Score::decode(&store.read_rows(output)?).map_err(|error| CliError::Failed(error.to_string()))?;
+    let score = |s: Score| QueryScore {
+        query_id: s.query_id,
+        measure: s.measure,
+        value: s.value,
+    };
     Ok(Arm {
         system: arm.system.clone(),
         collection: arm.collection.clone(),

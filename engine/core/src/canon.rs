@@ -24,9 +24,9 @@ pub enum Value {
     /// Text, or the name of a unit variant.
     Text(String),
     /// A sequence, in order.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// A struct or map, by field name.
-    Map(BTreeMap<String, Value>),
+    Map(BTreeMap<String, Self>),
 }
 
 /// Why a value has no canonical form.

@@ -75,7 +75,13 @@ fn explain<P: DeserializeOwned>(
     schema: &Schema,
     problems: &mut Vec<ParamProblem>,
 ) -> Option<P> {
-    drop_unknown(&mut fields, schema.as_value(), schema.as_value(), &mut Vec::new(), problems);
+    drop_unknown(
+        &mut fields,
+        schema.as_value(),
+        schema.as_value(),
+        &mut Vec::new(),
+        problems,
+    );
     decode_each(&mut fields, problems)
 }
 

@@ -113,9 +113,18 @@ fn row(moved: &Moved) -> [String; 7] {
         format!("{:.4}", moved.a),
         format!("{:.4}", moved.b),
         format!("{:+.4}{mark}", moved.delta),
-        moved.p.map_or_else(|| "-".into(), |p| format!("{p:.4}")),
+        moved.p.map_or_else(|| "-".into(), p_value),
         format!("{}/{}/{}", moved.wins, moved.losses, moved.ties),
     ]
+}
+
+/// Four decimals; never a plain 0, which no test gives.
+fn p_value(p: f64) -> String {
+    if p < 1e-4 {
+        "<0.0001".into()
+    } else {
+        format!("{p:.4}")
+    }
 }
 
 fn movers(moved: &Moved) -> Option<String> {
@@ -160,6 +169,14 @@ mod tests {
         the same on every query: 1 more
         largest moves of dense[negatives=bm25] on demo by AP: q2 0.630 → 1.000, q10 0.000 → 0.250, q9 0.750 → 0.900, q5 0.250 → 0.390, q11 0.500 → 0.630
         ");
+    }
+
+    #[test]
+    fn tiny_p_values_are_not_zero() {
+        assert_eq!(
+            [p_value(1e-9), p_value(1e-4), p_value(1.0)],
+            ["<0.0001", "0.0001", "1.0000"]
+        );
     }
 
     #[test]

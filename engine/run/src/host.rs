@@ -104,7 +104,7 @@ impl Host for NodeHost<'_> {
                     (self.events)(Event::NodeNote {
                         node: self.node.name.clone(),
                         note: line.into(),
-                    })
+                    });
                 };
                 source.fetch(text, self.places, &report).map(Some)
             }

@@ -12,7 +12,7 @@ pub struct Filter;
 /// What pairs are ranked by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum By {
+pub(crate) enum By {
     /// Mean log-probability of the query's tokens (InPars-V1).
     #[default]
     MeanLogprob,

@@ -39,7 +39,7 @@ pub struct Params {
 /// How texts are decoded.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct DecodingParams {
+pub(crate) struct DecodingParams {
     /// 0 is greedy.
     temperature: f64,
     /// Keep the k likeliest tokens.

@@ -133,45 +133,33 @@ pub struct Prompt;
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// A named strategy: ablate/vanilla or ablate/gbq.
-    #[serde(default)]
-    strategy: Option<String>,
-    /// A template of your own, with {document} where the document belongs.
-    #[serde(default)]
-    template: Option<String>,
+    /// A named strategy (ablate/vanilla, ablate/gbq), or a text of your own with {document} where the document belongs.
+    template: String,
 }
 
 impl Stage for Prompt {
     const NAME: &'static str = "prompt";
     const VERSION: u32 = 1;
-    const ABOUT: &'static str = "a prompt: a named strategy, or your own template with {document}";
+    const ABOUT: &'static str = "a prompt: a named strategy, or your own text with {document}";
     const INPUTS: &'static [Input] = &[];
     const OUTPUTS: &'static [Output] = &[Output::of("prompt", ArtifactKind::Prompt)];
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {
-        let one = params.strategy.is_some() != params.template.is_some();
-        problems.require(one, "strategy", "give either a strategy or a template");
-        if let Some(name) = &params.strategy
-            && let Err(why) = PROMPT_SOURCE.check(name)
+        if !params.template.contains(SLOT)
+            && let Err(why) = PROMPT_SOURCE.check(&params.template)
         {
-            problems.require(false, "strategy", why);
+            problems.require(
+                false,
+                "template",
+                format!("neither a text with {SLOT} nor a named prompt: {why}"),
+            );
         }
-        let slot = params.template.as_ref().is_none_or(|text| text.contains(SLOT));
-        problems.require(
-            slot,
-            "template",
-            format!("write {SLOT} where the document belongs"),
-        );
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let template = match (&params.strategy, &params.template) {
-            (Some(name), _) => {
-                Template::named(name).ok_or_else(|| StageError::new(format!("no prompt `{name}`")))?
-            }
-            (None, text) => Template::parse(text.as_deref().unwrap_or_default())?,
-        };
+        let template =
+            Template::named(&params.template).map_or_else(|| Template::parse(&params.template), Ok)?;
         io.put(
             "prompt",
             vec![PromptRow {

@@ -16,7 +16,7 @@ pub struct Sampling {
 }
 
 /// The chosen token and its log-probability under the untempered distribution.
-pub fn choose(logits: &[f32], sampling: Sampling, stream: &mut Stream) -> (u32, f32) {
+pub(crate) fn choose(logits: &[f32], sampling: Sampling, stream: &mut Stream) -> (u32, f32) {
     let token = if sampling.temperature == 0.0 {
         greedy(logits)
     } else {

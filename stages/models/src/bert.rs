@@ -50,11 +50,7 @@ pub struct Tokens {
 impl Tokens {
     /// A batch of single texts (token type 0).
     pub fn new<T: AsRef<[u32]>>(texts: &[T]) -> Self {
-        let ids = texts
-            .iter()
-            .flat_map(AsRef::as_ref)
-            .copied()
-            .collect::<Vec<_>>();
+        let ids = texts.iter().flat_map(AsRef::as_ref).copied().collect::<Vec<_>>();
         let segments = Segments::new(texts.iter().map(|text| text.as_ref().len()));
         Self {
             types: vec![0; ids.len()],
@@ -198,6 +194,16 @@ impl Pass<'_> {
             &self.value(&format!("{name}.weight"))?,
             &self.value(&format!("{name}.bias"))?,
         )
+    }
+
+    /// Two linear layers, by their names, with GELU between them.
+    pub(crate) fn feed_forward(&self, x: &Tensor, layers: [&str; 2]) -> Result<Tensor> {
+        let load = |layer: &str| {
+            let weight = self.value(&format!("{layer}.weight"))?;
+            Ok::<_, candle_core::Error>((weight, self.value(&format!("{layer}.bias"))?))
+        };
+        let ((inner, inner_bias), (outer, outer_bias)) = (load(layers[0])?, load(layers[1])?);
+        ops::feed_forward(x, [(&inner, &inner_bias), (&outer, &outer_bias)])
     }
 
     pub(crate) fn layer_norm(&self, x: &Tensor, name: &str) -> Result<Tensor> {
@@ -350,8 +356,11 @@ fn block(pass: &Pass<'_>, x: &Tensor, name: &str) -> Result<Tensor> {
     let mixed = pass.linear(&mixed, &format!("{name}.attention.output.dense"))?;
     let mixed = pass.dropout(&mixed, &format!("{name}.attention.output"))?;
     let x = pass.layer_norm(&(mixed + x)?, &format!("{name}.attention.output.LayerNorm"))?;
-    let inner = ops::gelu(&pass.linear(&x, &format!("{name}.intermediate.dense"))?)?;
-    let outer = pass.linear(&inner, &format!("{name}.output.dense"))?;
+    let layers = [
+        &format!("{name}.intermediate.dense"),
+        &format!("{name}.output.dense"),
+    ];
+    let outer = pass.feed_forward(&x, layers.map(String::as_str))?;
     let outer = pass.dropout(&outer, &format!("{name}.output"))?;
     pass.layer_norm(&(outer + &x)?, &format!("{name}.output.LayerNorm"))
 }

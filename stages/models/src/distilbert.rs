@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use crate::{
     bert::{Mode, Pass, Tokens, check_activation, check_heads, with_bias},
-    ops,
     params::ParamStore,
 };
 
@@ -151,10 +150,8 @@ fn block(pass: &Pass<'_>, x: &Tensor, name: &str) -> Result<Tensor> {
     let mixed = pass.attention(x, &attention, ["q_lin", "k_lin", "v_lin"])?;
     let mixed = pass.linear(&mixed, &format!("{attention}.out_lin"))?;
     let x = pass.layer_norm(&(mixed + x)?, &format!("{name}.sa_layer_norm"))?;
-    let inner = ops::gelu(&pass.linear(&x, &format!("{name}.ffn.lin1"))?)?;
-    let outer = pass.dropout(
-        &pass.linear(&inner, &format!("{name}.ffn.lin2"))?,
-        &format!("{name}.ffn"),
-    )?;
+    let layers = [&format!("{name}.ffn.lin1"), &format!("{name}.ffn.lin2")];
+    let outer = pass.feed_forward(&x, layers.map(String::as_str))?;
+    let outer = pass.dropout(&outer, &format!("{name}.ffn"))?;
     pass.layer_norm(&(outer + &x)?, &format!("{name}.output_layer_norm"))
 }

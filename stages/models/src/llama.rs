@@ -205,7 +205,7 @@ impl Llama {
         }
         let (mut scores, mut at) = (Vec::new(), 0);
         for row in rows {
-            let cache = &mut row.cache;
+            let cache = &mut *row.cache;
             cache
                 .layers
                 .resize_with(config.num_hidden_layers, Default::default);

@@ -6,8 +6,10 @@ use std::{
 };
 
 use ablate_core::StageError;
-use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor, Var, safetensors::Load as _};
+use candle_core::{DType, Device, Result, Tensor, Var, safetensors::Load as _};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use crate::ops::with_numbers;
 
 /// The parameters of a model, f32, by the names of its checkpoint.
 ///
@@ -129,12 +131,7 @@ impl ParamStore {
 
 /// The numbers of a tensor, row-major.
 pub fn to_vec(tensor: &Tensor) -> Result<Vec<f32>> {
-    let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
-    let (storage, layout) = tensor.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(CpuStorage::F32(all)), Some((from, to))) => Ok(all[from..to].to_vec()),
-        _ => candle_core::bail!("a tensor of {:?} where f32 was expected", tensor.dtype()),
-    }
+    with_numbers(&tensor.to_device(&Device::Cpu)?, <[f32]>::to_vec)
 }
 
 #[cfg(test)]

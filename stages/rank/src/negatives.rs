@@ -21,7 +21,7 @@ pub struct Negatives;
 /// Where negatives come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The ranks of BM25 for the query, as InPars.
     #[default]
     Bm25,
@@ -32,7 +32,7 @@ pub enum Origin {
 /// Which of the candidates are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Pick {
+pub(crate) enum Pick {
     /// By chance, as InPars.
     #[default]
     Random,
@@ -43,7 +43,7 @@ pub enum Pick {
 /// What to do with a query that has too few candidates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum OnShortfall {
+pub(crate) enum OnShortfall {
     /// Leave the query out, so that every query has the same budget.
     #[default]
     DropQuery,

@@ -12,7 +12,9 @@ use serde_json::{Map, Value, json};
 fn values() -> BTreeMap<&'static str, Value> {
     let all: Value = serde_json::from_str(include_str!("parameters.json")).unwrap();
     let find = |kind: &&dyn StageKind| {
-        let value = all.get(kind.name()).unwrap_or_else(|| panic!("{} is missing in parameters.json", kind.name()));
+        let value = all
+            .get(kind.name())
+            .unwrap_or_else(|| panic!("{} is missing in parameters.json", kind.name()));
         (kind.name(), value.clone())
     };
     STAGES.iter().map(find).collect()
@@ -21,7 +23,11 @@ fn values() -> BTreeMap<&'static str, Value> {
 /// The leaves of `value` as dotted paths to `[first, second]`.
 fn leaves(prefix: &str, value: &Map<String, Value>, into: &mut Vec<(String, Value, Value)>) {
     for (name, value) in value {
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let path = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
         match value {
             Value::Object(inner) => leaves(&path, inner, into),
             Value::Array(pair) => into.push((path, pair[0].clone(), pair[1].clone())),
@@ -41,14 +47,20 @@ fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
 }
 
 fn meaning(kind: &dyn StageKind, fields: &Map<String, Value>) -> Vec<u8> {
-    let bound = kind.bind(fields).unwrap_or_else(|problems| panic!("{} {fields:?}: {problems:?}", kind.name()));
+    let bound = kind
+        .bind(fields)
+        .unwrap_or_else(|problems| panic!("{} {fields:?}: {problems:?}", kind.name()));
     bound.meaning().encode()
 }
 
 /// Dotted paths of every parameter in the schema.
 fn schema_paths(prefix: &str, schema: &Value, root: &Value, into: &mut BTreeSet<String>) {
     for (name, field) in properties(schema, root).into_iter().flatten() {
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let path = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
         if properties(field, root).is_some() {
             schema_paths(&path, field, root, into);
         } else {
@@ -73,7 +85,12 @@ fn every_parameter_is_mutated() {
         let mut tried = Vec::new();
         leaves("", values()[kind.name()].as_object().unwrap(), &mut tried);
         let tried: BTreeSet<String> = tried.into_iter().map(|(path, ..)| path).collect();
-        assert_eq!(tried, known, "{}: parameters.json (left) against the schema (right)", kind.name());
+        assert_eq!(
+            tried,
+            known,
+            "{}: parameters.json (left) against the schema (right)",
+            kind.name()
+        );
     }
 }
 
@@ -83,7 +100,8 @@ fn meaning_moves_the_key_and_execution_does_not() {
         let mut all = Vec::new();
         leaves("", values()[kind.name()].as_object().unwrap(), &mut all);
         let mut base = Map::new();
-        all.iter().for_each(|(path, first, _)| put(&mut base, path, first.clone()));
+        all.iter()
+            .for_each(|(path, first, _)| put(&mut base, path, first.clone()));
         for (path, _, second) in &all {
             let mut changed = base.clone();
             put(&mut changed, path, second.clone());
@@ -101,7 +119,11 @@ fn execution_parameters_exist() {
         let schema = kind.schema();
         schema_paths("", schema.as_value(), schema.as_value(), &mut known);
         for path in kind.execution() {
-            assert!(known.contains(*path), "{} declares {path}, which is no parameter", kind.name());
+            assert!(
+                known.contains(*path),
+                "{} declares {path}, which is no parameter",
+                kind.name()
+            );
         }
     }
 }
@@ -109,11 +131,23 @@ fn execution_parameters_exist() {
 #[test]
 fn defaults_mean_the_same_spelled_out() {
     for kind in STAGES {
-        let Ok(bound) = kind.bind(&Map::new()) else { continue };
+        let Ok(bound) = kind.bind(&Map::new()) else {
+            continue;
+        };
         let params = bound.params();
-        let spelled: Map<String, Value> =
-            params.as_object().unwrap().iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect();
-        assert_eq!(meaning(*kind, &spelled), meaning(*kind, &Map::new()), "{}", kind.name());
+        let spelled: Map<String, Value> = params
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, v)| !v.is_null())
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        assert_eq!(
+            meaning(*kind, &spelled),
+            meaning(*kind, &Map::new()),
+            "{}",
+            kind.name()
+        );
     }
 }
 
@@ -126,10 +160,17 @@ fn kinds_are_unique_sorted_and_described() {
         assert!(!kind.about().is_empty(), "{} says nothing of itself", kind.name());
         assert!(!kind.outputs().is_empty(), "{} makes nothing", kind.name());
         let schema = kind.schema();
-        for (name, field) in properties(schema.as_value(), schema.as_value()).into_iter().flatten() {
+        for (name, field) in properties(schema.as_value(), schema.as_value())
+            .into_iter()
+            .flatten()
+        {
             let described = field.get("description").is_some() || field.get("$ref").is_some();
             assert!(described, "{}.{name} has no description", kind.name());
-            assert!(kind.inputs().iter().all(|input| input.name != name), "{}.{name} is also a port", kind.name());
+            assert!(
+                kind.inputs().iter().all(|input| input.name != name),
+                "{}.{name} is also a port",
+                kind.name()
+            );
         }
     }
 }

@@ -11,7 +11,11 @@ pub(crate) fn diff(args: &args::Diff, store: &Store, json: bool) -> Result<(), C
     let before = view(&find_run(store, &args.before)?, store)?;
     let after = view(&find_run(store, &args.after)?, store)?;
     let diff = ablate_report::diff(&before, &after);
-    if json { print::json(&diff) } else { print::result(&diff_text(&diff)) }
+    if json {
+        print::json(&diff)
+    } else {
+        print::result(&diff_text(&diff))
+    }
     Ok(())
 }
 
@@ -19,7 +23,9 @@ fn view(run: &RunRecord, store: &Store) -> Result<RunView, CliError> {
     let mut nodes = Vec::new();
     for node in &run.nodes {
         let trace = node.key.map(|key| store.trace(key)).transpose()?.flatten();
-        let preimage = trace.and_then(|trace| serde_json::to_value(trace.preimage).ok()).unwrap_or_default();
+        let preimage = trace
+            .and_then(|trace| serde_json::to_value(trace.preimage).ok())
+            .unwrap_or_default();
         nodes.push(NodeRecord {
             name: node.name.clone(),
             kind: node.kind.clone(),
@@ -28,5 +34,9 @@ fn view(run: &RunRecord, store: &Store) -> Result<RunView, CliError> {
             preimage,
         });
     }
-    Ok(RunView { id: run.id.clone(), nodes, arms: tables::arms(run, store)? })
+    Ok(RunView {
+        id: run.id.clone(),
+        nodes,
+        arms: tables::arms(run, store)?,
+    })
 }

@@ -37,7 +37,9 @@ fn list(places: &ablate_core::Places, json: bool) -> Result<(), CliError> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["model", "role", "architecture", "licence", "here"]);
+    table
+        .load_style(UTF8_HORIZONTAL_ONLY)
+        .set_header(["model", "role", "architecture", "licence", "here"]);
     for entry in catalogue() {
         let here = if is_present(entry, places) { "yes" } else { "no" };
         table.add_row([entry.name, entry.role, entry.architecture, entry.licence, here]);

@@ -30,11 +30,20 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
     let began = Instant::now();
     let loaded = load::load_plan(&args.experiment)?;
     let started = jiff::Zoned::now();
-    let id = format!("{}-{:04x}", started.strftime("%Y%m%d-%H%M%S"), std::process::id() & 0xffff);
+    let id = format!(
+        "{}-{:04x}",
+        started.strftime("%Y%m%d-%H%M%S"),
+        std::process::id() & 0xffff
+    );
     let log_folder = log_folder(store);
     let stop = interrupt_flag()?;
     let last = load_run(store, &loaded.experiment.name)?;
-    let found = lookup(&loaded.plan, store, &loaded.places, &load::earlier(store, last.as_ref()))?;
+    let found = lookup(
+        &loaded.plan,
+        store,
+        &loaded.places,
+        &load::earlier(store, last.as_ref()),
+    )?;
     let options = Options {
         id: &id,
         log_folder: log_folder.clone(),
@@ -45,8 +54,9 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
         stop: &stop,
     };
     let progress = Progress::new();
-    let (nodes, mut warnings) =
-        ablate_run::run(&loaded.plan, store, &found, &options, &|event| progress.show(event))?;
+    let (nodes, mut warnings) = ablate_run::run(&loaded.plan, store, &found, &options, &|event| {
+        progress.show(event)
+    })?;
     warnings.splice(0..0, loaded.warnings.iter().cloned());
     let mut record = RunRecord {
         id,
@@ -65,7 +75,12 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
 }
 
 /// Prints the table, saves the record, and tells how it ended.
-fn finish(record: &mut RunRecord, store: &Store, log_folder: &std::path::Path, json: bool) -> Result<(), CliError> {
+fn finish(
+    record: &mut RunRecord,
+    store: &Store,
+    log_folder: &std::path::Path,
+    json: bool,
+) -> Result<(), CliError> {
     let table = tables::table_of(record, store)?;
     record.warnings.extend(table.warnings.iter().cloned());
     record.save(log_folder)?;
@@ -73,11 +88,18 @@ fn finish(record: &mut RunRecord, store: &Store, log_folder: &std::path::Path, j
         print::json(&answer(record, &table.rows));
     } else {
         if !table.rows.is_empty() {
-            print::result(&ablate_report::text(&table, &tables::options(record), print::coloured()));
+            print::result(&ablate_report::text(
+                &table,
+                &tables::options(record),
+                print::coloured(),
+            ));
         }
         print::message(&summary(record));
     }
-    record.warnings.iter().for_each(|warning| print::message(&format!("warning: {warning}")));
+    record
+        .warnings
+        .iter()
+        .for_each(|warning| print::message(&format!("warning: {warning}")));
     outcome(record)
 }
 
@@ -85,19 +107,43 @@ fn outcome(record: &RunRecord) -> Result<(), CliError> {
     if record.interrupted {
         return Err(CliError::Interrupted);
     }
-    let failed: Vec<_> = record.nodes.iter().filter(|node| node.status == Status::Failed).collect();
+    let failed: Vec<_> = record
+        .nodes
+        .iter()
+        .filter(|node| node.status == Status::Failed)
+        .collect();
     if failed.is_empty() {
         return Ok(());
     }
-    let skipped = record.nodes.iter().filter(|node| node.status == Status::Skipped).count();
-    let lines: Vec<_> = failed.iter().map(|node| format!("error: stage `{}` failed: {}", node.name, node.reason)).collect();
-    Err(CliError::Failed(format!("{}\n{skipped} nodes that need it were skipped; all others are kept", lines.join("\n"))))
+    let skipped = record
+        .nodes
+        .iter()
+        .filter(|node| node.status == Status::Skipped)
+        .count();
+    let lines: Vec<_> = failed
+        .iter()
+        .map(|node| format!("error: stage `{}` failed: {}", node.name, node.reason))
+        .collect();
+    Err(CliError::Failed(format!(
+        "{}\n{skipped} nodes that need it were skipped; all others are kept",
+        lines.join("\n")
+    )))
 }
 
 /// `12 nodes: 2 ran, 10 reused · 3.1 s · run 20261121-101500-1a2b`.
 fn summary(record: &RunRecord) -> String {
-    let counts: Vec<_> = record.counts().into_iter().map(|(status, n)| format!("{n} {status}")).collect();
-    format!("{} nodes: {} · {:.1} s · run {}", record.nodes.len(), counts.join(", "), record.seconds, record.id)
+    let counts: Vec<_> = record
+        .counts()
+        .into_iter()
+        .map(|(status, n)| format!("{n} {status}"))
+        .collect();
+    format!(
+        "{} nodes: {} · {:.1} s · run {}",
+        record.nodes.len(),
+        counts.join(", "),
+        record.seconds,
+        record.id
+    )
 }
 
 fn answer(record: &RunRecord, rows: &[ablate_report::Row]) -> Value {
@@ -116,15 +162,25 @@ fn report(loaded: &Loaded) -> Value {
 }
 
 fn arm_records(plan: &Plan, nodes: &[NodeRecord], store: &Store) -> Result<Vec<ArmRecord>, CliError> {
-    let keys: BTreeMap<_, _> = plan.order.iter().zip(nodes).map(|(index, node)| (*index, node)).collect();
+    let keys: BTreeMap<_, _> = plan
+        .order
+        .iter()
+        .zip(nodes)
+        .map(|(index, node)| (*index, node))
+        .collect();
     let done = |node: &NodeRecord| !matches!(node.status, Status::Failed | Status::Skipped);
     let mut records = Vec::new();
     for arm in &plan.arms {
         let node = keys[&arm.node];
         let key = node.key.filter(|_| done(node));
-        let qrels = arm.qrels.as_ref().and_then(|(index, port)| Some((keys[index].key?, port)));
+        let qrels = arm
+            .qrels
+            .as_ref()
+            .and_then(|(index, port)| Some((keys[index].key?, port)));
         let content = match qrels {
-            Some((key, port)) => store.trace(key)?.and_then(|trace| trace.output(port).map(|o| o.content.to_string())),
+            Some((key, port)) => store
+                .trace(key)?
+                .and_then(|trace| trace.output(port).map(|o| o.content.to_string())),
             None => None,
         };
         records.push(ArmRecord {
@@ -151,7 +207,10 @@ fn device(asked: DeviceChoice) -> DeviceChoice {
 
 fn capacity(args: &Run) -> Capacity {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Capacity { cpu: args.jobs.map_or(cores, usize::from), device: 1 }
+    Capacity {
+        cpu: args.jobs.map_or(cores, usize::from),
+        device: 1,
+    }
 }
 
 /// The store's `runs/`; the user's cache when the store cannot be written.
@@ -159,7 +218,9 @@ fn log_folder(store: &Store) -> PathBuf {
     if !store.is_read_only() {
         return store.root().join("runs");
     }
-    print::message("warning: the store is read-only: results are reused, the run log goes to the user's cache");
+    print::message(
+        "warning: the store is read-only: results are reused, the run log goes to the user's cache",
+    );
     places::user_cache().join("runs")
 }
 

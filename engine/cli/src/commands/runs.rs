@@ -19,11 +19,23 @@ pub(crate) fn runs(store: &Store, json: bool) -> Result<(), CliError> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["run", "experiment", "started", "seconds", "nodes"]);
+    table
+        .load_style(UTF8_HORIZONTAL_ONLY)
+        .set_header(["run", "experiment", "started", "seconds", "nodes"]);
     for run in &runs {
-        let counts: Vec<_> = run.counts().into_iter().map(|(status, n)| format!("{n} {status}")).collect();
+        let counts: Vec<_> = run
+            .counts()
+            .into_iter()
+            .map(|(status, n)| format!("{n} {status}"))
+            .collect();
         let seconds = format!("{:.1}", run.seconds);
-        table.add_row([run.id.clone(), run.experiment.clone(), run.started.clone(), seconds, counts.join(", ")]);
+        table.add_row([
+            run.id.clone(),
+            run.experiment.clone(),
+            run.started.clone(),
+            seconds,
+            counts.join(", "),
+        ]);
     }
     print::result(&table.to_string());
     Ok(())

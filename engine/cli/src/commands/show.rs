@@ -15,7 +15,12 @@ use crate::{args::Show, commands::find_run, error::CliError, print};
 pub(crate) fn show(args: &Show, store: &Store, json: bool) -> Result<(), CliError> {
     let run = find_run(store, &args.run)?;
     let node = find_node(&run.nodes, &args.node)?;
-    let gone = || CliError::Failed(format!("error: `{}` left no result in this run: {}", node.name, node.reason));
+    let gone = || {
+        CliError::Failed(format!(
+            "error: `{}` left no result in this run: {}",
+            node.name, node.reason
+        ))
+    };
     let trace = store.trace(node.key.ok_or_else(gone)?)?.ok_or_else(gone)?;
     let output = find_output(&trace.outputs, args, node)?;
     if output.kind.is_tree() {
@@ -26,26 +31,47 @@ pub(crate) fn show(args: &Show, store: &Store, json: bool) -> Result<(), CliErro
     let part = batch.slice(from, args.rows.min(batch.num_rows() - from));
     let rows = cells(&part)?;
     if json {
-        print::json(&json!({"port": output.port, "kind": output.kind, "total": batch.num_rows(), "rows": objects(&part, &rows)}));
+        print::json(
+            &json!({"port": output.port, "kind": output.kind, "total": batch.num_rows(), "rows": objects(&part, &rows)}),
+        );
     } else {
         print::result(&text(&part, &rows, from));
         let shown = part.num_rows();
-        print::message(&format!("{}.{}: {shown} of {} rows, from row {from}", node.name, output.port, batch.num_rows()));
+        print::message(&format!(
+            "{}.{}: {shown} of {} rows, from row {from}",
+            node.name,
+            output.port,
+            batch.num_rows()
+        ));
     }
     Ok(())
 }
 
 fn find_node<'a>(nodes: &'a [NodeRecord], wanted: &str) -> Result<&'a NodeRecord, CliError> {
     let first_of_stage = |node: &&NodeRecord| node.name.split('[').next() == Some(wanted);
-    let found = nodes.iter().find(|node| node.name == wanted).or_else(|| nodes.iter().find(first_of_stage));
+    let found = nodes
+        .iter()
+        .find(|node| node.name == wanted)
+        .or_else(|| nodes.iter().find(first_of_stage));
     found.ok_or_else(|| {
         let near = similar(wanted, nodes.iter().map(|node| node.name.as_str()));
-        let names = if near.is_empty() { nodes.iter().map(|n| n.name.as_str()).collect() } else { near };
-        CliError::Usage(format!("the run has no node `{wanted}`; there is {}", names.join(", ")))
+        let names = if near.is_empty() {
+            nodes.iter().map(|n| n.name.as_str()).collect()
+        } else {
+            near
+        };
+        CliError::Usage(format!(
+            "the run has no node `{wanted}`; there is {}",
+            names.join(", ")
+        ))
     })
 }
 
-fn find_output<'a>(outputs: &'a [OutputRecord], args: &Show, node: &NodeRecord) -> Result<&'a OutputRecord, CliError> {
+fn find_output<'a>(
+    outputs: &'a [OutputRecord],
+    args: &Show,
+    node: &NodeRecord,
+) -> Result<&'a OutputRecord, CliError> {
     let found = match &args.port {
         Some(port) => outputs.iter().find(|output| output.port == *port),
         None => outputs.first(),
@@ -68,10 +94,15 @@ fn show_tree(store: &Store, output: &OutputRecord, json: bool) -> Result<(), Cli
 
 fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>, CliError> {
     let options = FormatOptions::default().with_null("-");
-    let columns: Result<Vec<_>, _> =
-        batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options)).collect();
+    let columns: Result<Vec<_>, _> = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
+        .collect();
     let columns = columns.map_err(|error| CliError::Failed(error.to_string()))?;
-    Ok((0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect()).collect())
+    Ok((0..batch.num_rows())
+        .map(|row| columns.iter().map(|c| c.value(row).to_string()).collect())
+        .collect())
 }
 
 fn objects(batch: &RecordBatch, rows: &[Vec<String>]) -> Vec<Value> {
@@ -93,7 +124,12 @@ fn objects(batch: &RecordBatch, rows: &[Vec<String>]) -> Vec<Value> {
 /// One block a row: texts are long, and a person reads them one below the other.
 fn text(batch: &RecordBatch, rows: &[Vec<String>], from: usize) -> String {
     let schema = batch.schema();
-    let wide = schema.fields().iter().map(|field| field.name().len()).max().unwrap_or(0);
+    let wide = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().len())
+        .max()
+        .unwrap_or(0);
     let mut out = String::new();
     for (at, row) in rows.iter().enumerate() {
         out.push_str(&format!("── {} ──\n", from + at));

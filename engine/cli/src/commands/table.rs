@@ -12,7 +12,12 @@ pub(crate) fn table(args: &args::Table, store: &Store, json: bool) -> Result<(),
     if json {
         print::json(&table.rows);
     } else {
-        print::result(&render(args.format, &table, &tables::options(&run), print::coloured()));
+        print::result(&render(
+            args.format,
+            &table,
+            &tables::options(&run),
+            print::coloured(),
+        ));
     }
     Ok(())
 }

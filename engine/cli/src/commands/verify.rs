@@ -8,15 +8,28 @@ use crate::{error::CliError, print};
 /// Checks the store; damage is an error.
 pub(crate) fn verify(store: &Store, json: bool) -> Result<(), CliError> {
     let seen = store.verify()?;
-    let lines: Vec<_> = seen.findings.iter().map(|found| format!("{}: {}", found.path.display(), found.what)).collect();
+    let lines: Vec<_> = seen
+        .findings
+        .iter()
+        .map(|found| format!("{}: {}", found.path.display(), found.what))
+        .collect();
     if json {
         print::json(&json!({"traces": seen.traces, "objects": seen.objects, "findings": lines}));
     } else {
         lines.iter().for_each(|line| print::result(line));
-        print::message(&format!("{} traces, {} objects, {} findings", seen.traces, seen.objects, lines.len()));
+        print::message(&format!(
+            "{} traces, {} objects, {} findings",
+            seen.traces,
+            seen.objects,
+            lines.len()
+        ));
     }
     match seen.findings.into_iter().next() {
         None => Ok(()),
-        Some(first) => Err(ablate_cache::StoreError::Damaged { path: first.path, what: first.what }.into()),
+        Some(first) => Err(ablate_cache::StoreError::Damaged {
+            path: first.path,
+            what: first.what,
+        }
+        .into()),
     }
 }

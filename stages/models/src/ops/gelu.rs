@@ -4,8 +4,10 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tenso
 use rayon::prelude::*;
 
 use super::{
+    linear::linear,
     math::{ELEMENTS_PER_TASK, exp, normal_cdf, vectorized},
-    storage::{numbers, result},
+    product::{Matrix, Packed, chained},
+    storage::{numbers, result, with_numbers},
 };
 
 /// `x Φ(x)`, element by element.
@@ -18,9 +20,9 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 }
 
 vectorized! {
-    fn activate<'a>(out: &'a mut [f32], x: &'a [f32]) {
-        for (out, x) in out.iter_mut().zip(x) {
-            *out = x * normal_cdf(*x);
+    fn activate<'a>(x: &'a mut [f32]) {
+        for x in x {
+            *x *= normal_cdf(*x);
         }
     }
 }
@@ -36,6 +38,40 @@ vectorized! {
     }
 }
 
+/// The feed-forward network of a transformer: a linear layer, GELU, a linear layer; each layer as weight and bias.
+///
+/// Without gradients the two layers run together, so that the wide states between them are never written out.
+pub fn feed_forward(x: &Tensor, layers: [(&Tensor, &Tensor); 2]) -> Result<Tensor> {
+    let tensors = || {
+        layers
+            .iter()
+            .flat_map(|(weight, bias)| [*weight, *bias])
+            .chain([x])
+    };
+    let [(inner, inner_bias), (outer, outer_bias)] = layers;
+    if tensors().any(Tensor::track_op) || !x.device().is_cpu() {
+        return linear(&gelu(&linear(x, inner, inner_bias)?)?, outer, outer_bias);
+    }
+    let ((rows, depth), (width, _), (cols, _)) = (x.dims2()?, inner.dims2()?, outer.dims2()?);
+    if x.dim(1)? != inner.dim(1)? || outer.dim(1)? != width {
+        candle_core::bail!("a feed-forward network of {:?} and {:?} on {:?}", inner, outer, x);
+    }
+    let out = with_numbers(x, |x| {
+        let inner = with_numbers(inner, |w| Packed::new(Matrix::new(w, width, depth).transposed()))?;
+        let outer = with_numbers(outer, |w| Packed::new(Matrix::new(w, cols, width).transposed()))?;
+        with_numbers(inner_bias, |inner_bias| {
+            with_numbers(outer_bias, |outer_bias| {
+                chained(
+                    Matrix::new(x, rows, depth),
+                    [(&inner, inner_bias), (&outer, outer_bias)],
+                    activate,
+                )
+            })
+        })?
+    })??;
+    Tensor::from_vec(out, (rows, cols), x.device())
+}
+
 struct Gelu;
 
 impl CustomOp1 for Gelu {
@@ -45,10 +81,8 @@ impl CustomOp1 for Gelu {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = numbers(x, layout)?;
-        let mut out = vec![0.0; x.len()];
-        out.par_chunks_mut(ELEMENTS_PER_TASK)
-            .zip(x.par_chunks(ELEMENTS_PER_TASK))
-            .for_each(|(out, x)| activate(out, x));
+        let mut out = x.to_vec();
+        out.par_chunks_mut(ELEMENTS_PER_TASK).for_each(activate);
         Ok(result(out, layout.shape()))
     }
 
@@ -83,13 +117,25 @@ impl CustomOp2 for GeluBackward {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::ops::agreement::{agree, random};
 
     #[test]
+    fn the_network_without_gradients_gives_the_bits_of_its_layers() {
+        let x = random((203, 37), "x");
+        let [inner, inner_bias] = [random((50, 37), "inner"), random(50, "inner bias")];
+        let [outer, outer_bias] = [random((37, 50), "outer"), random(37, "outer bias")];
+        let numbers = |tensor: Result<Tensor>| tensor.and_then(|tensor| tensor.to_vec2::<f32>()).unwrap();
+        let fused = feed_forward(&x, [(&inner, &inner_bias), (&outer, &outer_bias)]);
+        let states = gelu(&linear(&x, &inner, &inner_bias).unwrap()).unwrap();
+        assert_eq!(numbers(fused), numbers(linear(&states, &outer, &outer_bias)));
+    }
+
+    #[test]
     fn the_kernel_and_candle_agree() {
-        let wide = (random((300, 70), "x") * 3.0).unwrap_or_else(|error| panic!("{error}"));
+        let wide = (random((300, 70), "x") * 3.0).unwrap();
         agree(&[wide], |x| gelu(&x[0]), |x| x[0].gelu_erf(), 2e-6);
     }
 }

@@ -1,11 +1,10 @@
 //! Linear layers and products of two tensors, with gradients.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
 
 use super::{
-    math::{ROWS_PER_TASK, column_sums},
-    product::{Matrix, Packed, multiply_add},
+    math::column_sums,
+    product::{Matrix, Packed, product},
     storage::{numbers, result},
 };
 
@@ -47,11 +46,8 @@ impl CustomOp3 for Linear {
         let ((rows, depth), (cols, _)) = (x_layout.shape().dims2()?, weight_layout.shape().dims2()?);
         let bias = numbers(bias, bias_layout)?;
         let weight = Matrix::new(numbers(weight, weight_layout)?, cols, depth);
-        let mut out = vec![0.0; rows * cols];
-        out.par_chunks_mut(ROWS_PER_TASK * cols)
-            .for_each(|rows| rows.chunks_mut(cols).for_each(|row| row.copy_from_slice(bias)));
         let x = Matrix::new(numbers(x, x_layout)?, rows, depth);
-        multiply_add(x, &Packed::new(weight.transposed()), &mut out);
+        let out = product(x, &Packed::new(weight.transposed()), Some(bias));
         Ok(result(out, (rows, cols)))
     }
 
@@ -125,9 +121,7 @@ impl CustomOp2 for Product {
         if depth != other {
             candle_core::bail!("a product of {rows} × {depth} and {other} × {cols} matrices");
         }
-        let mut out = vec![0.0; rows * cols];
-        multiply_add(a, &Packed::new(b), &mut out);
-        Ok(result(out, (rows, cols)))
+        Ok(result(product(a, &Packed::new(b), None), (rows, cols)))
     }
 
     /// Of `a bᵀ`, the one product that tensors are built from.

@@ -14,6 +14,7 @@ mod adamw;
 #[cfg(test)]
 mod agreement;
 mod attention;
+pub mod decoder;
 mod dropout;
 mod gelu;
 mod layer_norm;
@@ -21,18 +22,18 @@ mod linear;
 mod math;
 mod norm;
 mod pool;
-pub mod decoder;
 pub mod product;
 mod storage;
 
 pub use adamw::{AdamW, Moments};
 pub use attention::attention;
 pub use dropout::{Dropout, dropout};
-pub use gelu::gelu;
+pub use gelu::{feed_forward, gelu};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, product_nt};
 pub use norm::squared_norm;
 pub use pool::{normalize, pool_first, pool_mean};
+pub(crate) use storage::with_numbers;
 
 use std::sync::Arc;
 

@@ -1,25 +1,22 @@
 //! The size of a gradient.
 
-use candle_core::{CpuStorage, DType, Result, Storage, Tensor};
+use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
 
-use super::math::ELEMENTS_PER_TASK;
+use super::{math::ELEMENTS_PER_TASK, storage::with_numbers};
 
 /// The sum of the squares of a tensor's numbers, added up in f64 by fixed chunks.
 pub fn squared_norm(x: &Tensor) -> Result<f64> {
     if !x.device().is_cpu() {
         return x.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>();
     }
-    let x = x.contiguous()?;
-    let (storage, layout) = x.storage_and_layout();
-    let (Storage::Cpu(CpuStorage::F32(all)), Some((from, to))) = (&*storage, layout.contiguous_offsets())
-    else {
-        candle_core::bail!("a gradient of {:?} where f32 was expected", x.dtype())
-    };
     let square = |x: &f32| f64::from(*x) * f64::from(*x);
-    let chunks = all[from..to].par_chunks(ELEMENTS_PER_TASK);
-    let sums: Vec<f64> = chunks.map(|chunk| chunk.iter().map(square).sum()).collect();
-    Ok(sums.iter().sum())
+    with_numbers(x, |x| {
+        let chunks = x
+            .par_chunks(ELEMENTS_PER_TASK)
+            .map(|chunk| chunk.iter().map(square).sum());
+        chunks.collect::<Vec<f64>>().iter().sum()
+    })
 }
 
 #[cfg(test)]

@@ -151,30 +151,50 @@ pub fn multiply(a: Matrix<'_>, b: &Packed, out: &mut [f32], stride: usize, add: 
     });
 }
 
-/// `a · b` added to `out`, row-major `a.rows × b.cols`; over all threads.
+/// `a · b`, plus `bias` in every row if there is one, row-major; over all threads.
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn multiply_add(a: Matrix<'_>, b: &Packed, out: &mut [f32]) {
-    assert_eq!(out.len(), a.rows * b.cols, "shape of the product");
-    let block = |(i, out): (usize, &mut [f32])| {
-        let rows = a.rows(i * BLOCK_ROWS, out.len() / b.cols);
-        multiply(rows, b, out, b.cols, true);
-    };
+pub fn product(a: Matrix<'_>, b: &Packed, bias: Option<&[f32]>) -> Vec<f32> {
+    let mut out = vec![0.0; a.rows * b.cols];
     if b.cols > 0 {
-        out.par_chunks_mut(BLOCK_ROWS * b.cols)
-            .enumerate()
-            .for_each(block);
+        let blocks = out.par_chunks_mut(BLOCK_ROWS * b.cols).enumerate();
+        blocks.for_each(|(i, out)| affine(a.rows(i * BLOCK_ROWS, out.len() / b.cols), b, bias, out));
     }
+    out
 }
 
-/// `a · b`, row-major; over all threads.
+/// The same for a few rows, on this thread.
+fn affine(a: Matrix<'_>, b: &Packed, bias: Option<&[f32]>, out: &mut [f32]) {
+    if let Some(bias) = bias {
+        out.chunks_exact_mut(b.cols)
+            .for_each(|row| row.copy_from_slice(bias));
+    }
+    multiply(a, b, out, b.cols, bias.is_some());
+}
+
+/// Two linear layers, `between` applied in place to what the first gives, a few rows at a time: what lies between
+/// them never leaves the cache. Each layer is its packed weights and its bias. The bits are those of two
+/// [`product`]s.
 ///
 /// # Panics
-/// If the inner dimensions differ.
-pub fn product(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
-    let mut out = vec![0.0; a.rows * b.cols];
-    multiply_add(a, &Packed::new(b), &mut out);
+/// If the shapes do not fit.
+pub fn chained(
+    a: Matrix<'_>,
+    [first, second]: [(&Packed, &[f32]); 2],
+    between: impl Fn(&mut [f32]) + Sync,
+) -> Vec<f32> {
+    let (width, cols) = (first.0.cols, second.0.cols);
+    let mut out = vec![0.0; a.rows * cols];
+    out.par_chunks_mut(BLOCK_ROWS * cols)
+        .enumerate()
+        .for_each(|(i, out)| {
+            let rows = out.len() / cols;
+            let mut inner = vec![0.0; rows * width];
+            affine(a.rows(i * BLOCK_ROWS, rows), first.0, Some(first.1), &mut inner);
+            between(&mut inner);
+            affine(Matrix::new(&inner, rows, width), second.0, Some(second.1), out);
+        });
     out
 }
 
@@ -415,7 +435,11 @@ mod tests {
             let rights = [Matrix::new(&b, k, n), Matrix::new(&bt, n, k).transposed()];
             for left in lefts {
                 for right in rights {
-                    assert_eq!(product(left, right), expected, "{m} × {k} × {n}");
+                    assert_eq!(
+                        product(left, &Packed::new(right), None),
+                        expected,
+                        "{m} × {k} × {n}"
+                    );
                 }
             }
         }
@@ -443,9 +467,7 @@ mod tests {
 
     #[test]
     fn an_empty_inner_dimension_gives_zeros() {
-        assert_eq!(
-            product(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 3)),
-            vec![0.0; 6]
-        );
+        let nothing = Packed::new(Matrix::new(&[], 0, 3));
+        assert_eq!(product(Matrix::new(&[], 2, 0), &nothing, None), vec![0.0; 6]);
     }
 }

@@ -1,0 +1,131 @@
+//! SmolLM2-135M-Instruct against transformers on the same file (tests/fixtures/smollm2_greedy.py), and the promise
+//! that a row depends neither on its batch nor on the number of threads.
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+
+use std::path::PathBuf;
+
+use ablate_core::{Places, Seed, SourceType};
+use ablate_generate::decode::{Continuation, Decoding, Request, Sampling, decode};
+use ablate_models::{gguf::Generator, source::MODEL_SOURCE};
+use serde_json::Value;
+
+fn fixture() -> Value {
+    serde_json::from_str(include_str!("../../../tests/fixtures/smollm2_greedy.json")).unwrap()
+}
+
+fn ids(value: &Value) -> Vec<u32> {
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_u64().unwrap() as u32)
+        .collect()
+}
+
+/// The model, or a loud word that the test did not run.
+fn generator() -> Option<Generator> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let models =
+        std::env::var_os("ABLATE_MODELS").map_or_else(|| home.join(".cache/ablate/models"), PathBuf::from);
+    let places = Places {
+        models,
+        python: "python3".into(),
+        ..Places::default()
+    };
+    match MODEL_SOURCE.fetch("smollm2-135m-instruct", &places, &|_| {}) {
+        Ok(folder) => Some(Generator::load(&folder).unwrap()),
+        Err(error) => {
+            eprintln!("SKIPPED: SmolLM2 could not be had: {error}");
+            None
+        }
+    }
+}
+
+fn run(generator: &Generator, rows: &[Vec<u32>], decoding: &Decoding) -> Vec<Continuation> {
+    let request = |(at, tokens): (usize, &Vec<u32>)| Request {
+        tokens: tokens.clone(),
+        stream: Seed::root(9).child(&at.to_string()).stream(),
+    };
+    let requests = rows.iter().enumerate().map(request).collect();
+    decode(generator, &[], requests, decoding, &|_| Ok(())).unwrap()
+}
+
+#[test]
+fn tokens_and_log_probabilities_equal_transformers() {
+    let (Some(generator), fixture) = (generator(), fixture()) else {
+        return;
+    };
+    for string in fixture["strings"].as_array().unwrap() {
+        let text = string["text"].as_str().unwrap();
+        let encoded = generator.tokenizer.encode(text, false).unwrap();
+        assert_eq!(encoded.get_ids(), ids(&string["ids"]), "{text:?}");
+    }
+    let rows = fixture["rows"].as_array().unwrap();
+    let prompts: Vec<Vec<u32>> = rows.iter().map(|row| ids(&row["prompt_ids"])).collect();
+    let decoding = Decoding {
+        sampling: Sampling::default(),
+        max_new_tokens: 24,
+        stop: vec![],
+        batch: 4,
+    };
+    for (row, found) in rows.iter().zip(run(&generator, &prompts, &decoding)) {
+        // Both dequantise the same Q4_1 and Q8_0 blocks to f32, so only the order of sums differs.
+        assert_eq!(found.tokens[..16], ids(&row["tokens"])[..16], "{}", row["prompt"]);
+        let expected = row["logprobs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|x| x.as_f64().unwrap());
+        let gap: f64 = found
+            .logprobs
+            .iter()
+            .take(16)
+            .zip(expected)
+            .map(|(a, b)| (f64::from(*a) - b).abs())
+            .sum::<f64>()
+            / 16.0;
+        assert!(gap <= 0.05, "mean |Δ log-probability| is {gap}");
+    }
+}
+
+#[test]
+fn a_row_depends_neither_on_its_batch_nor_on_threads() {
+    let Some(generator) = generator() else { return };
+    let rows: Vec<Vec<u32>> = (0..32)
+        .map(|i| {
+            generator
+                .tokenizer
+                .encode(format!("Note {i}: the harbour in {}", 1800 + i), false)
+                .unwrap()
+                .get_ids()
+                .to_vec()
+        })
+        .collect();
+    let sampling = Sampling {
+        temperature: 0.8,
+        top_p: Some(0.95),
+        ..Sampling::default()
+    };
+    let decoding = |batch| Decoding {
+        sampling,
+        max_new_tokens: 6,
+        stop: vec!["\n".into()],
+        batch,
+    };
+    let with_threads = |threads, batch| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| run(&generator, &rows, &decoding(batch)))
+    };
+    let expected = with_threads(1, 1);
+    // Equality of f32 here is equality of bits: no log-probability is NaN or zero of either sign by chance.
+    for (threads, batch) in [(1, 7), (2, 32), (2, 1)] {
+        assert_eq!(
+            with_threads(threads, batch),
+            expected,
+            "{threads} threads, batch {batch}"
+        );
+    }
+}
