@@ -7,8 +7,8 @@ use std::{
 };
 
 use ablate_core::{
-    ContentDigest, DeviceChoice, Digest, Host, Io, Places, Progress, Record, StageError, StageKind, check_rows,
-    content_digest, rows,
+    ContentDigest, DeviceChoice, Digest, Host, Io, Places, Progress, Record, StageError, StageKind,
+    check_rows, content_digest, rows,
 };
 use arrow::array::RecordBatch;
 
@@ -47,15 +47,28 @@ impl MemoryHost {
     /// Runs a stage kind with these fields; its outputs by port, as content digests.
     pub fn run(&self, kind: &dyn StageKind, fields: serde_json::Value) -> BTreeMap<String, ContentDigest> {
         let fields = fields.as_object().unwrap();
-        let bound = kind.bind(fields).unwrap_or_else(|problems| panic!("{}: {problems:?}", kind.name()));
-        bound.run(&Io::new(self)).unwrap_or_else(|error| panic!("{}: {error}", kind.name()));
+        let bound = kind
+            .bind(fields)
+            .unwrap_or_else(|problems| panic!("{}: {problems:?}", kind.name()));
+        bound
+            .run(&Io::new(self))
+            .unwrap_or_else(|error| panic!("{}: {error}", kind.name()));
         let mut digests = BTreeMap::new();
         for output in kind.outputs() {
             if output.kind.is_tree() {
                 let weights = self.folder.path().join(output.name).join("model.safetensors");
-                digests.insert(output.name.into(), ContentDigest(Digest::of(&fs_err::read(weights).unwrap())));
+                digests.insert(
+                    output.name.into(),
+                    ContentDigest(Digest::of(&fs_err::read(weights).unwrap())),
+                );
             } else if let Some(batch) = self.outputs.lock().unwrap().get(output.name) {
-                assert_eq!(Some(batch.schema()), rows::schema(output.kind), "{}.{}", kind.name(), output.name);
+                assert_eq!(
+                    Some(batch.schema()),
+                    rows::schema(output.kind),
+                    "{}.{}",
+                    kind.name(),
+                    output.name
+                );
                 digests.insert(output.name.into(), content_digest(output.kind, batch).unwrap());
             }
         }
