@@ -262,7 +262,7 @@ impl Runner<'_> {
         let preimage = self.preimage(index)?;
         let this = Trace::key_of(&preimage);
         *key = Some(this);
-        if let Some(trace) = self.whole_trace(this)? {
+        if let Some(trace) = self.whole_trace(index, this)? {
             let seen = self
                 .lookup
                 .recipes
@@ -271,7 +271,7 @@ impl Runner<'_> {
             return Ok(self.share(index, if seen { Status::Reused } else { Status::Cutoff }, trace));
         }
         let lock = self.lock(this)?;
-        if let Some(trace) = self.whole_trace(this)? {
+        if let Some(trace) = self.whole_trace(index, this)? {
             return Ok(self.share(index, Status::Reused, trace));
         }
         (self.events)(Event::NodeStarted {
@@ -306,9 +306,20 @@ impl Runner<'_> {
         })
     }
 
-    /// The trace of `key` if its objects stand.
-    fn whole_trace(&self, key: ActionKey) -> Result<Option<Trace>, StageError> {
-        let trace = self.store.trace(key).map_err(store_error)?;
+    /// The trace of `key` if its objects stand. A damaged one is taken out and told: its node runs again.
+    fn whole_trace(&self, index: NodeIndex, key: ActionKey) -> Result<Option<Trace>, StageError> {
+        let trace = match self.store.trace(key) {
+            Err(StoreError::Damaged { path, what }) => {
+                self.store.forget(key).map_err(store_error)?;
+                let note = format!("{} is damaged ({what}): computed again", path.display());
+                (self.events)(Event::NodeNote {
+                    node: self.plan.node(index).name.clone(),
+                    note,
+                });
+                None
+            }
+            other => other.map_err(store_error)?,
+        };
         Ok(trace.filter(|trace| {
             trace
                 .outputs
