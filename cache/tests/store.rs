@@ -1,6 +1,6 @@
 //! The promises of the store: what is written is found, what is damaged is named, the first writer wins, and keys
 //! never move by themselves.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::format_collect, clippy::float_cmp, missing_docs)]
 
 use ablate_cache::{Committed, OutputRecord, Store, StoreError, Trace};
 use ablate_core::{ArtifactKind, Record, canon::Value, check_rows, rows::Query};

@@ -180,7 +180,7 @@ impl Scheduler {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::type_complexity)]
 mod tests {
     use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! SmolLM2-135M-Instruct against transformers on the same file (tests/fixtures/smollm2_greedy.py), and the promise
 //! that a row depends neither on its batch nor on the number of threads.
-#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::float_cmp, clippy::print_stderr, missing_docs)]
 
 use std::path::PathBuf;
 

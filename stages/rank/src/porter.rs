@@ -182,6 +182,7 @@ impl Word {
 }
 
 #[cfg(test)]
+#[allow(clippy::too_many_lines)]
 mod tests {
     use super::stem;
 

@@ -1,8 +1,8 @@
 //! The digest of a small output of each stage that needs no model, beside its VERSION: an output that moves without a
 //! raised VERSION fails here, an upgrade of a dependency included.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::format_collect, missing_docs)]
 
-#[allow(dead_code)]
+#[allow(dead_code, unreachable_pub)]
 mod common;
 
 use std::path::Path;

@@ -13,7 +13,7 @@ use ablate_core::{
 use arrow::array::RecordBatch;
 
 /// Inputs and outputs of one stage.
-pub struct MemoryHost {
+pub(crate) struct MemoryHost {
     inputs: BTreeMap<String, RecordBatch>,
     sources: BTreeMap<String, (String, PathBuf)>,
     outputs: Mutex<BTreeMap<String, RecordBatch>>,
@@ -22,7 +22,7 @@ pub struct MemoryHost {
 }
 
 impl MemoryHost {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             inputs: BTreeMap::new(),
             sources: BTreeMap::new(),
@@ -33,19 +33,23 @@ impl MemoryHost {
     }
 
     /// Connects rows to a port.
-    pub fn with<R: Record>(mut self, port: &str, mut rows: Vec<R>) -> Self {
+    pub(crate) fn with<R: Record>(mut self, port: &str, mut rows: Vec<R>) -> Self {
         self.inputs.insert(port.into(), check_rows(&mut rows).unwrap());
         self
     }
 
     /// Connects a source to a port; `path` is what fetching it gives.
-    pub fn with_source(mut self, port: &str, text: &str, path: &Path) -> Self {
+    pub(crate) fn with_source(mut self, port: &str, text: &str, path: &Path) -> Self {
         self.sources.insert(port.into(), (text.into(), path.into()));
         self
     }
 
     /// Runs a stage kind with these fields; its outputs by port, as content digests.
-    pub fn run(&self, kind: &dyn StageKind, fields: serde_json::Value) -> BTreeMap<String, ContentDigest> {
+    pub(crate) fn run(
+        &self,
+        kind: &dyn StageKind,
+        fields: serde_json::Value,
+    ) -> BTreeMap<String, ContentDigest> {
         let fields = fields.as_object().unwrap();
         let bound = kind
             .bind(fields)
@@ -76,12 +80,12 @@ impl MemoryHost {
     }
 
     /// The rows a stage wrote.
-    pub fn output<R: Record>(&self, port: &str) -> Vec<R> {
+    pub(crate) fn output<R: Record>(&self, port: &str) -> Vec<R> {
         R::decode(&self.outputs.lock().unwrap()[port]).unwrap()
     }
 
     /// The folder a stage filled.
-    pub fn tree_output(&self, port: &str) -> PathBuf {
+    pub(crate) fn tree_output(&self, port: &str) -> PathBuf {
         self.folder.path().join(port)
     }
 }
