@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Arm, Connection, Node, Origin, Place, Plan,
-    point::{Choice, points, relevant, upstream},
+    point::{Choice, Relevant, points, relevant, upstream},
 };
 
 /// Why an experiment that reads well cannot be planned: a combination of axes gives a stage fields that do not fit.
@@ -55,7 +55,7 @@ pub fn plan(experiment: &Experiment, places: &Places) -> Result<Plan, PlanError>
         for point in &points {
             let own: Vec<Choice<'_>> = point
                 .iter()
-                .filter(|c| axes[&stage.name].contains(c.axis))
+                .filter(|c| axes[stage.name.as_str()].contains(&c.axis))
                 .copied()
                 .collect();
             if seen.insert(Place::of(&own)) {
@@ -122,7 +122,7 @@ impl<'a> Builder<'a> {
         &mut self,
         stage: &StageDef,
         choices: &[Choice<'_>],
-        axes: &BTreeMap<String, BTreeSet<String>>,
+        axes: &Relevant<'_>,
     ) -> Result<(), PlanError> {
         let place = Place::of(choices);
         let name = format!("{}{}", stage.name, place.suffix());
@@ -164,7 +164,7 @@ impl<'a> Builder<'a> {
         port: &&'static ablate_core::Input,
         value: &Value,
         choices: &[Choice<'_>],
-        axes: &BTreeMap<String, BTreeSet<String>>,
+        axes: &Relevant<'_>,
     ) -> Result<Connection, PlanError> {
         let fail = |message: String| PlanError::Input {
             node: node.to_owned(),
@@ -178,7 +178,7 @@ impl<'a> Builder<'a> {
             (InputRef::Stage { stage, port: output }, _) => {
                 let own: Vec<_> = choices
                     .iter()
-                    .filter(|c| axes[&stage].contains(c.axis))
+                    .filter(|c| axes[stage.as_str()].contains(&c.axis))
                     .copied()
                     .collect();
                 let producer = self.nodes.get(&(stage.clone(), Place::of(&own)));

@@ -4,15 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ablate_spec::{Experiment, InputRef, Point, StageDef, resolve, split};
 
-/// The axis that `replicate` is, inside the planner.
-pub(crate) const SEED: &str = "seed";
-/// The axis that `include` points lie on.
-pub(crate) const INCLUDE: &str = "include";
+/// A direction of the sweep. Not a name: a user's axis may be called anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Axis<'a> {
+    /// An axis of the file.
+    Named(&'a str),
+    /// The points of `include`.
+    Include,
+    /// The points of `replicate`.
+    Replicate,
+}
+
+/// For each stage, the axes that move it.
+pub(crate) type Relevant<'a> = BTreeMap<&'a str, BTreeSet<Axis<'a>>>;
 
 /// One choice of a point: an axis, its label and the fields it sets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Choice<'a> {
-    pub(crate) axis: &'a str,
+    pub(crate) axis: Axis<'a>,
     pub(crate) point: &'a Point,
 }
 
@@ -24,22 +33,25 @@ pub(crate) fn points(experiment: &Experiment) -> Vec<Vec<Choice<'_>>> {
         points = cross(
             &points,
             axis.points.iter().map(|point| Choice {
-                axis: &axis.name,
+                axis: Axis::Named(&axis.name),
                 point,
             }),
         );
     }
     points.retain(|point| !sweep.exclude.iter().any(|excluded| matches(point, excluded)));
-    points.extend(
-        sweep
-            .include
-            .iter()
-            .map(|point| vec![Choice { axis: INCLUDE, point }]),
-    );
+    points.extend(sweep.include.iter().map(|point| {
+        vec![Choice {
+            axis: Axis::Include,
+            point,
+        }]
+    }));
     if !sweep.replicate.is_empty() {
         points = cross(
             &points,
-            sweep.replicate.iter().map(|point| Choice { axis: SEED, point }),
+            sweep.replicate.iter().map(|point| Choice {
+                axis: Axis::Replicate,
+                point,
+            }),
         );
     }
     points
@@ -61,9 +73,11 @@ fn cross<'a>(
 }
 
 fn matches(point: &[Choice<'_>], wanted: &BTreeMap<String, String>) -> bool {
-    wanted
-        .iter()
-        .all(|(axis, label)| point.iter().any(|c| c.axis == axis && c.point.label == *label))
+    wanted.iter().all(|(axis, label)| {
+        point
+            .iter()
+            .any(|c| c.axis == Axis::Named(axis) && c.point.label == *label)
+    })
 }
 
 /// Where a node stands in the sweep: the labels of the axes it depends on, replicates apart.
@@ -80,10 +94,10 @@ impl Place {
         let mut place = Self::default();
         for choice in choices {
             let label = choice.point.label.clone();
-            if choice.axis == SEED {
-                place.replicate = Some(label);
-            } else {
-                place.point.insert(choice.axis.to_owned(), label);
+            match choice.axis {
+                Axis::Named(axis) => drop(place.point.insert(axis.to_owned(), label)),
+                Axis::Include => drop(place.point.insert("include".to_owned(), label)),
+                Axis::Replicate => place.replicate = Some(label),
             }
         }
         place
@@ -95,7 +109,7 @@ impl Place {
             .point
             .iter()
             .map(|(axis, label)| format!("{axis}={label}"))
-            .chain(self.replicate.iter().map(|label| format!("{SEED}={label}")))
+            .chain(self.replicate.iter().map(|label| format!("seed={label}")))
             .collect();
         if parts.is_empty() {
             String::new()
@@ -151,31 +165,40 @@ fn all_points(experiment: &Experiment) -> impl Iterator<Item = &Point> {
 }
 
 /// For each stage, the axes that move it or anything it reads, transitively.
-pub(crate) fn relevant(
-    experiment: &Experiment,
+pub(crate) fn relevant<'a>(
+    experiment: &'a Experiment,
     upstream: &BTreeMap<&str, BTreeSet<String>>,
     order: &[usize],
-) -> BTreeMap<String, BTreeSet<String>> {
-    let mut axes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let sweep = &experiment.sweep;
-    let mut note = |axis: &str, points: &[Point]| {
-        for setting in points.iter().flat_map(|point| &point.sets) {
-            axes.entry(setting.stage.clone())
-                .or_default()
-                .insert(axis.to_owned());
-        }
-    };
-    sweep.axes.iter().for_each(|axis| note(&axis.name, &axis.points));
-    note(INCLUDE, &sweep.include);
-    note(SEED, &sweep.replicate);
+) -> Relevant<'a> {
+    let mut axes = own_axes(experiment);
     for stage in order.iter().map(|at| &experiment.stages[*at]) {
-        let inherited: BTreeSet<String> = upstream[stage.name.as_str()]
+        let inherited: BTreeSet<Axis<'_>> = upstream[stage.name.as_str()]
             .iter()
-            .filter_map(|producer| axes.get(producer))
+            .filter_map(|producer| axes.get(producer.as_str()))
             .flatten()
-            .cloned()
+            .copied()
             .collect();
-        axes.entry(stage.name.clone()).or_default().extend(inherited);
+        axes.entry(stage.name.as_str()).or_default().extend(inherited);
+    }
+    axes
+}
+
+/// For each stage, the axes that set a field of its own.
+fn own_axes(experiment: &Experiment) -> Relevant<'_> {
+    let sweep = &experiment.sweep;
+    let named = sweep
+        .axes
+        .iter()
+        .map(|axis| (Axis::Named(&axis.name), &axis.points));
+    let others = [
+        (Axis::Include, &sweep.include),
+        (Axis::Replicate, &sweep.replicate),
+    ];
+    let mut axes = Relevant::new();
+    for (axis, points) in named.chain(others) {
+        for setting in points.iter().flat_map(|point| &point.sets) {
+            axes.entry(&setting.stage).or_default().insert(axis);
+        }
     }
     axes
 }

@@ -2,8 +2,17 @@
 
 use crate::{Problem, yaml::Key};
 
-/// Names the tables and the planner use beside those of axes.
-const TAKEN_BY_TABLES: [&str; 1] = ["system"];
+/// Names that tables and nodes use beside those of axes, and what for.
+const TAKEN: [(&str, &str); 2] = [
+    (
+        "system",
+        "that name stands for the evaluate stage of a row; choose another",
+    ),
+    (
+        "include",
+        "that name stands for the points of `include`; choose another",
+    ),
+];
 
 /// Whether a stage or an axis can have this name: it stands in `stage.port` and in `stage[axis=label]`.
 fn plain(name: &str) -> bool {
@@ -29,12 +38,10 @@ pub(crate) fn stage(key: &Key, reserved: &[&str]) -> Option<Problem> {
 /// What is wrong with the name of an axis.
 pub(crate) fn axis(key: &Key) -> Option<Problem> {
     let name = &key.name;
-    let help = if TAKEN_BY_TABLES.contains(&name.as_str()) {
-        "that name stands for the evaluate stage of a row; choose another"
-    } else if plain(name) {
-        return None;
-    } else {
-        "use letters, digits, `_` and `-`"
+    let help = match TAKEN.iter().find(|(taken, _)| taken == name) {
+        Some((_, help)) => help,
+        None if plain(name) => return None,
+        None => "use letters, digits, `_` and `-`",
     };
     let message = format!("an axis cannot be called `{name}`");
     Some(

@@ -1,12 +1,14 @@
 //! A whole file: its sections, then everything that only the whole can tell.
 
+use std::collections::BTreeSet;
+
 use ablate_core::{ArtifactKind, StageKind};
 
 use crate::{
-    Experiment, Problem, Severity, Source, StageDef,
-    check::{cycles, grid, unused},
+    Experiment, Problem, Severity, Source, StageDef, Sweep,
+    check::{cycles, grid, points, split, unused},
     problem::suggestion,
-    report,
+    report::{self, Known},
     stages::{self, Stages},
     sweep,
     yaml::{self, Data, Node},
@@ -73,11 +75,17 @@ fn assemble(
     if written.is_some() {
         problems.extend(grid(&sweep, &stages));
     }
-    let systems = systems(&stages);
+    let (axes, systems) = (sweep.axes.as_slice(), systems(&stages));
+    let measures = measures(&stages, &sweep);
+    let known = Known {
+        axes,
+        systems,
+        measures,
+    };
     let report = root.get("report").map(|(_, node)| node);
-    let report = report.map(|node| report::report(node, &sweep.axes, &systems, problems));
+    let report = report.map(|node| report::report(node, &known, problems));
     let expect = root.get("expect").map(|(_, node)| node);
-    let expect = expect.map(|node| report::expect(node, &sweep.axes, &systems, problems));
+    let expect = expect.map(|node| report::expect(node, &known, problems));
     problems.extend(cycles(&stages.defs, &sweep));
     if !problems.iter().any(|problem| HIDE_USE.contains(&problem.code)) && stages.broken.is_empty() {
         problems.extend(unused(&stages.defs, &sweep));
@@ -126,12 +134,33 @@ fn sections(root: &Node, problems: &mut Vec<Problem>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The stages whose scores make the rows of a table; broken ones too, which may be such.
-fn systems<'a>(stages: &'a Stages<'_>) -> Vec<&'a str> {
+/// The stages whose scores make the rows of a table.
+fn scored<'a>(stages: &'a Stages<'_>) -> impl Iterator<Item = &'a StageDef> {
     let scores = |stage: &&StageDef| {
         let first = stage.kind.outputs().first();
         first.is_some_and(|output| output.kind == ArtifactKind::Scores)
     };
-    let fine = stages.defs.iter().filter(scores).map(|stage| stage.name.as_str());
+    stages.defs.iter().filter(scores)
+}
+
+/// Their names; broken stages too, which may be such.
+fn systems<'a>(stages: &'a Stages<'_>) -> Vec<&'a str> {
+    let fine = scored(stages).map(|stage| stage.name.as_str());
     fine.chain(stages.broken.iter().map(String::as_str)).collect()
+}
+
+/// What the stages measure, by their field `measures`; `None` where that cannot be told without running one.
+fn measures(stages: &Stages<'_>, sweep: &Sweep) -> Option<BTreeSet<String>> {
+    let varied = points(sweep).any(|point| point.sets.iter().any(|set| set.path == ["measures"]));
+    if varied || !stages.broken.is_empty() {
+        return None;
+    }
+    let mut found = BTreeSet::new();
+    for stage in scored(stages) {
+        let bound = stage.kind.bind(&split(stage.kind, &stage.fields).1).ok()?;
+        let params = bound.params();
+        let names = params.get("measures")?.as_array()?;
+        found.extend(names.iter().filter_map(|name| name.as_str().map(str::to_owned)));
+    }
+    (!found.is_empty()).then_some(found)
 }

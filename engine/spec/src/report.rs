@@ -1,6 +1,6 @@
 //! `report:` and `expect:`: how results are told, and what they are held against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 
@@ -15,15 +15,37 @@ const FIELDS: [&str; 4] = ["measure", "baseline", "test", "correction"];
 const TESTS: [&str; 3] = ["paired-t", "wilcoxon", "randomization"];
 const CORRECTIONS: [&str; 4] = ["holm", "bonferroni", "bh", "none"];
 
-/// Reads `report:`. `systems` are the evaluate stages.
-pub(crate) fn report(node: &Node, axes: &[Axis], systems: &[&str], problems: &mut Vec<Problem>) -> Report {
+/// What a report may speak of.
+pub(crate) struct Known<'a> {
+    /// The axes of the sweep.
+    pub(crate) axes: &'a [Axis],
+    /// The evaluate stages.
+    pub(crate) systems: Vec<&'a str>,
+    /// What they measure; `None` if that cannot be told.
+    pub(crate) measures: Option<BTreeSet<String>>,
+}
+
+/// A measure that no stage computes.
+fn unmeasured(name: &str, known: &Known<'_>) -> Option<Problem> {
+    let measures = known.measures.as_ref().filter(|all| !all.contains(name))?;
+    let message = format!("no stage measures `{name}`");
+    let help = suggestion(name, measures.iter().map(String::as_str));
+    Some(Problem::error("ablate::spec::unknown_measure", message).help(help))
+}
+
+/// Reads `report:`.
+pub(crate) fn report(node: &Node, known: &Known<'_>, problems: &mut Vec<Problem>) -> Report {
     let mut report = Report::default();
     for (key, value) in mapping(node, "report", problems) {
         match key.name.as_str() {
-            "measure" => report.measure = text(value, "report.measure", problems),
+            "measure" => {
+                report.measure = text(value, "report.measure", problems);
+                let wrong = report.measure.as_deref().and_then(|name| unmeasured(name, known));
+                problems.extend(wrong.map(|problem| problem.at(value.at)));
+            }
             "test" => report.test = choice(value, "test", &TESTS, problems),
             "correction" => report.correction = choice(value, "correction", &CORRECTIONS, problems),
-            "baseline" => report.baseline = labels(value, "baseline", axes, systems, problems),
+            "baseline" => report.baseline = labels(value, "baseline", known.axes, &known.systems, problems),
             other => {
                 let message = format!("`report` has no field `{other}`");
                 let problem = Problem::error("ablate::spec::unknown_field", message).at(key.at);
@@ -60,23 +82,18 @@ fn choice<T: DeserializeOwned + Default>(
 }
 
 /// Reads `expect:`.
-pub(crate) fn expect(
-    node: &Node,
-    axes: &[Axis],
-    systems: &[&str],
-    problems: &mut Vec<Problem>,
-) -> Vec<Expect> {
+pub(crate) fn expect(node: &Node, known: &Known<'_>, problems: &mut Vec<Problem>) -> Vec<Expect> {
     let Data::Seq(items) = &node.data else {
         let message = format!("`expect` must be a list, not {}", node.kind());
         let problem = Problem::error("ablate::spec::wrong_type", message).at(node.at);
         problems.push(problem.help("write `- {where: {AXIS: LABEL}, MEASURE: VALUE, tolerance: VALUE}`"));
         return vec![];
     };
-    let read = |item| expectation(item, axes, systems, problems);
+    let read = |item| expectation(item, known, problems);
     items.iter().map(read).collect()
 }
 
-fn expectation(node: &Node, axes: &[Axis], systems: &[&str], problems: &mut Vec<Problem>) -> Expect {
+fn expectation(node: &Node, known: &Known<'_>, problems: &mut Vec<Problem>) -> Expect {
     let mut expect = Expect {
         at: BTreeMap::new(),
         figures: BTreeMap::new(),
@@ -84,7 +101,7 @@ fn expectation(node: &Node, axes: &[Axis], systems: &[&str], problems: &mut Vec<
     };
     for (key, value) in mapping(node, "expect", problems) {
         if key.name == "where" {
-            expect.at = labels(value, "where", axes, systems, problems);
+            expect.at = labels(value, "where", known.axes, &known.systems, problems);
             continue;
         }
         match value.json().as_f64() {
@@ -93,7 +110,10 @@ fn expectation(node: &Node, axes: &[Axis], systems: &[&str], problems: &mut Vec<
                 problems.push(problem.at(value.at));
             }
             Some(number) if key.name == "tolerance" => expect.tolerance = number,
-            Some(number) => drop(expect.figures.insert(key.name.clone(), number)),
+            Some(number) => {
+                expect.figures.insert(key.name.clone(), number);
+                problems.extend(unmeasured(&key.name, known).map(|problem| problem.at(key.at)));
+            }
             None => {
                 let message = format!("`{}` must be a number, not {}", key.name, value.kind());
                 problems.push(Problem::error("ablate::spec::wrong_type", message).at(value.at));

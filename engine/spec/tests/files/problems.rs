@@ -359,3 +359,27 @@ fn report_and_expect() {
        help: there is `system`
     "#);
 }
+
+#[test]
+fn a_measure_nobody_computes() {
+    let report = "report: {measure: nDCG@1O}\nexpect:\n  - {where: {system: scores}, ndcg@10: 0.6}\n";
+    assert_snapshot!(told(&and(report)), @r"
+    error[ablate::spec::unknown_measure]: no stage measures `nDCG@1O`
+       --> study.yaml:14:19
+    14 | report: {measure: nDCG@1O}
+       |                   ^^^^^^^
+       help: did you mean `nDCG@10`?
+
+    error[ablate::spec::unknown_measure]: no stage measures `ndcg@10`
+       --> study.yaml:16:31
+    16 |   - {where: {system: scores}, ndcg@10: 0.6}
+       |                               ^^^^^^^
+       help: did you mean `nDCG@10`?
+    ");
+}
+
+#[test]
+fn a_measure_of_the_stages_default_or_varied_is_not_refused() {
+    let varied = "sweep: {axes: {m: {scores.measures: [[AP], [nDCG@10]]}}}\nreport: {measure: AP}\n";
+    assert_eq!(told(&and(varied)), "");
+}
