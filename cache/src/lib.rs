@@ -8,6 +8,7 @@
 //! recipes.log             which recipe led to which key
 //! locks/<key>             held while a key is being computed
 //! runs/<id>/              run manifests and event logs
+//! memo/<namespace>/        rows computed before, as Parquet segments
 //! partial/                work under way
 //! ```
 //!
@@ -15,13 +16,16 @@
 
 mod files;
 mod lock;
+mod memo;
 mod object;
 mod recipes;
+mod segment;
 mod store;
 mod trace;
 mod verify;
 
 pub use lock::ActionLock;
+pub use memo::{FlushPolicy, Memo, Recalled};
 pub use object::{Object, Staged};
 pub use store::{Store, StoreError};
 pub use trace::{Committed, OutputRecord, Trace};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ablate_core::{ActionKey, Digest};
 
-use crate::{Store, StoreError, Trace, object::tree_digest};
+use crate::{Store, StoreError, Trace, memo::segments, object::tree_digest, segment};
 
 /// Something wrong in the store.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Verification {
     pub traces: usize,
     /// Objects checked.
     pub objects: usize,
+    /// Segments of the row memo checked.
+    pub segments: usize,
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
@@ -43,7 +45,20 @@ impl Store {
             let what = check_object(&path)?;
             seen.findings.extend(what.map(|what| Finding { path, what }));
         }
+        self.verify_memo(&mut seen)?;
         Ok(seen)
+    }
+
+    fn verify_memo(&self, seen: &mut Verification) -> Result<(), StoreError> {
+        for namespace in entries(&self.root().join("memo"))? {
+            for path in segments(&namespace)? {
+                seen.segments += 1;
+                let what =
+                    segment::damage(&path)?.map(|digest| format!("its bytes have the digest {digest}"));
+                seen.findings.extend(what.map(|what| Finding { path, what }));
+            }
+        }
+        Ok(())
     }
 
     fn check_trace(&self, path: &Path) -> Vec<String> {
@@ -88,11 +103,22 @@ fn check_object(path: &Path) -> Result<Option<String>, StoreError> {
 /// The entries of a folder sharded by two letters, sorted.
 fn sharded(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut paths = Vec::new();
-    for shard in fs_err::read_dir(folder)? {
-        for entry in fs_err::read_dir(shard?.path())? {
-            paths.push(entry?.path());
-        }
+    for shard in entries(folder)? {
+        paths.extend(entries(&shard)?);
     }
+    Ok(paths)
+}
+
+/// The entries of a folder, sorted; none if it is not there.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = match fs_err::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(error.into()),
+    };
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
     paths.sort();
     Ok(paths)
 }

@@ -4,7 +4,9 @@
 pub mod canon;
 mod content;
 mod digest;
+mod host;
 mod kind;
+mod memo;
 mod params;
 mod record;
 pub mod rows;
@@ -15,12 +17,12 @@ mod suggest;
 
 pub use content::content_digest;
 pub use digest::{ActionKey, ContentDigest, Digest, FileDigest, RecipeId};
+pub use host::{Host, Io, Progress};
 pub use kind::ArtifactKind;
+pub use memo::{Memo, MemoryRows, RowFunction, RowStore, RowValue, Sink};
 pub use params::{ParamProblem, Problems};
 pub use record::{Column, Record, RowsError, check_rows};
 pub use seed::{Seed, Stream};
 pub use source::{Places, SourceType};
-pub use stage::{
-    Bound, DeviceChoice, Host, Input, Io, Numeric, Of, Output, Progress, Slot, Stage, StageError, StageKind,
-};
+pub use stage::{Bound, DeviceChoice, Input, Numeric, Of, Output, Slot, Stage, StageError, StageKind};
 pub use suggest::similar;

@@ -215,7 +215,7 @@ macro_rules! record {
         $($(#[$field_doc:meta])* $field:ident: $type:ty),+ $(,)?
     }) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         pub struct $name { $($(#[$field_doc])* pub $field: $type),+ }
 
         impl $crate::Record for $name {

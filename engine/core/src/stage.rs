@@ -1,13 +1,12 @@
-//! What a stage is: to its author ([`Stage`]) and to the engine ([`StageKind`], [`Bound`], [`Host`]).
+//! What a stage is: to its author ([`Stage`]) and to the engine ([`StageKind`], [`Bound`]).
 
-use std::{fmt, marker::PhantomData, path::PathBuf};
+use std::{fmt, marker::PhantomData};
 
-use arrow::array::RecordBatch;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{ArtifactKind, ParamProblem, Places, Problems, Record, SourceType, canon, check_rows, params};
+use crate::{ArtifactKind, Io, ParamProblem, Problems, SourceType, canon, params};
 
 /// An input port.
 #[derive(Clone, Copy)]
@@ -274,112 +273,5 @@ impl<S: Stage> StageKind for Of<S> {
     fn bind(&self, fields: &Map<String, Value>) -> Result<Box<dyn Bound>, Vec<ParamProblem>> {
         let params = params::decode(fields, || self.schema(), S::check)?;
         Ok(Box::new(BoundStage::<S>(params)))
-    }
-}
-
-/// How far a stage is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Units done.
-    pub done: u64,
-    /// Units in all, if known.
-    pub total: Option<u64>,
-    /// What is counted: "docs", "tokens", "steps".
-    pub unit: &'static str,
-}
-
-/// What the engine offers a running stage. Stages use [`Io`].
-pub trait Host: Sync {
-    /// The table at an input port; `None` if the optional port is not connected.
-    fn rows(&self, port: &str) -> Result<Option<RecordBatch>, StageError>;
-    /// The folder at an input port: a model artifact, or a fetched source.
-    fn tree(&self, port: &str) -> Result<Option<PathBuf>, StageError>;
-    /// The source text at an input port, where it is not a stage.
-    fn source(&self, port: &str) -> Option<String>;
-    /// Takes a checked table for an output port.
-    fn put(&self, port: &str, batch: RecordBatch) -> Result<(), StageError>;
-    /// An empty folder to fill for an output port.
-    fn out_dir(&self, port: &str) -> Result<PathBuf, StageError>;
-    /// Tells how far the stage is.
-    fn progress(&self, progress: Progress);
-    /// Tells the user something worth knowing about the result ("the filter kept everything").
-    fn note(&self, message: String);
-    /// Whether the run is being interrupted.
-    fn cancelled(&self) -> bool;
-    /// The device of the run.
-    fn device(&self) -> DeviceChoice;
-    /// Where sources are looked up.
-    fn places(&self) -> &Places;
-}
-
-/// Everything a stage sees besides its parameters: no clock, no environment, no path it was not given.
-pub struct Io<'a>(&'a dyn Host);
-
-impl<'a> Io<'a> {
-    /// The view of `host`.
-    pub fn new(host: &'a dyn Host) -> Self {
-        Self(host)
-    }
-
-    /// The rows at a required input port.
-    pub fn rows<R: Record>(&self, port: &str) -> Result<Vec<R>, StageError> {
-        self.optional_rows(port)?
-            .ok_or_else(|| StageError::new(format!("no input at port `{port}`")))
-    }
-
-    /// The rows at an optional input port.
-    pub fn optional_rows<R: Record>(&self, port: &str) -> Result<Option<Vec<R>>, StageError> {
-        Ok(self.0.rows(port)?.map(|batch| R::decode(&batch)).transpose()?)
-    }
-
-    /// The folder at a required input port: a model artifact, or a fetched source.
-    pub fn tree(&self, port: &str) -> Result<PathBuf, StageError> {
-        self.0
-            .tree(port)?
-            .ok_or_else(|| StageError::new(format!("no input at port `{port}`")))
-    }
-
-    /// The source text at a port, where no stage is connected to it.
-    pub fn source(&self, port: &str) -> Option<String> {
-        self.0.source(port)
-    }
-
-    /// Writes the rows of an output port: sorted, checked for duplicate keys and NaN.
-    pub fn put<R: Record>(&self, port: &str, mut rows: Vec<R>) -> Result<(), StageError> {
-        self.0.put(port, check_rows(&mut rows)?)
-    }
-
-    /// An empty folder to fill for a tree-valued output port.
-    pub fn out_dir(&self, port: &str) -> Result<PathBuf, StageError> {
-        self.0.out_dir(port)
-    }
-
-    /// Tells how far the stage is; an error if the run is being interrupted. Call it often.
-    pub fn progress(&self, done: usize, total: usize, unit: &'static str) -> Result<(), StageError> {
-        self.0.progress(Progress {
-            done: done as u64,
-            total: Some(total as u64),
-            unit,
-        });
-        if self.0.cancelled() {
-            Err(StageError::Cancelled)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Tells the user something worth knowing about the result.
-    pub fn note(&self, message: impl Into<String>) {
-        self.0.note(message.into());
-    }
-
-    /// The device of the run.
-    pub fn device(&self) -> DeviceChoice {
-        self.0.device()
-    }
-
-    /// Where sources are looked up.
-    pub fn places(&self) -> &Places {
-        self.0.places()
     }
 }

@@ -8,7 +8,7 @@ use ablate_models::{device, encoder::SentenceEncoder, source::MODEL_SOURCE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Settings, no_duplicates, train};
+use crate::{Checkpoints, Settings, no_duplicates, train};
 
 /// Parameters of `train/biencoder`. Defaults are those of sentence-transformers where it has one.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -153,7 +153,18 @@ impl Stage for TrainBiencoder {
         };
         io.progress(0, batches.len(), "steps")?;
         let mut observe = |step: &Step| io.progress(step.step as usize, batches.len(), "steps");
-        let curve = train(&encoder, &rows, &batches, &settings, &mut observe)?;
+        let checkpoints = Checkpoints {
+            folder: io.checkpoints()?,
+            due: &|| io.checkpoint_due(),
+        };
+        let curve = train(
+            &encoder,
+            &rows,
+            &batches,
+            &settings,
+            Some(&checkpoints),
+            &mut observe,
+        )?;
         encoder.save(&base, &io.out_dir("model")?)?;
         io.put("curve", curve)
     }

@@ -88,6 +88,31 @@ impl Optimizer {
         Ok(norm)
     }
 
+    /// The moments of every parameter that was moved, as `first.NAME` and `second.NAME`.
+    pub fn moments(&self) -> Result<ParamStore> {
+        let mut store = ParamStore::default();
+        for (name, moments) in &self.moments {
+            store.insert(&format!("first.{name}"), moments.first())?;
+            store.insert(&format!("second.{name}"), moments.second())?;
+        }
+        Ok(store)
+    }
+
+    /// Goes on behind `step` steps with the moments that [`Self::moments`] gave then.
+    pub fn restore(&mut self, store: &ParamStore, moments: &ParamStore, step: u32) -> Result<()> {
+        self.step = step;
+        self.moments.clear();
+        for (name, variable) in store.iter() {
+            let of = |which: &str| moments.get(&format!("{which}.{name}"));
+            if let (Some(first), Some(second)) = (of("first"), of("second")) {
+                let device = variable.device();
+                let moments = Moments::from_values(&first.to_device(device)?, &second.to_device(device)?)?;
+                self.moments.insert(name.to_owned(), moments);
+            }
+        }
+        Ok(())
+    }
+
     fn constants(&self, learning_rate: f64, weight_decay: f64, norm: f64) -> AdamW {
         let clip = self.max_gradient_norm > 0.0;
         AdamW {

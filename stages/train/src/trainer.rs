@@ -10,6 +10,7 @@ use ablate_models::{bert::Mode, encoder::SentenceEncoder};
 use candle_core::Tensor;
 
 use crate::{
+    Checkpoints,
     loss::multiple_negatives_ranking,
     optimizer::{Optimizer, Schedule},
 };
@@ -38,7 +39,8 @@ pub(crate) type TokenTable<'a> = BTreeMap<&'a str, Vec<u32>>;
 
 /// Trains `encoder` in place on `batches` of `rows`, one step each, and returns the curve.
 ///
-/// `observe` hears of each step before the next begins; its error ends the training.
+/// `checkpoints` are taken up where an interrupted run left them; the result is the same to the bit.
+/// `observe` hears of each step before the next begins; its error ends the training, and a checkpoint is kept.
 ///
 /// # Errors
 /// If a loss or a gradient is not a finite number: the message names the step and the queries of its batch.
@@ -47,14 +49,18 @@ pub fn train(
     rows: &[Triple],
     batches: &[Vec<usize>],
     settings: &Settings,
+    checkpoints: Option<&Checkpoints<'_>>,
     observe: &mut dyn FnMut(&Step) -> Result<(), StageError>,
 ) -> Result<Vec<Step>, StageError> {
     let tokens = tokenize(encoder, rows)?;
     let schedule = Schedule::new(settings.learning_rate, settings.warmup, batches.len());
     let mut optimizer = Optimizer::new(settings.weight_decay, settings.max_gradient_norm);
-    let mut curve = Vec::with_capacity(batches.len());
-    for (at, batch) in batches.iter().enumerate() {
-        let batch: Vec<&Triple> = batch.iter().map(|row| &rows[*row]).collect();
+    let mut curve = match checkpoints {
+        Some(checkpoints) => checkpoints.restore(encoder.store(), &mut optimizer)?,
+        None => vec![],
+    };
+    for at in curve.len()..batches.len() {
+        let batch: Vec<&Triple> = batches[at].iter().map(|row| &rows[*row]).collect();
         let mode = Mode::Train {
             seed: settings.seed.child("dropout").child(&at.to_string()),
             dropout: settings.dropout,
@@ -73,8 +79,14 @@ pub fn train(
             loss: value,
             gradient_norm,
         };
-        observe(&step)?;
         curve.push(step);
+        let heard = observe(curve.last().unwrap_or_else(|| unreachable!("just pushed")));
+        if let Some(checkpoints) = checkpoints
+            && (heard.is_err() || (checkpoints.due)())
+        {
+            checkpoints.save(encoder.store(), &optimizer, &curve)?;
+        }
+        heard?;
     }
     Ok(curve)
 }

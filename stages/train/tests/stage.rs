@@ -5,10 +5,14 @@
 #[expect(dead_code, reason = "shared with tests that use all of it")]
 mod common;
 
-use std::{path::PathBuf, sync::Mutex};
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 use ablate_core::{
-    DeviceChoice, Host, Io, Of, Places, Progress, Record, StageError, StageKind,
+    DeviceChoice, Digest, Host, Io, MemoryRows, Of, Places, Progress, Record, RowStore, StageError,
+    StageKind, canon,
     rows::{Step, Triple},
 };
 use ablate_models::encoder::SentenceEncoder;
@@ -26,6 +30,12 @@ struct Engine {
     curve: Mutex<Option<RecordBatch>>,
     progress: Mutex<Vec<Progress>>,
     places: Places,
+    memo: MemoryRows,
+    checkpoints: PathBuf,
+    /// A checkpoint behind every step.
+    eager: bool,
+    /// Interrupts the run behind this step.
+    stop: Option<u64>,
 }
 
 impl Host for Engine {
@@ -50,13 +60,27 @@ impl Host for Engine {
     }
     fn note(&self, _: String) {}
     fn cancelled(&self) -> bool {
-        false
+        let done = self.progress.lock().unwrap().last().map(|progress| progress.done);
+        self.stop.is_some() && done == self.stop
     }
     fn device(&self) -> DeviceChoice {
         DeviceChoice::Cpu
     }
     fn places(&self) -> &Places {
         &self.places
+    }
+    fn digest(&self, port: &str) -> Result<Option<Digest>, StageError> {
+        Ok(Some(Digest::of(port.as_bytes())))
+    }
+    fn memo(&self, _: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError> {
+        Ok(Box::new(&self.memo))
+    }
+    fn count_rows(&self, _: u64, _: u64) {}
+    fn checkpoints(&self) -> Result<PathBuf, StageError> {
+        Ok(self.checkpoints.clone())
+    }
+    fn checkpoint_due(&self) -> bool {
+        self.eager
     }
 }
 
@@ -74,6 +98,15 @@ fn rows(count: usize) -> Vec<Triple> {
 }
 
 fn run(rows: &[Triple], fields: &Value) -> Result<(Vec<Step>, Vec<Progress>, SentenceEncoder), StageError> {
+    run_from(tempfile::tempdir().unwrap().path(), None, rows, fields)
+}
+
+fn run_from(
+    checkpoints: &Path,
+    stop: Option<u64>,
+    rows: &[Triple],
+    fields: &Value,
+) -> Result<(Vec<Step>, Vec<Progress>, SentenceEncoder), StageError> {
     let (base, out) = (tiny_encoder(), tempfile::tempdir().unwrap());
     let engine = Engine {
         triples: Triple::encode(rows).unwrap(),
@@ -82,6 +115,10 @@ fn run(rows: &[Triple], fields: &Value) -> Result<(Vec<Step>, Vec<Progress>, Sen
         curve: Mutex::default(),
         progress: Mutex::default(),
         places: Places::default(),
+        memo: MemoryRows::default(),
+        checkpoints: checkpoints.to_owned(),
+        eager: true,
+        stop,
     };
     let bound = Of::<TrainBiencoder>::NEW
         .bind(fields.as_object().unwrap())
@@ -136,4 +173,63 @@ fn every_value_out_of_range_is_named() {
     let mut named: Vec<String> = problems.iter().map(|problem| problem.path.join(".")).collect();
     named.sort();
     assert_eq!(named, ["batch", "dropout", "lr", "max_length", "steps", "warmup"]);
+}
+
+fn weights(encoder: &SentenceEncoder) -> Vec<Vec<f32>> {
+    let flat = |variable: &candle_core::Var| variable.flatten_all().unwrap().to_vec1().unwrap();
+    encoder
+        .store()
+        .iter()
+        .map(|(_, variable)| flat(variable))
+        .collect()
+}
+
+/// Interrupted behind any step, and once more behind another, a run ends with the weights and the curve of one that was
+/// never interrupted.
+#[test]
+fn an_interrupted_run_ends_with_the_same_bits() {
+    let fields = json!({"epochs": 2, "batch": 8, "lr": 1e-3, "max_length": 16});
+    let (curve, _, whole) = run(&rows(20), &fields).map_err(|e| e.to_string()).unwrap();
+    for (first, second) in [(1, 3), (2, 5), (4, 5)] {
+        let folder = tempfile::tempdir().unwrap();
+        for stop in [first, second] {
+            let stopped = run_from(folder.path(), Some(stop), &rows(20), &fields);
+            assert!(matches!(stopped, Err(StageError::Cancelled)));
+        }
+        let (resumed, progress, encoder) = run_from(folder.path(), None, &rows(20), &fields)
+            .map_err(|e| e.to_string())
+            .unwrap();
+        assert_eq!(resumed, curve);
+        assert_eq!(weights(&encoder), weights(&whole));
+        let steps: Vec<u64> = progress.iter().map(|p| p.done).filter(|done| *done > 0).collect();
+        assert_eq!(steps, (second + 1..=6).collect::<Vec<_>>(), "only the steps left");
+    }
+}
+
+/// A checkpoint that was cut or flipped is not taken up: the run begins anew and ends the same.
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    let fields = json!({"epochs": 2, "batch": 8, "lr": 1e-3, "max_length": 16});
+    let (_, _, whole) = run(&rows(20), &fields).map_err(|e| e.to_string()).unwrap();
+    for file in [
+        "weights.safetensors",
+        "moments.safetensors",
+        "curve.json",
+        "digests.json",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        run_from(folder.path(), Some(3), &rows(20), &fields)
+            .map(drop)
+            .unwrap_err();
+        let path = folder.path().join("3").join(file);
+        let mut bytes = fs_err::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 4;
+        fs_err::write(&path, bytes).unwrap();
+        let (_, progress, encoder) = run_from(folder.path(), None, &rows(20), &fields)
+            .map_err(|e| e.to_string())
+            .unwrap();
+        assert!(progress.iter().any(|p| p.done == 1), "{file}: it begins anew");
+        assert_eq!(weights(&encoder), weights(&whole), "{file}");
+    }
 }

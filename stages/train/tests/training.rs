@@ -134,7 +134,7 @@ fn bytes_after(folder: &Path, seed: u64, threads: usize) -> (Vec<u64>, Digest) {
         .concat();
     let settings = Settings { seed, ..settings() };
     let curve = with_threads(threads, || {
-        train(&encoder, &rows, &batches, &settings, &mut |_| Ok(()))
+        train(&encoder, &rows, &batches, &settings, None, &mut |_| Ok(()))
     });
     let curve = curve.map_err(|e| e.to_string()).unwrap();
     let out = tempfile::tempdir().unwrap();
@@ -167,7 +167,7 @@ fn training_lowers_the_loss() {
         dropout: Some(0.0),
         ..settings()
     };
-    let curve = train(&encoder, &rows, &batches, &settings, &mut |_| Ok(()))
+    let curve = train(&encoder, &rows, &batches, &settings, None, &mut |_| Ok(()))
         .map_err(|e| e.to_string())
         .unwrap();
     assert!(
@@ -195,6 +195,7 @@ fn frozen_parameters_stay() {
         &rows,
         &vec![vec![0, 1, 2, 3]; 3],
         &settings(),
+        None,
         &mut |_| Ok(()),
     )
     .map_err(|e| e.to_string())
@@ -211,7 +212,7 @@ fn a_loss_that_is_no_number_names_step_and_queries() {
     bias.set(&Tensor::full(f32::NAN, 32, &Device::Cpu).unwrap())
         .unwrap();
     let rows = rows(3);
-    let error = train(&encoder, &rows, &[vec![0, 2]], &settings(), &mut |_| Ok(()))
+    let error = train(&encoder, &rows, &[vec![0, 2]], &settings(), None, &mut |_| Ok(()))
         .unwrap_err()
         .to_string();
     assert!(
@@ -224,7 +225,7 @@ fn a_loss_that_is_no_number_names_step_and_queries() {
 fn an_interruption_ends_the_training() {
     let folder = tiny_encoder();
     let (encoder, rows) = (load(folder.path()), rows(3));
-    let stopped = train(&encoder, &rows, &[vec![0, 1]], &settings(), &mut |_| {
+    let stopped = train(&encoder, &rows, &[vec![0, 1]], &settings(), None, &mut |_| {
         Err(StageError::Cancelled)
     });
     assert!(matches!(stopped, Err(StageError::Cancelled)));
@@ -302,7 +303,7 @@ fn twenty_steps_follow_pytorch() {
         dropout: Some(0.0),
         ..settings()
     };
-    let curve = train(&encoder, &rows, &batches, &settings, &mut |_| Ok(()))
+    let curve = train(&encoder, &rows, &batches, &settings, None, &mut |_| Ok(()))
         .map_err(|e| e.to_string())
         .unwrap();
     for (found, expected) in curve.iter().zip(fixture["steps"].as_array().unwrap()) {

@@ -43,6 +43,24 @@ impl Moments {
             second: zeros()?,
         })
     }
+
+    /// Moments as they were before.
+    pub fn from_values(first: &Tensor, second: &Tensor) -> Result<Self> {
+        Ok(Self {
+            first: Var::from_tensor(first)?,
+            second: Var::from_tensor(second)?,
+        })
+    }
+
+    /// The running mean of the gradient.
+    pub fn first(&self) -> &Tensor {
+        &self.first
+    }
+
+    /// The running mean of the gradient's square.
+    pub fn second(&self) -> &Tensor {
+        &self.second
+    }
 }
 
 impl AdamW {

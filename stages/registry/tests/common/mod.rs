@@ -7,8 +7,8 @@ use std::{
 };
 
 use ablate_core::{
-    ContentDigest, DeviceChoice, Digest, Host, Io, Places, Progress, Record, StageError, StageKind,
-    check_rows, content_digest, rows,
+    ContentDigest, DeviceChoice, Digest, Host, Io, MemoryRows, Places, Progress, Record, RowStore,
+    StageError, StageKind, canon, check_rows, content_digest, rows,
 };
 use arrow::array::RecordBatch;
 
@@ -19,6 +19,7 @@ pub(crate) struct MemoryHost {
     outputs: Mutex<BTreeMap<String, RecordBatch>>,
     folder: tempfile::TempDir,
     places: Places,
+    memo: MemoryRows,
 }
 
 impl MemoryHost {
@@ -29,6 +30,7 @@ impl MemoryHost {
             outputs: Mutex::new(BTreeMap::new()),
             folder: tempfile::tempdir().unwrap(),
             places: Places::default(),
+            memo: MemoryRows::default(),
         }
     }
 
@@ -119,5 +121,18 @@ impl Host for MemoryHost {
     }
     fn places(&self) -> &Places {
         &self.places
+    }
+    fn digest(&self, port: &str) -> Result<Option<Digest>, StageError> {
+        Ok(Some(Digest::of(port.as_bytes())))
+    }
+    fn memo(&self, _: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError> {
+        Ok(Box::new(&self.memo))
+    }
+    fn count_rows(&self, _: u64, _: u64) {}
+    fn checkpoints(&self) -> Result<PathBuf, StageError> {
+        self.out_dir("checkpoints")
+    }
+    fn checkpoint_due(&self) -> bool {
+        false
     }
 }

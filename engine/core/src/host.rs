@@ -1,0 +1,149 @@
+//! What a running stage is given: [`Host`] as the engine offers it, [`Io`] as a stage uses it.
+
+use std::path::PathBuf;
+
+use arrow::array::RecordBatch;
+
+use crate::{
+    DeviceChoice, Digest, Memo, Places, Record, RowFunction, RowStore, StageError, canon, check_rows,
+};
+
+/// How far a stage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Units done.
+    pub done: u64,
+    /// Units in all, if known.
+    pub total: Option<u64>,
+    /// What is counted: "docs", "tokens", "steps".
+    pub unit: &'static str,
+}
+
+/// What the engine offers a running stage. Stages use [`Io`].
+pub trait Host: Sync {
+    /// The table at an input port; `None` if the optional port is not connected.
+    fn rows(&self, port: &str) -> Result<Option<RecordBatch>, StageError>;
+    /// The folder at an input port: a model artifact, or a fetched source.
+    fn tree(&self, port: &str) -> Result<Option<PathBuf>, StageError>;
+    /// The source text at an input port, where it is not a stage.
+    fn source(&self, port: &str) -> Option<String>;
+    /// Takes a checked table for an output port.
+    fn put(&self, port: &str, batch: RecordBatch) -> Result<(), StageError>;
+    /// An empty folder to fill for an output port.
+    fn out_dir(&self, port: &str) -> Result<PathBuf, StageError>;
+    /// Tells how far the stage is.
+    fn progress(&self, progress: Progress);
+    /// Tells the user something worth knowing about the result ("the filter kept everything").
+    fn note(&self, message: String);
+    /// Whether the run is being interrupted.
+    fn cancelled(&self) -> bool;
+    /// The device of the run.
+    fn device(&self) -> DeviceChoice;
+    /// Where sources are looked up.
+    fn places(&self) -> &Places;
+    /// The digest of what stands at an input port: of the rows, the files of a model, or the source.
+    fn digest(&self, port: &str) -> Result<Option<Digest>, StageError>;
+    /// The rows computed before that have `namespace` in common.
+    fn memo(&self, namespace: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError>;
+    /// Counts rows for the report of the run.
+    fn count_rows(&self, computed: u64, reused: u64);
+    /// A folder that outlives an interrupted run of this very computation, and goes once it is finished.
+    fn checkpoints(&self) -> Result<PathBuf, StageError>;
+    /// Whether so much time has passed since the last `true` that work should be made safe.
+    fn checkpoint_due(&self) -> bool;
+}
+
+/// Everything a stage sees besides its parameters: no clock, no environment, no path it was not given.
+pub struct Io<'a>(&'a dyn Host);
+
+impl<'a> Io<'a> {
+    /// The view of `host`.
+    pub fn new(host: &'a dyn Host) -> Self {
+        Self(host)
+    }
+
+    /// The rows at a required input port.
+    pub fn rows<R: Record>(&self, port: &str) -> Result<Vec<R>, StageError> {
+        self.optional_rows(port)?
+            .ok_or_else(|| StageError::new(format!("no input at port `{port}`")))
+    }
+
+    /// The rows at an optional input port.
+    pub fn optional_rows<R: Record>(&self, port: &str) -> Result<Option<Vec<R>>, StageError> {
+        Ok(self.0.rows(port)?.map(|batch| R::decode(&batch)).transpose()?)
+    }
+
+    /// The folder at a required input port: a model artifact, or a fetched source.
+    pub fn tree(&self, port: &str) -> Result<PathBuf, StageError> {
+        self.0
+            .tree(port)?
+            .ok_or_else(|| StageError::new(format!("no input at port `{port}`")))
+    }
+
+    /// The source text at a port, where no stage is connected to it.
+    pub fn source(&self, port: &str) -> Option<String> {
+        self.0.source(port)
+    }
+
+    /// Writes the rows of an output port: sorted, checked for duplicate keys and NaN.
+    pub fn put<R: Record>(&self, port: &str, mut rows: Vec<R>) -> Result<(), StageError> {
+        self.0.put(port, check_rows(&mut rows)?)
+    }
+
+    /// An empty folder to fill for a tree-valued output port.
+    pub fn out_dir(&self, port: &str) -> Result<PathBuf, StageError> {
+        self.0.out_dir(port)
+    }
+
+    /// Tells how far the stage is; an error if the run is being interrupted. Call it often.
+    pub fn progress(&self, done: usize, total: usize, unit: &'static str) -> Result<(), StageError> {
+        self.0.progress(Progress {
+            done: done as u64,
+            total: Some(total as u64),
+            unit,
+        });
+        if self.0.cancelled() {
+            Err(StageError::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tells the user something worth knowing about the result.
+    pub fn note(&self, message: impl Into<String>) {
+        self.0.note(message.into());
+    }
+
+    /// The memo of a function of rows: see [`Memo`].
+    pub fn memo(&self, function: RowFunction, meaning: canon::Value) -> Result<Memo<'_>, StageError> {
+        Memo::open(self.0, function, meaning)
+    }
+
+    /// The digest of what stands at a required input port, as text for a memo's namespace.
+    pub fn digest(&self, port: &str) -> Result<canon::Value, StageError> {
+        let digest = self.0.digest(port)?;
+        let digest = digest.ok_or_else(|| StageError::new(format!("no input at port `{port}`")))?;
+        Ok(canon::Value::text(digest))
+    }
+
+    /// A folder for checkpoints: what an interrupted run of this very computation left there is still there. It goes
+    /// once the stage is finished.
+    pub fn checkpoints(&self) -> Result<PathBuf, StageError> {
+        self.0.checkpoints()
+    }
+
+    /// Whether it is time to write a checkpoint.
+    pub fn checkpoint_due(&self) -> bool {
+        self.0.checkpoint_due()
+    }
+
+    /// The device of the run.
+    pub fn device(&self) -> DeviceChoice {
+        self.0.device()
+    }
+
+    /// Where sources are looked up.
+    pub fn places(&self) -> &Places {
+        self.0.places()
+    }
+}
