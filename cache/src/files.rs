@@ -18,23 +18,23 @@ pub(crate) fn write_atomic(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(
 }
 
 /// The text with its checksum line before it.
-pub(crate) fn sealed(text: &str) -> String {
+pub fn sealed(text: &str) -> String {
     format!("{}\n{text}", Digest::of(text.as_bytes()))
 }
 
 /// The text behind the checksum line, if it matches.
-pub(crate) fn unsealed(file: &str) -> Option<&str> {
-    let (digest, text) = file.split_once('\n')?;
+pub fn unsealed(file: &[u8]) -> Option<&str> {
+    let (digest, text) = str::from_utf8(file).ok()?.split_once('\n')?;
     (digest == Digest::of(text.as_bytes()).to_string()).then_some(text)
 }
 
 /// A log line with a short checksum at its end.
-pub(crate) fn sealed_line(line: &str) -> String {
+pub fn sealed_line(line: &str) -> String {
     format!("{line}\t{}\n", &Digest::of(line.as_bytes()).to_string()[..8])
 }
 
 /// The line in front of the checksum, if it matches: what a kill cut in half does not.
-pub(crate) fn unsealed_line(line: &str) -> Option<&str> {
+pub fn unsealed_line(line: &str) -> Option<&str> {
     let (text, check) = line.rsplit_once('\t')?;
     (check == &Digest::of(text.as_bytes()).to_string()[..8]).then_some(text)
 }

@@ -24,6 +24,7 @@ mod store;
 mod trace;
 mod verify;
 
+pub use files::{sealed, sealed_line, unsealed, unsealed_line};
 pub use lock::ActionLock;
 pub use memo::{FlushPolicy, Memo, Recalled};
 pub use object::{Object, Staged};

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ablate_core::{ArtifactKind, ContentDigest, Digest, FileDigest, content_digest, rows};
+use ablate_core::{ActionKey, ArtifactKind, ContentDigest, Digest, FileDigest, content_digest, rows};
 use arrow::{array::RecordBatch, compute::concat_batches};
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
@@ -82,6 +82,25 @@ impl Store {
         let partial = self.root().join("partial");
         let folder = tempfile::Builder::new().prefix("tree-").tempdir_in(&partial);
         folder.map(Staged).map_err(|e| StoreError::io(&partial, e))
+    }
+
+    /// The folder of checkpoints of `key`; made if it is not there. Only who holds the lock of `key` may use it.
+    pub fn checkpoints(&self, key: ActionKey) -> Result<PathBuf, StoreError> {
+        let folder = self.checkpoint_folder(key);
+        fs_err::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// Removes the checkpoints of `key`, whose result stands.
+    pub fn remove_checkpoints(&self, key: ActionKey) -> Result<(), StoreError> {
+        match fs_err::remove_dir_all(self.checkpoint_folder(key)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn checkpoint_folder(&self, key: ActionKey) -> PathBuf {
+        self.root().join("partial").join(format!("checkpoints-{key}"))
     }
 
     /// Takes a filled folder in.

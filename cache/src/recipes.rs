@@ -13,11 +13,12 @@ impl Store {
     /// Every pair of the log. Lines cut by a kill are passed over: they only cost the word `reused`.
     pub fn recipes(&self) -> Result<BTreeMap<RecipeId, BTreeSet<ActionKey>>, StoreError> {
         let mut known: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        let text = match fs_err::read_to_string(self.root().join("recipes.log")) {
-            Ok(text) => text,
+        let bytes = match fs_err::read(self.root().join("recipes.log")) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(known),
             Err(error) => return Err(error.into()),
         };
+        let text = String::from_utf8_lossy(&bytes);
         for (recipe, key) in text.lines().filter_map(files::unsealed_line).filter_map(pair) {
             known.entry(recipe).or_default().insert(key);
         }

@@ -78,12 +78,12 @@ impl Store {
     /// The trace of `key`. A damaged one is an error that names the file.
     pub fn trace(&self, key: ActionKey) -> Result<Option<Trace>, StoreError> {
         let path = self.trace_path(key);
-        let text = match fs_err::read_to_string(&path) {
-            Ok(text) => text,
+        let bytes = match fs_err::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let trace: Option<Trace> = files::unsealed(&text).and_then(|text| serde_json::from_str(text).ok());
+        let trace: Option<Trace> = files::unsealed(&bytes).and_then(|text| serde_json::from_str(text).ok());
         match trace {
             Some(trace) if trace.key == key => Ok(Some(trace)),
             _ => Err(StoreError::Damaged {

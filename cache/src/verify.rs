@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ablate_core::{ActionKey, Digest};
 
-use crate::{Store, StoreError, Trace, memo::segments, object::tree_digest, segment};
+use crate::{Store, StoreError, Trace, files, memo::segments, object::tree_digest, segment};
 
 /// Something wrong in the store.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Verification {
     pub objects: usize,
     /// Segments of the row memo checked.
     pub segments: usize,
+    /// Traces whose result was removed, by `gc` or by hand: no damage, it is computed again when it is needed.
+    pub removed: usize,
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
@@ -34,11 +36,10 @@ impl Store {
         let mut seen = Verification::default();
         for path in sharded(&self.root().join("traces"))? {
             seen.traces += 1;
-            let found = self.check_trace(&path);
-            seen.findings.extend(found.into_iter().map(|what| Finding {
-                path: path.clone(),
-                what,
-            }));
+            match self.check_trace(&path) {
+                Ok(whole) => seen.removed += usize::from(!whole),
+                Err(what) => seen.findings.push(Finding { path, what }),
+            }
         }
         for path in sharded(&self.root().join("objects"))? {
             seen.objects += 1;
@@ -46,7 +47,31 @@ impl Store {
             seen.findings.extend(what.map(|what| Finding { path, what }));
         }
         self.verify_memo(&mut seen)?;
+        self.verify_logs(&mut seen)?;
         Ok(seen)
+    }
+
+    /// Manifests and logs of runs, and the log of recipes. A last line that a kill cut short is no damage.
+    fn verify_logs(&self, seen: &mut Verification) -> Result<(), StoreError> {
+        // A recipe's line that is shorter than two digests was cut by a kill while others wrote on.
+        let mut logs = vec![(self.root().join("recipes.log"), RECIPE_LINE)];
+        for run in entries(&self.root().join("runs"))? {
+            let manifest = run.join("run.json");
+            if manifest.exists() && files::unsealed(&fs_err::read(&manifest)?).is_none() {
+                let what = "its checksum does not match".into();
+                seen.findings.push(Finding { path: manifest, what });
+            }
+            logs.push((run.join("events.jsonl"), 0));
+        }
+        for (path, shortest) in logs.into_iter().filter(|(path, _)| path.exists()) {
+            let bytes = fs_err::read(&path)?;
+            let damaged = damaged_lines(&String::from_utf8_lossy(&bytes), shortest);
+            let what = damaged
+                .first()
+                .map(|line| format!("the checksum of line {line} does not match"));
+            seen.findings.extend(what.map(|what| Finding { path, what }));
+        }
+        Ok(())
     }
 
     fn verify_memo(&self, seen: &mut Verification) -> Result<(), StoreError> {
@@ -61,31 +86,33 @@ impl Store {
         Ok(())
     }
 
-    fn check_trace(&self, path: &Path) -> Vec<String> {
-        let Some(key) = path
-            .file_stem()
-            .and_then(|name| name.to_string_lossy().parse().ok())
-        else {
-            return vec!["not named by a key".into()];
+    /// Whether a sound trace's objects all stand; or what is wrong with it.
+    fn check_trace(&self, path: &Path) -> Result<bool, String> {
+        let name = path.file_stem().map(|name| name.to_string_lossy());
+        let key = name
+            .and_then(|name| name.parse().ok())
+            .ok_or("not named by a key")?;
+        let Some(trace) = self.trace(ActionKey(key)).map_err(|error| error.to_string())? else {
+            return Ok(true);
         };
-        let trace = match self.trace(ActionKey(key)) {
-            Ok(Some(trace)) => trace,
-            Ok(None) => return vec![],
-            Err(error) => return vec![error.to_string()],
-        };
-        let moved = (Trace::key_of(&trace.preimage) != trace.key)
-            .then(|| "its pre-image does not give its key".into());
-        let missing = trace
-            .outputs
-            .iter()
-            .filter(|output| !self.has_object(output.file));
-        moved
-            .into_iter()
-            .chain(
-                missing.map(|output| format!("the object {} of `{}` is not there", output.file, output.port)),
-            )
-            .collect()
+        if Trace::key_of(&trace.preimage) != trace.key {
+            return Err("its pre-image does not give its key".into());
+        }
+        Ok(trace.outputs.iter().all(|output| self.has_object(output.file)))
     }
+}
+
+/// Characters of a line of `recipes.log`: two digests and a checksum, with what stands between.
+const RECIPE_LINE: usize = 64 + 1 + 64 + 1 + 8;
+
+/// Numbers of the whole lines of at least `shortest` characters whose checksum does not match, from 1.
+fn damaged_lines(text: &str, shortest: usize) -> Vec<usize> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let lines = whole.lines().enumerate();
+    let damaged = lines.filter(|(_, line)| {
+        !line.is_empty() && line.len() >= shortest && files::unsealed_line(line).is_none()
+    });
+    damaged.map(|(at, _)| at + 1).collect()
 }
 
 fn check_object(path: &Path) -> Result<Option<String>, StoreError> {

@@ -69,6 +69,12 @@ pub(crate) struct Run {
     /// Nodes that may run at once on the CPU [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
+    /// Make rows and checkpoints safe at least this often: a kill costs no more
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) flush_seconds: f64,
+    /// Rows written together before that time
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) flush_rows: usize,
 }
 
 #[derive(ClapArgs)]
@@ -135,6 +141,15 @@ pub(crate) struct Eval {
 fn setting(text: &str) -> Result<(String, String), String> {
     let (path, value) = text.split_once('=').ok_or("write it as STAGE.FIELD=VALUE")?;
     Ok((path.to_owned(), value.to_owned()))
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "write a number of seconds".to_owned())?;
+    if (0.0..=1e6).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("write a number of seconds from 0".into())
+    }
 }
 
 fn device(text: &str) -> Result<DeviceChoice, String> {

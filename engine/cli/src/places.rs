@@ -38,6 +38,12 @@ pub(crate) fn user_cache() -> PathBuf {
     cache.unwrap_or_else(|| PathBuf::from(".cache")).join("ablate")
 }
 
+/// Where the processes of this user on this machine keep the locks of its slots: a folder no other machine shares.
+pub(crate) fn slots() -> PathBuf {
+    let user = std::env::var("USER").unwrap_or_else(|_| "user".into());
+    std::env::temp_dir().join(format!("ablate-{user}")).join("slots")
+}
+
 /// The name of this machine, for provenance.
 pub(crate) fn host() -> String {
     fs_err::read_to_string("/etc/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_owned())

@@ -77,6 +77,7 @@ impl<'a> Committer<'a> {
         let mut warnings = Vec::new();
         if !traces.is_empty() && !self.store.is_read_only() {
             for (trace, committed) in traces.iter().zip(self.store.commit(&traces)?) {
+                self.store.remove_checkpoints(trace.key)?;
                 if let Committed::Differs(_) = committed {
                     let key = trace.key.0.short();
                     warnings.push(format!(

@@ -7,10 +7,13 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
-use ablate_cache::{OutputRecord, Staged, Store, StoreError};
-use ablate_core::{ArtifactKind, DeviceChoice, Host, Places, Progress, StageError};
+use ablate_cache::{FlushPolicy, Memo, OutputRecord, Staged, Store, StoreError};
+use ablate_core::{
+    ActionKey, ArtifactKind, DeviceChoice, Digest, Host, Places, Progress, RowStore, StageError, canon,
+};
 use ablate_plan::{Node, Origin};
 use arrow::array::RecordBatch;
 
@@ -26,12 +29,20 @@ pub(crate) struct NodeHost<'a> {
     pub(crate) device: DeviceChoice,
     pub(crate) stop: &'a AtomicBool,
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
+    /// Its key.
+    pub(crate) key: ActionKey,
+    /// How much work a kill may cost.
+    pub(crate) flush: FlushPolicy,
+    /// When a checkpoint was last due.
+    pub(crate) due: Mutex<Instant>,
     pub(crate) outputs: Mutex<Outputs>,
 }
 
 /// What a stage has written so far.
 #[derive(Default)]
 pub(crate) struct Outputs {
+    /// Rows computed and rows recalled, by stages that have a memo.
+    pub(crate) counted: Option<(u64, u64)>,
     pub(crate) records: Vec<OutputRecord>,
     pub(crate) staged: BTreeMap<String, Staged>,
     pub(crate) notes: Vec<String>,
@@ -39,14 +50,20 @@ pub(crate) struct Outputs {
 
 impl NodeHost<'_> {
     /// Takes the filled folders in; the outputs in port order.
-    pub(crate) fn finish(self) -> Result<(Vec<OutputRecord>, Vec<String>), StageError> {
+    pub(crate) fn finish(self) -> Result<Outputs, StageError> {
         let mut outputs = self.outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (port, staged) in std::mem::take(&mut outputs.staged) {
             let object = self.store.put_tree(staged).map_err(store_error)?;
             outputs.records.push(object.at(&port, kind_of(self.node, &port)?));
         }
         outputs.records.sort_by(|a, b| a.port.cmp(&b.port));
-        Ok((outputs.records, outputs.notes))
+        Ok(outputs)
+    }
+
+    /// Tells the user something that is no part of the result.
+    fn tell(&self, note: String) {
+        let node = self.node.name.clone();
+        (self.events)(Event::NodeNote { node, note });
     }
 
     fn outputs(&self) -> std::sync::MutexGuard<'_, Outputs> {
@@ -99,15 +116,9 @@ impl Host for NodeHost<'_> {
         };
         match &input.origin {
             Origin::Node { .. } => self.read(port, |record| self.store.read_tree(record)),
-            Origin::Source { source, text } => {
-                let report = |line: &str| {
-                    (self.events)(Event::NodeNote {
-                        node: self.node.name.clone(),
-                        note: line.into(),
-                    });
-                };
-                source.fetch(text, self.places, &report).map(Some)
-            }
+            Origin::Source { source, text } => source
+                .fetch(text, self.places, &|line: &str| self.tell(line.into()))
+                .map(Some),
         }
     }
 
@@ -148,10 +159,7 @@ impl Host for NodeHost<'_> {
     }
 
     fn note(&self, message: String) {
-        (self.events)(Event::NodeNote {
-            node: self.node.name.clone(),
-            note: message.clone(),
-        });
+        self.tell(message.clone());
         self.outputs().notes.push(message);
     }
 
@@ -165,5 +173,66 @@ impl Host for NodeHost<'_> {
 
     fn places(&self) -> &Places {
         self.places
+    }
+
+    fn digest(&self, port: &str) -> Result<Option<Digest>, StageError> {
+        let Some(input) = self.node.inputs.iter().find(|input| input.port == port) else {
+            return Ok(None);
+        };
+        match &input.origin {
+            Origin::Node { .. } => Ok(self.inputs.get(port).map(|record| record.content.0)),
+            Origin::Source { source, text } => source.digest(text, self.places),
+        }
+    }
+
+    fn memo(&self, namespace: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError> {
+        let memo = self.store.memo(namespace, self.flush).map_err(store_error)?;
+        Ok(Box::new(NodeMemo { memo, host: self }))
+    }
+
+    fn count_rows(&self, computed: u64, reused: u64) {
+        let mut outputs = self.outputs();
+        let (before, recalled) = outputs.counted.unwrap_or_default();
+        outputs.counted = Some((before + computed, recalled + reused));
+    }
+
+    fn checkpoints(&self) -> Result<PathBuf, StageError> {
+        self.store.checkpoints(self.key).map_err(store_error)
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        let mut last = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.elapsed() >= self.flush.longest;
+        if due {
+            *last = Instant::now();
+        }
+        due
+    }
+}
+
+/// The memo of a node: the store's, with damage told.
+struct NodeMemo<'a> {
+    memo: Memo,
+    host: &'a NodeHost<'a>,
+}
+
+impl RowStore for NodeMemo<'_> {
+    fn recall(&self, keys: &[Digest]) -> Result<Vec<Option<Vec<u8>>>, StageError> {
+        let recalled = self.memo.recall(keys).map_err(store_error)?;
+        for path in recalled.damaged {
+            self.host.tell(format!(
+                "{} is damaged: its rows are computed again",
+                path.display()
+            ));
+        }
+        Ok(recalled.values)
+    }
+
+    fn keep(&self, key: Digest, value: Vec<u8>) -> Result<(), StageError> {
+        self.memo.keep(key, value).map_err(store_error)
+    }
+
+    fn flush(&self) -> Result<(), StageError> {
+        self.memo.flush().map_err(store_error)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, io::Write, path::Path, sync::Mutex};
 
-use ablate_cache::{Store, StoreError};
-use ablate_core::{ActionKey, Digest, RecipeId};
+use ablate_cache::{Store, StoreError, sealed, sealed_line, unsealed};
+use ablate_core::{ActionKey, RecipeId};
 use ablate_plan::Place;
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,7 @@ impl RunRecord {
         let folder = folder.join(&self.id);
         fs_err::create_dir_all(&folder)?;
         let text = serde_json::to_string(self).map_err(std::io::Error::from)?;
-        fs_err::write(folder.join("run.json.new"), text)?;
+        fs_err::write(folder.join("run.json.new"), sealed(&text))?;
         Ok(fs_err::rename(
             folder.join("run.json.new"),
             folder.join("run.json"),
@@ -120,8 +120,8 @@ pub fn load_run(store: &Store, wanted: &str) -> Result<Option<RunRecord>, StoreE
 }
 
 fn read(store: &Store, id: &str) -> Option<RunRecord> {
-    let text = fs_err::read_to_string(store.root().join("runs").join(id).join("run.json")).ok()?;
-    serde_json::from_str(&text).ok()
+    let bytes = fs_err::read(store.root().join("runs").join(id).join("run.json")).ok()?;
+    serde_json::from_str(unsealed(&bytes)?).ok()
 }
 
 /// The event log of a run: one JSON object a line, its checksum behind a tab.
@@ -144,7 +144,7 @@ impl EventLog {
         let (Some(file), Ok(text)) = (&self.0, serde_json::to_string(event)) else {
             return;
         };
-        let line = format!("{text}\t{}\n", &Digest::of(text.as_bytes()).to_string()[..8]);
+        let line = sealed_line(&text);
         if let Ok(mut file) = file.lock() {
             file.write_all(line.as_bytes()).ok();
         }

@@ -1,29 +1,24 @@
 //! Runs a plan on this machine: worker threads for nodes, the rayon pool inside them.
 
 use std::{
-    any::Any,
     collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use ablate_cache::{ActionLock, Store, StoreError, Trace};
-use ablate_core::{ActionKey, DeviceChoice, Io, Places, Slot, StageError};
-use ablate_plan::{Origin, Plan};
+use ablate_cache::{FlushPolicy, Store, StoreError, Trace};
+use ablate_core::{ActionKey, DeviceChoice, Places, Slot};
+use ablate_plan::Plan;
 use petgraph::graph::NodeIndex;
 
 use crate::{
-    Capacity, Command, Decision, Event, Lookup, NodeRecord, Report, Scheduler, Status,
-    commit::Committer,
-    host::{NodeHost, Outputs, store_error},
-    lookup::{Unknown, hit_reason, preimage},
-    record::EventLog,
+    Capacity, Command, Decision, Event, Lookup, MachineSlots, NodeRecord, Report, Scheduler, Status,
+    commit::Committer, lookup::hit_reason, record::EventLog,
 };
 
 /// How to run.
@@ -36,10 +31,14 @@ pub struct Options<'a> {
     pub places: &'a Places,
     /// The device of the run.
     pub device: DeviceChoice,
-    /// How many nodes at once.
+    /// How many nodes at once in this run.
     pub capacity: Capacity,
+    /// How many nodes at once on this machine.
+    pub slots: MachineSlots,
     /// Name of this machine, for provenance.
     pub host: String,
+    /// How much work a kill may cost.
+    pub flush: FlushPolicy,
     /// Set when the run shall stop.
     pub stop: &'a AtomicBool,
 }
@@ -53,22 +52,39 @@ pub enum RunError {
 }
 
 /// What a node came to.
-struct Outcome {
-    status: Status,
-    key: Option<ActionKey>,
-    reason: String,
-    seconds: f64,
-    rows: u64,
+pub(crate) struct Outcome {
+    pub(crate) status: Status,
+    pub(crate) key: Option<ActionKey>,
+    pub(crate) reason: String,
+    pub(crate) seconds: f64,
+    pub(crate) rows_computed: u64,
+    pub(crate) rows_reused: u64,
 }
 
-struct Runner<'a> {
-    plan: &'a Plan,
-    store: &'a Store,
-    options: &'a Options<'a>,
-    lookup: &'a Lookup,
-    events: &'a (dyn Fn(Event) + Sync),
-    committer: Committer<'a>,
-    traces: RwLock<BTreeMap<NodeIndex, Arc<Trace>>>,
+pub(crate) struct Runner<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) store: &'a Store,
+    pub(crate) options: &'a Options<'a>,
+    pub(crate) lookup: &'a Lookup,
+    pub(crate) events: &'a (dyn Fn(Event) + Sync),
+    pub(crate) committer: Committer<'a>,
+    pub(crate) known: RwLock<Known>,
+}
+
+/// Results this run has at hand.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// By node.
+    pub(crate) nodes: BTreeMap<NodeIndex, Arc<Trace>>,
+    /// By key: two nodes of a run may come to the same.
+    pub(crate) keys: BTreeMap<ActionKey, Arc<Trace>>,
+}
+
+impl Known {
+    pub(crate) fn add(&mut self, node: NodeIndex, trace: &Arc<Trace>) {
+        self.nodes.insert(node, trace.clone());
+        self.keys.insert(trace.key, trace.clone());
+    }
 }
 
 /// Runs what `lookup` did not find. Answers with one record a node, in plan order, and warnings.
@@ -91,12 +107,13 @@ pub fn run(
             Decision::Hit { trace, .. } => Some((*index, Arc::from(trace.clone()))),
             _ => None,
         });
-    let traces: BTreeMap<_, _> = hits.collect();
+    let mut known = Known::default();
+    hits.for_each(|(index, trace)| known.add(index, &trace));
     let began = Instant::now();
     events(Event::RunStarted {
         run: options.id.into(),
         nodes: plan.order.len(),
-        reused: traces.len(),
+        reused: known.nodes.len(),
     });
     let committer = Committer::new(store);
     let runner = Runner {
@@ -106,7 +123,7 @@ pub fn run(
         lookup,
         events: &events,
         committer,
-        traces: RwLock::new(traces),
+        known: RwLock::new(known),
     };
     let (outcomes, warnings) = runner.drive()?;
     events(Event::RunFinished {
@@ -220,197 +237,6 @@ impl Runner<'_> {
         }
     }
 
-    /// The recipe of a node: look, lock, look again, compute, commit.
-    fn execute(&self, index: NodeIndex) -> Outcome {
-        let began = Instant::now();
-        let mut key = None;
-        let result = self.try_execute(index, &mut key, began);
-        let seconds = began.elapsed().as_secs_f64();
-        let failed = |status, reason| Outcome {
-            status,
-            key,
-            reason,
-            seconds,
-            rows: 0,
-        };
-        let outcome = match result {
-            Ok(outcome) => outcome,
-            Err(StageError::Cancelled) => failed(Status::Skipped, "interrupted".into()),
-            Err(StageError::Failed { message, help: None }) => failed(Status::Failed, message),
-            Err(StageError::Failed {
-                message,
-                help: Some(help),
-            }) => failed(Status::Failed, format!("{message} ({help})")),
-        };
-        (self.events)(Event::NodeFinished {
-            node: self.plan.node(index).name.clone(),
-            status: outcome.status,
-            key: outcome.key,
-            reason: outcome.reason.clone(),
-            seconds: outcome.seconds,
-        });
-        outcome
-    }
-
-    fn try_execute(
-        &self,
-        index: NodeIndex,
-        key: &mut Option<ActionKey>,
-        began: Instant,
-    ) -> Result<Outcome, StageError> {
-        let node = self.plan.node(index);
-        let preimage = self.preimage(index)?;
-        let this = Trace::key_of(&preimage);
-        *key = Some(this);
-        if let Some(trace) = self.whole_trace(index, this)? {
-            let seen = self
-                .lookup
-                .recipes
-                .get(&node.recipe)
-                .is_some_and(|keys| keys.contains(&this));
-            return Ok(self.share(index, if seen { Status::Reused } else { Status::Cutoff }, trace));
-        }
-        let lock = self.lock(this)?;
-        if let Some(trace) = self.whole_trace(index, this)? {
-            return Ok(self.share(index, Status::Reused, trace));
-        }
-        (self.events)(Event::NodeStarted {
-            node: node.name.clone(),
-            kind: node.kind.name(),
-        });
-        let trace = self.compute(index, this, preimage, began)?;
-        let rows = trace.outputs.iter().filter_map(|output| output.rows).sum();
-        self.committer.add(node.recipe, trace.clone(), lock);
-        let trace = Arc::new(trace);
-        self.remember(index, &trace);
-        let reason = self.reason(index);
-        let seconds = began.elapsed().as_secs_f64();
-        Ok(Outcome {
-            status: Status::Ran,
-            key: Some(this),
-            reason,
-            seconds,
-            rows,
-        })
-    }
-
-    fn preimage(&self, index: NodeIndex) -> Result<ablate_core::canon::Value, StageError> {
-        let traces = self.traces.read().unwrap_or_else(PoisonError::into_inner);
-        let produced = |producer| {
-            let trace = traces.get(&producer).map(Arc::as_ref);
-            trace.ok_or_else(|| self.plan.node(producer).name.clone())
-        };
-        preimage(self.plan.node(index), self.options.places, produced).map_err(|unknown| match unknown {
-            Unknown::Source(error) => error,
-            Unknown::Producer(name) => StageError::new(format!("`{name}` left no result")),
-        })
-    }
-
-    /// The trace of `key` if its objects stand. A damaged one is taken out and told: its node runs again.
-    fn whole_trace(&self, index: NodeIndex, key: ActionKey) -> Result<Option<Trace>, StageError> {
-        let trace = match self.store.trace(key) {
-            Err(StoreError::Damaged { path, what }) => {
-                self.store.forget(key).map_err(store_error)?;
-                let note = format!("{} is damaged ({what}): computed again", path.display());
-                (self.events)(Event::NodeNote {
-                    node: self.plan.node(index).name.clone(),
-                    note,
-                });
-                None
-            }
-            other => other.map_err(store_error)?,
-        };
-        Ok(trace.filter(|trace| {
-            trace
-                .outputs
-                .iter()
-                .all(|output| self.store.has_object(output.file))
-        }))
-    }
-
-    /// Waits for the lock of `key`; whoever holds it computes the same.
-    fn lock(&self, key: ActionKey) -> Result<ActionLock, StageError> {
-        loop {
-            if let Some(lock) = self.store.try_lock(key).map_err(store_error)? {
-                return Ok(lock);
-            }
-            if self.options.stop.load(Ordering::Relaxed) {
-                return Err(StageError::Cancelled);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn compute(
-        &self,
-        index: NodeIndex,
-        key: ActionKey,
-        preimage: ablate_core::canon::Value,
-        began: Instant,
-    ) -> Result<Trace, StageError> {
-        let node = self.plan.node(index);
-        let host = NodeHost {
-            node,
-            store: self.store,
-            inputs: self.input_records(index),
-            places: self.options.places,
-            device: self.options.device,
-            stop: self.options.stop,
-            events: self.events,
-            outputs: Mutex::new(Outputs::default()),
-        };
-        catch_unwind(AssertUnwindSafe(|| node.bound.run(&Io::new(&host))))
-            .unwrap_or_else(|panic| Err(bug(&*panic)))?;
-        let (outputs, notes) = host.finish()?;
-        let finished = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        let seconds = began.elapsed().as_secs_f64();
-        Ok(Trace {
-            key,
-            preimage,
-            outputs,
-            seconds,
-            finished,
-            host: self.options.host.clone(),
-            notes,
-        })
-    }
-
-    fn input_records(&self, index: NodeIndex) -> BTreeMap<&'static str, ablate_cache::OutputRecord> {
-        let traces = self.traces.read().unwrap_or_else(PoisonError::into_inner);
-        let record = |input: &ablate_plan::Connection| match &input.origin {
-            Origin::Node { node, output } => traces
-                .get(node)
-                .and_then(|trace| trace.output(output))
-                .map(|record| (input.port, record.clone())),
-            Origin::Source { .. } => None,
-        };
-        self.plan.node(index).inputs.iter().filter_map(record).collect()
-    }
-
-    fn share(&self, index: NodeIndex, status: Status, trace: Trace) -> Outcome {
-        let trace = Arc::new(trace);
-        self.remember(index, &trace);
-        self.committer.add_recipe(self.plan.node(index).recipe, trace.key);
-        found(status, trace)
-    }
-
-    fn remember(&self, index: NodeIndex, trace: &Arc<Trace>) {
-        self.traces
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(index, trace.clone());
-    }
-
-    fn reason(&self, index: NodeIndex) -> String {
-        match &self.lookup.decisions[&index] {
-            Decision::Run { reason, .. } => reason.clone(),
-            Decision::Maybe { .. } => "its inputs were not known before".into(),
-            Decision::Hit { .. } => String::new(),
-        }
-    }
-
     fn skipped(&self, interrupted: bool) -> Outcome {
         let reason = if interrupted {
             "interrupted"
@@ -422,14 +248,14 @@ impl Runner<'_> {
             key: None,
             reason: reason.into(),
             seconds: 0.0,
-            rows: 0,
+            rows_computed: 0,
+            rows_reused: 0,
         }
     }
 
     fn records(&self, outcomes: &BTreeMap<NodeIndex, Outcome>) -> Vec<NodeRecord> {
         let record = |index: &NodeIndex| {
             let (node, outcome) = (self.plan.node(*index), &outcomes[index]);
-            let ran = outcome.status == Status::Ran;
             NodeRecord {
                 name: node.name.clone(),
                 kind: node.kind.name().into(),
@@ -437,8 +263,8 @@ impl Runner<'_> {
                 key: outcome.key,
                 reason: outcome.reason.clone(),
                 seconds: outcome.seconds,
-                rows_computed: if ran { outcome.rows } else { 0 },
-                rows_reused: if ran { 0 } else { outcome.rows },
+                rows_computed: outcome.rows_computed,
+                rows_reused: outcome.rows_reused,
                 recipe: node.recipe,
                 params: node.bound.params(),
             }
@@ -448,15 +274,19 @@ impl Runner<'_> {
 }
 
 /// The outcome of a node whose result was there.
-fn found(status: Status, trace: Arc<Trace>) -> Outcome {
-    let rows = trace.outputs.iter().filter_map(|output| output.rows).sum();
+pub(crate) fn found(status: Status, trace: Arc<Trace>) -> Outcome {
     Outcome {
         status,
         key: Some(trace.key),
         reason: hit_reason(status).into(),
         seconds: 0.0,
-        rows,
+        rows_computed: 0,
+        rows_reused: rows_of(&trace),
     }
+}
+
+pub(crate) fn rows_of(trace: &Trace) -> u64 {
+    trace.outputs.iter().filter_map(|output| output.rows).sum()
 }
 
 /// What the scheduler is told.
@@ -465,16 +295,4 @@ fn report(at: usize, outcome: &Outcome) -> Report {
         Status::Failed | Status::Skipped => Report::Failed(at),
         _ => Report::Succeeded(at),
     }
-}
-
-/// A panic of a stage: our bug, told as such.
-fn bug(panic: &(dyn Any + Send)) -> StageError {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(panic.downcast_ref::<&str>().copied());
-    StageError::with_help(
-        format!("the stage panicked: {}", text.unwrap_or("no message")),
-        "this is a bug of ablate: please report it",
-    )
 }

@@ -1,7 +1,7 @@
 //! The decoding engine: all rows known up front, sorted by length, in groups over all cores, the common head of the
 //! prompt computed once.
 
-use ablate_core::{StageError, Stream};
+use ablate_core::{RowValue, StageError, Stream};
 use ablate_models::{
     gguf::Generator,
     llama::{Cache, Row},
@@ -75,14 +75,68 @@ impl Continuation {
     }
 }
 
-/// Decodes every request behind `head`; the answers are in the order of the requests and do not depend on the batch.
+/// What a model wrote: everything up to where decoding ended, nothing cut off. Stop rules are applied to it afterwards.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Draft {
+    /// The tokens, the one that ended the text among them.
+    pub tokens: Vec<u32>,
+    /// Natural-log probability of each.
+    pub logprobs: Vec<f32>,
+}
+
+/// Little-endian token ids, then as many little-endian log-probabilities.
+impl RowValue for Draft {
+    fn to_bytes(&self) -> Vec<u8> {
+        let tokens = self.tokens.iter().flat_map(|token| token.to_le_bytes());
+        let logprobs = self.logprobs.iter().flat_map(|logprob| logprob.to_le_bytes());
+        tokens.chain(logprobs).collect()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (words, rest) = bytes.as_chunks::<4>();
+        if !rest.is_empty() || words.len() % 2 != 0 {
+            return None;
+        }
+        let (tokens, logprobs) = words.split_at(words.len() / 2);
+        Some(Self {
+            tokens: tokens.iter().map(|word| u32::from_le_bytes(*word)).collect(),
+            logprobs: logprobs.iter().map(|word| f32::from_le_bytes(*word)).collect(),
+        })
+    }
+}
+
+/// Takes the draft of the request at an index.
+pub type DraftSink<'s> = &'s (dyn Fn(usize, Draft) -> Result<(), StageError> + Sync);
+
+/// The text of a draft under the rules of `decoding`; `None` if it does not reach an end under them.
+pub fn cut(
+    generator: &Generator,
+    draft: &Draft,
+    decoding: &Decoding,
+) -> Result<Option<Continuation>, StageError> {
+    for count in 1..=draft.tokens.len() {
+        let written = finished(
+            generator,
+            &draft.tokens[..count],
+            &draft.logprobs[..count],
+            decoding,
+        )?;
+        if written.is_some() {
+            return Ok(written);
+        }
+    }
+    Ok(None)
+}
+
+/// Decodes every request behind `head`; each draft is given to `each` as soon as it is there, and does not depend on
+/// the batch.
 pub fn decode(
     generator: &Generator,
     head: &[u32],
     requests: Vec<Request>,
     decoding: &Decoding,
-    progress: &(dyn Fn(usize) -> Result<(), StageError> + Sync),
-) -> Result<Vec<Continuation>, StageError> {
+    each: DraftSink<'_>,
+) -> Result<(), StageError> {
     let mut prefix = Cache::default();
     if !head.is_empty() {
         generator.model.forward(
@@ -105,21 +159,9 @@ pub fn decode(
             None => groups.push(vec![row]),
         }
     }
-    let decoded: Vec<Vec<(usize, Continuation)>> = groups
+    groups
         .into_par_iter()
-        .map(|group| {
-            let count = group.len();
-            let decoded = decode_group(generator, &prefix, group, decoding)?;
-            progress(count)?;
-            Ok(decoded)
-        })
-        .collect::<Result<_, StageError>>()?;
-    let mut decoded: Vec<_> = decoded.into_iter().flatten().collect();
-    decoded.sort_by_key(|(at, _)| *at);
-    Ok(decoded
-        .into_iter()
-        .map(|(_, continuation)| continuation)
-        .collect())
+        .try_for_each(|group| decode_group(generator, &prefix, group, decoding, each))
 }
 
 /// A row under way.
@@ -129,8 +171,7 @@ struct Live {
     cache: Cache,
     /// Fed next: the prompt at first, then the last token.
     feed: Vec<u32>,
-    tokens: Vec<u32>,
-    logprobs: Vec<f32>,
+    draft: Draft,
 }
 
 fn decode_group(
@@ -138,20 +179,19 @@ fn decode_group(
     prefix: &Cache,
     group: Vec<(usize, Request)>,
     decoding: &Decoding,
-) -> Result<Vec<(usize, Continuation)>, StageError> {
+    each: DraftSink<'_>,
+) -> Result<(), StageError> {
     let live = |(at, Request { tokens: feed, stream })| {
-        let (cache, tokens, logprobs) = (Cache::default(), vec![], vec![]);
+        let (cache, draft) = (Cache::default(), Draft::default());
         Live {
             at,
             stream,
             cache,
             feed,
-            tokens,
-            logprobs,
+            draft,
         }
     };
     let mut rows: Vec<Live> = group.into_iter().map(live).collect();
-    let mut done = Vec::new();
     while !rows.is_empty() {
         let mut fed: Vec<Row<'_>> = rows
             .iter_mut()
@@ -164,23 +204,24 @@ fn decode_group(
         let mut going = Vec::new();
         for (mut row, logits) in rows.into_iter().zip(logits) {
             let (token, logprob) = choose(&logits, decoding.sampling, &mut row.stream);
-            row.tokens.push(token);
-            row.logprobs.push(logprob);
+            row.draft.tokens.push(token);
+            row.draft.logprobs.push(logprob);
             row.feed = vec![token];
-            match finished(generator, &row, decoding)? {
-                Some(continuation) => done.push((row.at, continuation)),
+            match finished(generator, &row.draft.tokens, &row.draft.logprobs, decoding)? {
+                Some(_) => each(row.at, row.draft)?,
                 None => going.push(row),
             }
         }
         rows = going;
     }
-    Ok(done)
+    Ok(())
 }
 
 /// The text of a row that is over; `None` while it goes on.
 fn finished(
     generator: &Generator,
-    row: &Live,
+    tokens: &[u32],
+    logprobs: &[f32],
     decoding: &Decoding,
 ) -> Result<Option<Continuation>, StageError> {
     let text_of = |tokens: &[u32]| {
@@ -191,30 +232,22 @@ fn finished(
     };
     let keep = |count: usize, text: String, finish| Continuation {
         text,
-        tokens: row.tokens[..count].to_vec(),
-        logprobs: row.logprobs[..count].to_vec(),
+        tokens: tokens[..count].to_vec(),
+        logprobs: logprobs[..count].to_vec(),
         finish,
     };
-    let count = row.tokens.len();
-    if row
-        .tokens
-        .last()
-        .is_some_and(|token| generator.ends.contains(token))
-    {
-        return Ok(Some(keep(
-            count - 1,
-            text_of(&row.tokens[..count - 1])?,
-            Finish::End,
-        )));
+    let count = tokens.len();
+    if tokens.last().is_some_and(|token| generator.ends.contains(token)) {
+        return Ok(Some(keep(count - 1, text_of(&tokens[..count - 1])?, Finish::End)));
     }
-    let text = text_of(&row.tokens)?;
+    let text = text_of(tokens)?;
     let cut = decoding
         .stop
         .iter()
         .filter_map(|stop| text.find(stop.as_str()))
         .min();
     if let Some(cut) = cut {
-        let kept = kept_before(&row.tokens, cut, text_of)?;
+        let kept = kept_before(tokens, cut, text_of)?;
         return Ok(Some(keep(kept, text[..cut].to_owned(), Finish::Stop)));
     }
     Ok((count >= decoding.max_new_tokens).then(|| keep(count, text, Finish::Length)))

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ablate_core::{
-    ArtifactKind, DeviceChoice, Digest, Input, Io, Output, Problems, Seed, Slot, Stage, StageError,
+    ArtifactKind, DeviceChoice, Digest, Input, Io, Output, Problems, RowFunction, Seed, Slot, Stage,
+    StageError, canon,
     rows::{Document, Pair},
 };
 use ablate_models::{gguf::Generator, source::MODEL_SOURCE};
@@ -11,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decode::{Continuation, Decoding, Request, Sampling, decode},
+    decode::{Continuation, Decoding, Draft, Request, Sampling, cut, decode},
     prompt::{PROMPT_SOURCE, Template, at_port},
 };
 
@@ -83,7 +84,7 @@ fn seed() -> u64 {
 
 impl Stage for Generate {
     const NAME: &'static str = "generate";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str =
         "queries written by a language model, each from one document, with log-probabilities";
     const INPUTS: &'static [Input] = &[
@@ -149,10 +150,8 @@ impl Stage for Generate {
                 documents.len()
             ));
         }
-        let requests = prompts.requests(params);
-        let (total, done) = (requests.len(), AtomicUsize::new(0));
-        let progress = |rows| io.progress(done.fetch_add(rows, Ordering::Relaxed) + rows, total, "queries");
-        let written = decode(&generator, &prompts.head, requests, &params.decoding(), &progress)?;
+        let written = write(&generator, &prompts, params, io)?;
+        let total = written.len();
         let pairs = prompts.pairs(&documents, params, &written);
         if pairs.len() < total {
             io.note(format!(
@@ -164,7 +163,66 @@ impl Stage for Generate {
     }
 }
 
+/// A prompt and a stream to what a model writes; version 1.
+const WRITE: RowFunction = RowFunction {
+    name: "generate",
+    version: 1,
+};
+
+/// The texts of all rows: what is known from earlier runs, and the rest decoded. Stop rules and the most tokens are
+/// applied afterwards, so that other ones reach known rows too.
+fn write(
+    generator: &Generator,
+    prompts: &Prompts,
+    params: &Params,
+    io: &Io<'_>,
+) -> Result<Vec<Continuation>, StageError> {
+    let (keys, decoding) = (prompts.keys(params), params.decoding());
+    let memo = io.memo(WRITE, params.meaning(io)?)?;
+    let ends = |draft: &Draft| matches!(cut(generator, draft, &decoding), Ok(Some(_)));
+    let drafts = memo.map(&keys, ends, |missing, sink| {
+        let requests = missing.iter().map(|at| prompts.request(&keys, *at, params));
+        let (total, done) = (missing.len(), AtomicUsize::new(0));
+        io.progress(0, total, "queries")?;
+        decode(
+            generator,
+            &prompts.head,
+            requests.collect(),
+            &decoding,
+            &|at, draft| {
+                sink(at, draft)?;
+                io.progress(done.fetch_add(1, Ordering::Relaxed) + 1, total, "queries")
+            },
+        )
+    })?;
+    let text = |draft| cut(generator, draft, &decoding)?.ok_or_else(|| StageError::new("a text has no end"));
+    drafts.iter().map(text).collect()
+}
+
 impl Params {
+    /// What the rows of one memo have in common.
+    fn meaning(&self, io: &Io<'_>) -> Result<canon::Value, StageError> {
+        let sampling = &self.decoding;
+        let mut meaning = vec![
+            ("model", io.digest("model")?),
+            ("numeric", canon::Value::text(Generate::NUMERIC)),
+        ];
+        if sampling.temperature > 0.0 {
+            let sampled = (
+                sampling.temperature,
+                sampling.top_k,
+                sampling.top_p,
+                sampling.min_p,
+                self.seed,
+            );
+            meaning.push((
+                "sampling",
+                canon::Value::of(&sampled).map_err(|e| StageError::new(e.to_string()))?,
+            ));
+        }
+        Ok(canon::Value::map(meaning))
+    }
+
     fn decoding(&self) -> Decoding {
         let DecodingParams {
             temperature,
@@ -244,27 +302,31 @@ impl Prompts {
         Ok(Self { head, rest, cut })
     }
 
-    /// One request per document and sample, its stream made of what it reads: never of an id or a position.
-    fn requests(&self, params: &Params) -> Vec<Request> {
-        let seed = Seed::root(params.seed).child("generate");
-        let mut requests = Vec::new();
+    /// The key of each document and sample: a digest of all the model reads, and the sample. Never of an id or a
+    /// position.
+    fn keys(&self, params: &Params) -> Vec<Digest> {
+        let bytes =
+            |tokens: &[u32]| -> Vec<u8> { tokens.iter().flat_map(|token| token.to_le_bytes()).collect() };
+        let mut head = blake3::Hasher::new_derive_key("ablate prompt v1");
+        head.update(&bytes(&self.head));
+        let mut keys = Vec::new();
         for tokens in &self.rest {
-            let bytes: Vec<u8> = self
-                .head
-                .iter()
-                .chain(tokens)
-                .flat_map(|token| token.to_le_bytes())
-                .collect();
-            let row = seed.child(&Digest::of(&bytes).to_string());
             for sample in 0..params.per_document {
-                let stream = row.child(&sample.to_string()).stream();
-                requests.push(Request {
-                    tokens: tokens.clone(),
-                    stream,
-                });
+                let mut row = head.clone();
+                row.update(&bytes(tokens)).update(&sample.to_le_bytes());
+                keys.push(row.finalize().into());
             }
         }
-        requests
+        keys
+    }
+
+    /// The request of the row at an index, its random stream made of the same bytes as its key.
+    fn request(&self, keys: &[Digest], at: usize, params: &Params) -> Request {
+        let seed = Seed::root(params.seed).child("generate");
+        Request {
+            tokens: self.rest[at / params.per_document as usize].clone(),
+            stream: seed.child(&keys[at].to_string()).stream(),
+        }
     }
 
     fn pairs(&self, documents: &[Document], params: &Params, written: &[Continuation]) -> Vec<Pair> {

@@ -2,10 +2,10 @@
 //! that a row depends neither on its batch nor on the number of threads.
 #![allow(clippy::unwrap_used, clippy::float_cmp, clippy::print_stderr, missing_docs)]
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Mutex};
 
-use ablate_core::{Places, Seed, SourceType};
-use ablate_generate::decode::{Continuation, Decoding, Request, Sampling, decode};
+use ablate_core::{Places, RowValue, Seed, SourceType};
+use ablate_generate::decode::{Continuation, Decoding, Draft, Finish, Request, Sampling, cut, decode};
 use ablate_models::{gguf::Generator, source::MODEL_SOURCE};
 use serde_json::Value;
 
@@ -47,7 +47,14 @@ fn run(generator: &Generator, rows: &[Vec<u32>], decoding: &Decoding) -> Vec<Con
         stream: Seed::root(9).child(&at.to_string()).stream(),
     };
     let requests = rows.iter().enumerate().map(request).collect();
-    decode(generator, &[], requests, decoding, &|_| Ok(())).unwrap()
+    let drafts = Mutex::new(vec![None; rows.len()]);
+    let take = |at: usize, draft: Draft| {
+        drafts.lock().unwrap()[at] = Some(draft);
+        Ok(())
+    };
+    decode(generator, &[], requests, decoding, &take).unwrap();
+    let text = |draft: Option<Draft>| cut(generator, &draft.unwrap(), decoding).unwrap().unwrap();
+    drafts.into_inner().unwrap().into_iter().map(text).collect()
 }
 
 #[test]
@@ -128,4 +135,37 @@ fn a_row_depends_neither_on_its_batch_nor_on_threads() {
             "{threads} threads, batch {batch}"
         );
     }
+}
+
+/// A kept draft serves stricter rules, and says when it does not reach an end under wider ones.
+#[test]
+fn a_draft_is_cut_again_under_other_rules() {
+    let Some(generator) = generator() else { return };
+    let ids = |text: &str| {
+        generator
+            .tokenizer
+            .encode(text, false)
+            .unwrap()
+            .get_ids()
+            .to_vec()
+    };
+    let tokens = ids("one two three four");
+    let draft = Draft {
+        logprobs: vec![-0.5; tokens.len()],
+        tokens,
+    };
+    assert_eq!(Draft::from_bytes(&draft.to_bytes()), Some(draft.clone()));
+    assert_eq!(Draft::from_bytes(&[0; 12]), None);
+    let rules = |max_new_tokens, stop: &str| Decoding {
+        sampling: Sampling::default(),
+        max_new_tokens,
+        stop: vec![stop.into()],
+        batch: 1,
+    };
+    let under = |rules| cut(&generator, &draft, &rules).unwrap();
+    let stopped = under(rules(64, " three")).unwrap();
+    assert_eq!((stopped.text.as_str(), stopped.finish), ("one two", Finish::Stop));
+    let short = under(rules(1, "\n")).unwrap();
+    assert_eq!((short.tokens.len(), short.finish), (1, Finish::Length));
+    assert_eq!(under(rules(64, "\n")), None, "it must be written on");
 }

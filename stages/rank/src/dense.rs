@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Numeric, Output, Problems, Slot, Stage, StageError,
+    ArtifactKind, Digest, Input, Io, Memo, Numeric, Output, Problems, RowFunction, Slot, Stage, StageError,
+    canon,
     rows::{Document, Hit, Query},
 };
 use ablate_models::{
@@ -91,15 +92,14 @@ impl Stage for RetrieveDense {
         if let Some(tokens) = params.max_length {
             encoder.set_max_length(tokens)?;
         }
-        let (total, first) = (documents.len() + queries.len(), documents.len());
-        let encode = |texts: &[String], before: usize| {
-            let progress = |done: usize, _| io.progress(before + done, total, "texts");
-            encoder.encode(texts, params.batch, &progress)
-        };
-        let texts: Vec<String> = documents.iter().map(Document::full_text).collect();
-        let mut document_vectors = encode(&texts, 0)?;
-        let texts: Vec<String> = queries.iter().map(|query| query.text.clone()).collect();
-        let mut query_vectors = encode(&texts, first)?;
+        let memo = vectors_memo(&encoder, io)?;
+        let texts: Vec<String> = documents
+            .iter()
+            .map(Document::full_text)
+            .chain(queries.iter().map(|query| query.text.clone()))
+            .collect();
+        let mut document_vectors = embed(&encoder, &memo, &texts, params.batch, io)?;
+        let mut query_vectors = document_vectors.split_off(documents.len());
         if params.similarity == Similarity::Cosine && !encoder.normalizes() {
             normalize(&mut document_vectors);
             normalize(&mut query_vectors);
@@ -111,6 +111,48 @@ impl Stage for RetrieveDense {
         let ranked = search(&query_vectors, &document_vectors, params.depth);
         io.put("run", hits(&queries, &documents, &ranked))
     }
+}
+
+/// Texts to vectors; version 1.
+const EMBED: RowFunction = RowFunction {
+    name: "embed",
+    version: 1,
+};
+
+/// The memo of the vectors of an encoder, shared by all stages that encode with it.
+fn vectors_memo<'a>(encoder: &SentenceEncoder, io: &'a Io<'_>) -> Result<Memo<'a>, StageError> {
+    let meaning = canon::Value::map([
+        ("model", io.digest("model")?),
+        ("max_length", canon::Value::Int(encoder.max_length() as i128)),
+        ("numeric", canon::Value::text(RetrieveDense::NUMERIC)),
+    ]);
+    io.memo(EMBED, meaning)
+}
+
+/// The vectors of `texts`: known ones from the memo, the others computed.
+fn embed(
+    encoder: &SentenceEncoder,
+    memo: &Memo<'_>,
+    texts: &[String],
+    batch: usize,
+    io: &Io<'_>,
+) -> Result<Embeddings, StageError> {
+    let keys: Vec<Digest> = texts.iter().map(|text| Digest::of(text.as_bytes())).collect();
+    let fits = |vector: &Vec<f32>| vector.len() == encoder.dim();
+    let vectors = memo.map(&keys, fits, |missing, sink| {
+        let new: Vec<String> = missing.iter().map(|at| texts[*at].clone()).collect();
+        let mut done = 0;
+        io.progress(0, new.len(), "texts")?;
+        encoder.encode_each(&new, batch, &mut |at, vector| {
+            sink(at, vector.to_vec())?;
+            done += 1;
+            io.progress(done, new.len(), "texts")
+        })
+    })?;
+    Ok(Embeddings {
+        dim: encoder.dim(),
+        values: vectors.concat(),
+    })
 }
 
 /// A document, by its place in the corpus, and its score.

@@ -7,13 +7,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use ablate_cache::Store;
+use ablate_cache::{FlushPolicy, Store};
 use ablate_core::DeviceChoice;
 use ablate_plan::Plan;
-use ablate_run::{ArmRecord, Capacity, NodeRecord, Options, RunRecord, Status, load_run, lookup};
+use ablate_run::{
+    ArmRecord, Capacity, MachineSlots, NodeRecord, Options, RunRecord, Status, load_run, lookup,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -44,13 +46,19 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
         &loaded.places,
         &load::earlier(store, last.as_ref()),
     )?;
+    let device = device(args.device);
     let options = Options {
         id: &id,
         log_folder: log_folder.clone(),
         places: &loaded.places,
-        device: device(args.device),
+        device,
         capacity: capacity(args),
+        slots: machine_slots(device),
         host: places::host(),
+        flush: FlushPolicy {
+            rows: args.flush_rows,
+            longest: Duration::from_secs_f64(args.flush_seconds),
+        },
         stop: &stop,
     };
     let progress = Progress::new();
@@ -205,11 +213,25 @@ fn device(asked: DeviceChoice) -> DeviceChoice {
     asked
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn capacity(args: &Run) -> Capacity {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Capacity {
-        cpu: args.jobs.map_or(cores, usize::from),
+        cpu: args.jobs.map_or_else(cores, usize::from),
         device: 1,
+    }
+}
+
+/// One node on a device and one a core, over all processes of the user; no bound where there is no place for locks.
+fn machine_slots(device: DeviceChoice) -> MachineSlots {
+    let folder = places::slots();
+    let cpu = cores();
+    MachineSlots {
+        folder: fs_err::create_dir_all(&folder).is_ok().then_some(folder),
+        capacity: Capacity { cpu, device: 1 },
+        device,
     }
 }
 

@@ -14,13 +14,17 @@ pub(crate) fn verify(store: &Store, json: bool) -> Result<(), CliError> {
         .map(|found| format!("{}: {}", found.path.display(), found.what))
         .collect();
     if json {
-        print::json(&json!({"traces": seen.traces, "objects": seen.objects, "findings": lines}));
+        print::json(
+            &json!({"traces": seen.traces, "objects": seen.objects, "segments": seen.segments, "removed": seen.removed, "findings": lines}),
+        );
     } else {
         lines.iter().for_each(|line| print::result(line));
         print::message(&format!(
-            "{} traces, {} objects, {} findings",
+            "{} traces ({} with their result removed), {} objects, {} memo segments, {} findings",
             seen.traces,
+            seen.removed,
             seen.objects,
+            seen.segments,
             lines.len()
         ));
     }

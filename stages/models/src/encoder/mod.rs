@@ -104,6 +104,16 @@ impl Embeddings {
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.values.chunks_exact(self.dim)
     }
+
+    /// Takes the vectors from index `first` on away.
+    #[must_use]
+    pub fn split_off(&mut self, first: usize) -> Self {
+        let values = self.values.split_off(first * self.dim);
+        Self {
+            dim: self.dim,
+            values,
+        }
+    }
 }
 
 /// A sentence encoder.
@@ -242,9 +252,25 @@ impl SentenceEncoder {
         batch: usize,
         progress: &dyn Fn(usize, usize) -> Result<(), StageError>,
     ) -> Result<Embeddings, StageError> {
-        let ids = self.tokenize(texts)?;
         let dim = self.dim();
-        let mut values = vec![0.0; texts.len() * dim];
+        let (mut values, mut done) = (vec![0.0; texts.len() * dim], 0);
+        progress(0, texts.len())?;
+        self.encode_each(texts, batch, &mut |text, vector| {
+            values[text * dim..(text + 1) * dim].copy_from_slice(vector);
+            done += 1;
+            progress(done, texts.len())
+        })?;
+        Ok(Embeddings { dim, values })
+    }
+
+    /// The same, giving each vector with the index of its text to `each` as soon as it is there, in no order.
+    pub fn encode_each(
+        &self,
+        texts: &[String],
+        batch: usize,
+        each: &mut dyn FnMut(usize, &[f32]) -> Result<(), StageError>,
+    ) -> Result<(), StageError> {
+        let ids = self.tokenize(texts)?;
         let batches = self.batches(&ids, batch);
         // On the CPU a thread per batch; operations split further where threads would idle.
         let wave = if self.device.is_cpu() {
@@ -252,22 +278,18 @@ impl SentenceEncoder {
         } else {
             1
         };
-        let mut done = 0;
-        progress(0, texts.len())?;
         for wave in batches.chunks(wave) {
             let vectors: Vec<Vec<f32>> = wave
                 .par_iter()
                 .map(|batch| self.encode_batch(&ids, batch))
                 .collect::<Result<_, _>>()?;
             for (batch, vectors) in wave.iter().zip(&vectors) {
-                for (text, vector) in batch.iter().zip(vectors.chunks_exact(dim)) {
-                    values[text * dim..(text + 1) * dim].copy_from_slice(vector);
+                for (text, vector) in batch.iter().zip(vectors.chunks_exact(self.dim())) {
+                    each(*text, vector)?;
                 }
-                done += batch.len();
             }
-            progress(done, texts.len())?;
         }
-        Ok(Embeddings { dim, values })
+        Ok(())
     }
 
     fn encode_batch(&self, ids: &[Vec<u32>], batch: &[usize]) -> candle_core::Result<Vec<f32>> {

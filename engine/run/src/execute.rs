@@ -1,0 +1,255 @@
+//! One node: look for its trace, lock its key, look again, compute, hand over for the commit.
+
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError, RwLockReadGuard, atomic::Ordering},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use ablate_cache::{ActionLock, OutputRecord, StoreError, Trace};
+use ablate_core::{ActionKey, Io, StageError, canon};
+use ablate_plan::{Connection, Origin};
+use petgraph::graph::NodeIndex;
+
+use crate::{
+    Decision, Event, Status,
+    host::{NodeHost, Outputs, store_error},
+    lookup::{Unknown, preimage},
+    runner::{Known, Outcome, Runner, found, rows_of},
+};
+
+impl Runner<'_> {
+    /// The recipe of a node: look, lock, look again, compute, commit.
+    pub(crate) fn execute(&self, index: NodeIndex) -> Outcome {
+        let began = Instant::now();
+        let mut key = None;
+        let result = self.try_execute(index, &mut key, began);
+        let seconds = began.elapsed().as_secs_f64();
+        let failed = |status, reason| Outcome {
+            status,
+            key,
+            reason,
+            seconds,
+            rows_computed: 0,
+            rows_reused: 0,
+        };
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(StageError::Cancelled) => failed(Status::Skipped, "interrupted".into()),
+            Err(StageError::Failed { message, help: None }) => failed(Status::Failed, message),
+            Err(StageError::Failed {
+                message,
+                help: Some(help),
+            }) => failed(Status::Failed, format!("{message} ({help})")),
+        };
+        (self.events)(Event::NodeFinished {
+            node: self.plan.node(index).name.clone(),
+            status: outcome.status,
+            key: outcome.key,
+            reason: outcome.reason.clone(),
+            seconds: outcome.seconds,
+        });
+        outcome
+    }
+
+    fn try_execute(
+        &self,
+        index: NodeIndex,
+        key: &mut Option<ActionKey>,
+        began: Instant,
+    ) -> Result<Outcome, StageError> {
+        let node = self.plan.node(index);
+        let preimage = self.preimage(index)?;
+        let this = Trace::key_of(&preimage);
+        *key = Some(this);
+        if let Some(trace) = self
+            .whole_trace(index, this)?
+            .map(Arc::new)
+            .or_else(|| self.computed(this))
+        {
+            return Ok(self.share(index, self.status(index, this), trace));
+        }
+        let lock = self.lock(this)?;
+        if let Some(trace) = self.computed(this) {
+            return Ok(self.share(index, self.status(index, this), trace));
+        }
+        if let Some(trace) = self.whole_trace(index, this)? {
+            return Ok(self.share(index, Status::Reused, Arc::new(trace)));
+        }
+        let _slot = self.options.slots.acquire(node.kind.slot(), self.options.stop)?;
+        (self.events)(Event::NodeStarted {
+            node: node.name.clone(),
+            kind: node.kind.name(),
+        });
+        let (trace, counted) = self.compute(index, this, preimage, began)?;
+        let (rows_computed, rows_reused) = counted.unwrap_or((rows_of(&trace), 0));
+        self.committer.add(node.recipe, trace.clone(), lock);
+        let trace = Arc::new(trace);
+        self.remember(index, &trace);
+        let reason = self.reason(index);
+        let seconds = began.elapsed().as_secs_f64();
+        Ok(Outcome {
+            status: Status::Ran,
+            key: Some(this),
+            reason,
+            seconds,
+            rows_computed,
+            rows_reused,
+        })
+    }
+
+    fn preimage(&self, index: NodeIndex) -> Result<canon::Value, StageError> {
+        let known = self.known();
+        let produced = |producer| {
+            let trace = known.nodes.get(&producer).map(Arc::as_ref);
+            trace.ok_or_else(|| self.plan.node(producer).name.clone())
+        };
+        preimage(self.plan.node(index), self.options.places, produced).map_err(|unknown| match unknown {
+            Unknown::Source(error) => error,
+            Unknown::Producer(name) => StageError::new(format!("`{name}` left no result")),
+        })
+    }
+
+    /// The trace of `key` if its objects stand. A damaged one is taken out and told: its node runs again.
+    fn whole_trace(&self, index: NodeIndex, key: ActionKey) -> Result<Option<Trace>, StageError> {
+        let trace = match self.store.trace(key) {
+            Err(StoreError::Damaged { path, what }) => {
+                self.store.forget(key).map_err(store_error)?;
+                let note = format!("{} is damaged ({what}): computed again", path.display());
+                (self.events)(Event::NodeNote {
+                    node: self.plan.node(index).name.clone(),
+                    note,
+                });
+                None
+            }
+            other => other.map_err(store_error)?,
+        };
+        Ok(trace.filter(|trace| {
+            trace
+                .outputs
+                .iter()
+                .all(|output| self.store.has_object(output.file))
+        }))
+    }
+
+    /// Waits for the lock of `key`; whoever holds it computes the same.
+    fn lock(&self, key: ActionKey) -> Result<ActionLock, StageError> {
+        loop {
+            if let Some(lock) = self.store.try_lock(key).map_err(store_error)? {
+                return Ok(lock);
+            }
+            if self.options.stop.load(Ordering::Relaxed) {
+                return Err(StageError::Cancelled);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn compute(
+        &self,
+        index: NodeIndex,
+        key: ActionKey,
+        preimage: canon::Value,
+        began: Instant,
+    ) -> Result<(Trace, Option<(u64, u64)>), StageError> {
+        let node = self.plan.node(index);
+        let host = NodeHost {
+            node,
+            store: self.store,
+            inputs: self.input_records(index),
+            places: self.options.places,
+            device: self.options.device,
+            stop: self.options.stop,
+            events: self.events,
+            key,
+            flush: self.options.flush,
+            due: Mutex::new(Instant::now()),
+            outputs: Mutex::new(Outputs::default()),
+        };
+        catch_unwind(AssertUnwindSafe(|| node.bound.run(&Io::new(&host))))
+            .unwrap_or_else(|panic| Err(bug(&*panic)))?;
+        let outputs = host.finish()?;
+        let finished = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let seconds = began.elapsed().as_secs_f64();
+        let trace = Trace {
+            key,
+            preimage,
+            outputs: outputs.records,
+            seconds,
+            finished,
+            host: self.options.host.clone(),
+            notes: outputs.notes,
+        };
+        Ok((trace, outputs.counted))
+    }
+
+    fn input_records(&self, index: NodeIndex) -> BTreeMap<&'static str, OutputRecord> {
+        let known = self.known();
+        let record = |input: &Connection| match &input.origin {
+            Origin::Node { node, output } => known
+                .nodes
+                .get(node)
+                .and_then(|trace| trace.output(output))
+                .map(|record| (input.port, record.clone())),
+            Origin::Source { .. } => None,
+        };
+        self.plan.node(index).inputs.iter().filter_map(record).collect()
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What another node of this run came to under `key`, which may not be committed yet.
+    fn computed(&self, key: ActionKey) -> Option<Arc<Trace>> {
+        let trace = self.known().keys.get(&key).cloned()?;
+        let stands = |output: &OutputRecord| self.store.has_object(output.file);
+        trace.outputs.iter().all(stands).then_some(trace)
+    }
+
+    /// Of a node whose key has a trace: `Reused` if its recipe led there before.
+    fn status(&self, index: NodeIndex, key: ActionKey) -> Status {
+        let keys = self.lookup.recipes.get(&self.plan.node(index).recipe);
+        match keys.is_some_and(|keys| keys.contains(&key)) {
+            true => Status::Reused,
+            false => Status::Cutoff,
+        }
+    }
+
+    fn share(&self, index: NodeIndex, status: Status, trace: Arc<Trace>) -> Outcome {
+        self.remember(index, &trace);
+        self.committer.add_recipe(self.plan.node(index).recipe, trace.key);
+        found(status, trace)
+    }
+
+    fn remember(&self, index: NodeIndex, trace: &Arc<Trace>) {
+        self.known
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(index, trace);
+    }
+
+    fn reason(&self, index: NodeIndex) -> String {
+        match &self.lookup.decisions[&index] {
+            Decision::Run { reason, .. } => reason.clone(),
+            Decision::Maybe { .. } => "its inputs were not known before".into(),
+            Decision::Hit { .. } => String::new(),
+        }
+    }
+}
+
+/// A panic of a stage: our bug, told as such.
+fn bug(panic: &(dyn Any + Send)) -> StageError {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(panic.downcast_ref::<&str>().copied());
+    StageError::with_help(
+        format!("the stage panicked: {}", text.unwrap_or("no message")),
+        "this is a bug of ablate: please report it",
+    )
+}
