@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
@@ -148,8 +147,7 @@ fn reader(
     columns: &[&str],
     selection: Option<RowSelection>,
 ) -> Result<ParquetRecordBatchReader, StoreError> {
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(File::open(path).map_err(|e| StoreError::io(path, e))?)?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(fs_err::File::open(path)?.into_parts().0)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     let builder = builder.with_projection(mask).with_batch_size(BATCH);
     Ok(match selection {

@@ -63,7 +63,7 @@ pub struct Store {
     root: PathBuf,
     read_only: bool,
     /// Held shared for the life of the store: a collector deletes only under the exclusive lock.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Store {
@@ -78,12 +78,12 @@ impl Store {
                 Ok(lock) => Ok(Self {
                     root,
                     read_only: false,
-                    _lock: Some(lock),
+                    lock: Some(lock),
                 }),
                 Err(StoreError::Io(e)) if is_read_only(&e) => Ok(Self {
                     root,
                     read_only: true,
-                    _lock: None,
+                    lock: None,
                 }),
                 Err(error) => Err(error),
             };
@@ -93,7 +93,7 @@ impl Store {
         Ok(Self {
             root,
             read_only: false,
-            _lock: Some(lock),
+            lock: Some(lock),
         })
     }
 
@@ -108,6 +108,14 @@ impl Store {
             &root.join("format"),
             format!("ablate store {FORMAT}\n").as_bytes(),
         )
+    }
+
+    pub(crate) fn take_lock(&mut self) -> Option<File> {
+        self.lock.take()
+    }
+
+    pub(crate) fn put_lock(&mut self, lock: File) {
+        self.lock = Some(lock);
     }
 
     /// The folder.

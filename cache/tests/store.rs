@@ -213,3 +213,29 @@ fn the_lock_of_an_action_is_held_once() {
     drop(held);
     assert!(other.try_lock(key).unwrap().is_some());
 }
+
+/// What kept keys lead to stays, everything else goes, and the trace of what went still stands.
+#[test]
+fn only_garbage_is_collected() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (kept, lost) = (trace(&store, 1), trace(&store, 2));
+    store.commit(&[kept.clone(), lost.clone()]).unwrap();
+    fs_err::write(store.root().join("partial/leftover"), "of a kill").unwrap();
+    let checkpoints = store.checkpoints(Trace::key_of(&canon::Value::Int(77))).unwrap();
+    store.checkpoints(kept.key).unwrap();
+    assert!(
+        Store::open_alone(folder.path()).unwrap().is_none(),
+        "it is in use"
+    );
+    drop(store);
+    let store = Store::open_alone(folder.path()).unwrap().unwrap();
+    let garbage = store.garbage(&[kept.key].into()).unwrap();
+    assert_eq!(garbage.paths.len(), 3, "{garbage:?}");
+    store.collect(&garbage).unwrap();
+    assert!(store.has_object(kept.outputs[0].file) && !store.has_object(lost.outputs[0].file));
+    assert_eq!(store.trace(lost.key).unwrap(), Some(lost));
+    assert!(checkpoints.exists(), "that computation is not finished");
+    let seen = store.verify().unwrap();
+    assert_eq!((seen.removed, seen.findings), (1, vec![]));
+}

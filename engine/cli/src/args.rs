@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use ablate_core::DeviceChoice;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::units;
+
 /// Declarative experiment graphs for information retrieval: what did not change is reused.
 #[derive(Parser)]
 #[command(name = "ablate", version, propagate_version = true)]
@@ -40,6 +42,20 @@ pub(crate) enum Command {
     Models(Models),
     /// Evaluate a TREC run file against a TREC qrels file
     Eval(Eval),
+    /// Say why a node would run, or what a change would re-run
+    Why(Why),
+    /// Show what the store could forget, and with --delete forget it
+    Gc(Gc),
+    /// Keep a run whatever `gc` is told
+    Pin {
+        /// A run's id, its first letters, its experiment's name, or `latest`
+        run: String,
+    },
+    /// Take the pin of a run away
+    Unpin {
+        /// A run's id, its first letters, its experiment's name, or `latest`
+        run: String,
+    },
     /// Check every byte, checksum and key of the store
     Verify,
     /// List the stage kinds, or show the ports and parameters of one
@@ -75,6 +91,33 @@ pub(crate) struct Run {
     /// Rows written together before that time
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) flush_rows: usize,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Why {
+    #[command(flatten)]
+    pub(crate) experiment: Experiment,
+    /// A node, as `plan` names it
+    pub(crate) node: Option<String>,
+    /// Show what this change would re-run; may be repeated
+    #[arg(long = "if", value_name = "STAGE.FIELD=VALUE", value_parser = setting)]
+    pub(crate) changes: Vec<(String, String)>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Gc {
+    /// Keep the last N runs of each experiment
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_last: Option<usize>,
+    /// Let runs go that are older than so many days
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) older_than: Option<f64>,
+    /// Keep the newest runs whose artifacts fit, as in 20GB
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
+    pub(crate) max_bytes: Option<u64>,
+    /// Really remove it
+    #[arg(long)]
+    pub(crate) delete: bool,
 }
 
 #[derive(ClapArgs)]

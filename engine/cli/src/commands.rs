@@ -3,6 +3,7 @@
 mod check;
 mod diff;
 mod eval;
+mod gc;
 mod models;
 mod run;
 mod runs;
@@ -10,6 +11,7 @@ mod show;
 mod stages;
 mod table;
 mod verify;
+mod why;
 
 use ablate_cache::Store;
 use ablate_run::{RunRecord, load_run};
@@ -23,7 +25,8 @@ use crate::{
 /// Runs the command asked for.
 pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
     let json = args.json;
-    let store = || Store::open(places::store(args.store.as_deref())).map_err(CliError::from);
+    let root = places::store(args.store.as_deref());
+    let store = || Store::open(&root).map_err(CliError::from);
     match args.command {
         Command::Check(experiment) => check::check(&experiment, json),
         Command::Plan(experiment) => check::plan(&experiment, &store()?, json),
@@ -34,6 +37,10 @@ pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
         Command::Diff(options) => diff::diff(&options, &store()?, json),
         Command::Models(command) => models::models(&command, json),
         Command::Eval(options) => eval::eval(&options, json),
+        Command::Why(options) => why::why(&options, &store()?, json),
+        Command::Gc(options) => gc::gc(&options, &root, json),
+        Command::Pin { run } => gc::pin(&store()?, &run, true, json),
+        Command::Unpin { run } => gc::pin(&store()?, &run, false, json),
         Command::Verify => verify::verify(&store()?, json),
         Command::Stages { kind } => stages::stages(kind.as_deref(), json),
     }

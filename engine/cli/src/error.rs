@@ -18,6 +18,9 @@ pub(crate) enum CliError {
     /// The store is damaged or cannot be used.
     #[error("error: the store cannot be used: {0}")]
     Store(#[from] StoreError),
+    /// Somebody else uses the store.
+    #[error("error: {0}")]
+    Locked(String),
     /// Interrupted by the user.
     #[error("interrupted: finished nodes are kept, run the same command to go on")]
     Interrupted,
@@ -30,7 +33,7 @@ impl CliError {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
             Self::Experiment(_) => 3,
-            Self::Store(_) => 5,
+            Self::Store(_) | Self::Locked(_) => 5,
             Self::Interrupted => 130,
         }
     }

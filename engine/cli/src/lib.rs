@@ -9,6 +9,7 @@ mod places;
 mod print;
 mod progress;
 mod tables;
+mod units;
 
 use std::process::ExitCode;
 

@@ -163,6 +163,7 @@ impl Runner<'_> {
             device: self.options.device,
             stop: self.options.stop,
             events: self.events,
+            tables: &self.tables,
             key,
             flush: self.options.flush,
             due: Mutex::new(Instant::now()),

@@ -17,7 +17,7 @@ use ablate_core::{
 use ablate_plan::{Node, Origin};
 use arrow::array::RecordBatch;
 
-use crate::Event;
+use crate::{Event, tables::Tables};
 
 /// The host of one node.
 pub(crate) struct NodeHost<'a> {
@@ -29,6 +29,8 @@ pub(crate) struct NodeHost<'a> {
     pub(crate) device: DeviceChoice,
     pub(crate) stop: &'a AtomicBool,
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
+    /// Tables other nodes of this run have read.
+    pub(crate) tables: &'a Tables,
     /// Its key.
     pub(crate) key: ActionKey,
     /// How much work a kill may cost.
@@ -107,7 +109,7 @@ fn kind_of(node: &Node, port: &str) -> Result<ArtifactKind, StageError> {
 
 impl Host for NodeHost<'_> {
     fn rows(&self, port: &str) -> Result<Option<RecordBatch>, StageError> {
-        self.read(port, |record| self.store.read_rows(record))
+        self.read(port, |record| self.tables.read(self.store, record))
     }
 
     fn tree(&self, port: &str) -> Result<Option<PathBuf>, StageError> {

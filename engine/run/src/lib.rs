@@ -5,14 +5,19 @@
 mod commit;
 mod event;
 mod execute;
+mod history;
 mod host;
+mod keep;
 mod lookup;
 mod record;
 mod runner;
 mod scheduler;
 mod slots;
+mod tables;
 
 pub use event::{Event, Status};
+pub use history::{Cost, History};
+pub use keep::{KeepPolicy, StoredRun, kept_keys, set_pin, stored_runs};
 pub use lookup::{Decision, Forecast, Lookup, lookup};
 pub use record::{ArmRecord, NodeRecord, RunRecord, list_runs, load_run};
 pub use runner::{Options, RunError, run};

@@ -8,7 +8,7 @@ use ablate_plan::{Node, Origin, Plan};
 use petgraph::graph::NodeIndex;
 use serde::Serialize;
 
-use crate::Status;
+use crate::{History, Status};
 
 /// What a look at the store says of a node.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub enum Decision {
 }
 
 /// A decision in words, for `plan`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Forecast {
     /// The node.
     pub name: String,
@@ -45,6 +45,10 @@ pub struct Forecast {
     pub decision: &'static str,
     /// Why.
     pub reason: String,
+    /// Seconds it is likely to take; null if it is reused, or nothing like it was ever computed.
+    pub seconds: Option<f64>,
+    /// Bytes it is likely to write.
+    pub bytes: Option<u64>,
 }
 
 /// Decisions over a whole plan.
@@ -93,9 +97,26 @@ impl Lookup {
                 kind: node.kind.name(),
                 decision,
                 reason,
+                seconds: None,
+                bytes: None,
             }
         };
         plan.order.iter().map(row).collect()
+    }
+
+    /// The same, with the likely cost of what is not reused.
+    pub fn forecast_with(&self, plan: &Plan, history: &History) -> Vec<Forecast> {
+        let mut rows = self.forecast(plan);
+        for (index, row) in plan.order.iter().zip(&mut rows) {
+            let cost = match &self.decisions[index] {
+                Decision::Hit { .. } => None,
+                Decision::Run { preimage, .. } => history.cost(row.kind, Some(preimage)),
+                Decision::Maybe { .. } => history.cost(row.kind, None),
+            };
+            row.seconds = cost.map(|cost| cost.seconds);
+            row.bytes = cost.map(|cost| cost.bytes);
+        }
+        rows
     }
 }
 
@@ -248,8 +269,7 @@ fn reason(earlier: Option<canon::Value>, now: &canon::Value) -> String {
     let Some(before) = earlier else {
         return "never computed".into();
     };
-    let mut changes = Vec::new();
-    differences("", Some(&before), Some(now), &mut changes);
+    let changes = differences(&before, now);
     match changes.len() {
         0 => "its result was removed from the store".into(),
         1..=3 => changes.join(", "),
@@ -257,12 +277,14 @@ fn reason(earlier: Option<canon::Value>, now: &canon::Value) -> String {
     }
 }
 
-fn differences(
-    path: &str,
-    before: Option<&canon::Value>,
-    now: Option<&canon::Value>,
-    into: &mut Vec<String>,
-) {
+/// What `now` differs in from `before`, a line a field: `field: old → new`.
+pub(crate) fn differences(before: &canon::Value, now: &canon::Value) -> Vec<String> {
+    let mut changes = Vec::new();
+    compare("", Some(before), Some(now), &mut changes);
+    changes
+}
+
+fn compare(path: &str, before: Option<&canon::Value>, now: Option<&canon::Value>, into: &mut Vec<String>) {
     if before == now {
         return;
     }
@@ -274,7 +296,7 @@ fn differences(
             } else {
                 format!("{path}.{name}")
             };
-            differences(&path, a.get(name), b.get(name), into);
+            compare(&path, a.get(name), b.get(name), into);
         }
         return;
     }

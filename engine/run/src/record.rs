@@ -119,7 +119,7 @@ pub fn load_run(store: &Store, wanted: &str) -> Result<Option<RunRecord>, StoreE
         .rfind(|run| wanted == "latest" || run.id.starts_with(wanted) || run.experiment == wanted))
 }
 
-fn read(store: &Store, id: &str) -> Option<RunRecord> {
+pub(crate) fn read(store: &Store, id: &str) -> Option<RunRecord> {
     let bytes = fs_err::read(store.root().join("runs").join(id).join("run.json")).ok()?;
     serde_json::from_str(unsealed(&bytes)?).ok()
 }

@@ -18,7 +18,7 @@ use petgraph::graph::NodeIndex;
 
 use crate::{
     Capacity, Command, Decision, Event, Lookup, MachineSlots, NodeRecord, Report, Scheduler, Status,
-    commit::Committer, lookup::hit_reason, record::EventLog,
+    commit::Committer, lookup::hit_reason, record::EventLog, tables::Tables,
 };
 
 /// How to run.
@@ -69,6 +69,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
     pub(crate) committer: Committer<'a>,
     pub(crate) known: RwLock<Known>,
+    pub(crate) tables: Tables,
 }
 
 /// Results this run has at hand.
@@ -124,6 +125,7 @@ pub fn run(
         events: &events,
         committer,
         known: RwLock::new(known),
+        tables: Tables::default(),
     };
     let (outcomes, warnings) = runner.drive()?;
     events(Event::RunFinished {

@@ -116,6 +116,9 @@ impl Embeddings {
     }
 }
 
+/// Takes the vector of the text at an index.
+pub type VectorSink<'s> = &'s mut dyn FnMut(usize, &[f32]) -> Result<(), StageError>;
+
 /// A sentence encoder.
 pub struct SentenceEncoder {
     tokenizer: Tokenizer,
@@ -268,7 +271,7 @@ impl SentenceEncoder {
         &self,
         texts: &[String],
         batch: usize,
-        each: &mut dyn FnMut(usize, &[f32]) -> Result<(), StageError>,
+        each: VectorSink<'_>,
     ) -> Result<(), StageError> {
         let ids = self.tokenize(texts)?;
         let batches = self.batches(&ids, batch);
