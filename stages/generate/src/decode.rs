@@ -1,10 +1,10 @@
-//! The decoding engine: all rows known up front, sorted by length, in groups over all cores, the common head of the
-//! prompt computed once.
+//! The decoding engine: all rows known up front, sorted by length, in groups over all cores or one after the other on a
+//! device, the common head of the prompt computed once.
 
 use ablate_core::{StageError, Stream};
 use ablate_models::{
     gguf::Generator,
-    llama::{Cache, Row},
+    llama::{Decoder, Model},
 };
 use rayon::prelude::*;
 
@@ -75,7 +75,8 @@ impl Continuation {
     }
 }
 
-/// Decodes every request behind `head`; the answers are in the order of the requests and do not depend on the batch.
+/// Decodes every request behind `head`; the answers are in the order of the requests and, on the CPU, do not depend on
+/// the batch.
 pub fn decode(
     generator: &Generator,
     head: &[u32],
@@ -83,37 +84,52 @@ pub fn decode(
     decoding: &Decoding,
     progress: &(dyn Fn(usize) -> Result<(), StageError> + Sync),
 ) -> Result<Vec<Continuation>, StageError> {
-    let mut prefix = Cache::default();
-    if !head.is_empty() {
-        generator.model.forward(
-            &Cache::default(),
-            &mut [Row {
-                tokens: head,
-                cache: &mut prefix,
-            }],
-        );
+    let groups = groups(requests, decoding.batch);
+    match &generator.model {
+        Model::Cpu(model) => decode_groups(generator, model, head, groups, decoding, progress),
+        Model::Device(model) => decode_groups(generator, model, head, groups, decoding, progress),
     }
-    let mut rows: Vec<(usize, Request)> = requests.into_iter().enumerate().collect();
+}
+
+/// A request and its place.
+type Placed = (usize, Request);
+
+/// Requests of about the same length together, at most `batch` of them.
+fn groups(requests: Vec<Request>, batch: usize) -> Vec<Vec<Placed>> {
+    let mut rows: Vec<Placed> = requests.into_iter().enumerate().collect();
     rows.sort_by_key(|(at, request)| (request.tokens.len(), *at));
-    let mut groups: Vec<Vec<(usize, Request)>> = Vec::new();
+    let mut groups: Vec<Vec<Placed>> = Vec::new();
     for row in rows {
-        match groups
-            .last_mut()
-            .filter(|group| group.len() < decoding.batch.max(1))
-        {
+        match groups.last_mut().filter(|group| group.len() < batch.max(1)) {
             Some(group) => group.push(row),
             None => groups.push(vec![row]),
         }
     }
-    let decoded: Vec<Vec<(usize, Continuation)>> = groups
-        .into_par_iter()
-        .map(|group| {
-            let count = group.len();
-            let decoded = decode_group(generator, &prefix, group, decoding)?;
-            progress(count)?;
-            Ok(decoded)
-        })
-        .collect::<Result<_, StageError>>()?;
+    groups
+}
+
+fn decode_groups<D: Decoder>(
+    generator: &Generator,
+    model: &D,
+    head: &[u32],
+    groups: Vec<Vec<Placed>>,
+    decoding: &Decoding,
+    progress: &(dyn Fn(usize) -> Result<(), StageError> + Sync),
+) -> Result<Vec<Continuation>, StageError> {
+    let prefix = model.prefix(head)?;
+    let one = |group: Vec<Placed>| {
+        let count = group.len();
+        let decoded = decode_group(generator, model, &prefix, group, decoding)?;
+        progress(count)?;
+        Ok(decoded)
+    };
+    let decoded: Vec<Vec<(usize, Continuation)>> = match D::GROUPS_AT_ONCE {
+        true => groups
+            .into_par_iter()
+            .map(one)
+            .collect::<Result<_, StageError>>()?,
+        false => groups.into_iter().map(one).collect::<Result<_, StageError>>()?,
+    };
     let mut decoded: Vec<_> = decoded.into_iter().flatten().collect();
     decoded.sort_by_key(|(at, _)| *at);
     Ok(decoded
@@ -126,53 +142,72 @@ pub fn decode(
 struct Live {
     at: usize,
     stream: Stream,
-    cache: Cache,
     /// Fed next: the prompt at first, then the last token.
     feed: Vec<u32>,
     tokens: Vec<u32>,
     logprobs: Vec<f32>,
 }
 
-fn decode_group(
-    generator: &Generator,
-    prefix: &Cache,
-    group: Vec<(usize, Request)>,
-    decoding: &Decoding,
-) -> Result<Vec<(usize, Continuation)>, StageError> {
-    let live = |(at, Request { tokens: feed, stream })| {
-        let (cache, tokens, logprobs) = (Cache::default(), vec![], vec![]);
-        Live {
+impl Live {
+    fn new((at, Request { tokens: feed, stream }): Placed) -> Self {
+        let (tokens, logprobs) = (vec![], vec![]);
+        Self {
             at,
             stream,
-            cache,
             feed,
             tokens,
             logprobs,
         }
-    };
-    let mut rows: Vec<Live> = group.into_iter().map(live).collect();
+    }
+
+    /// Takes the next token; the row's place and text once it is over.
+    fn advance(
+        &mut self,
+        generator: &Generator,
+        logits: &[f32],
+        decoding: &Decoding,
+    ) -> Result<Option<(usize, Continuation)>, StageError> {
+        let (token, logprob) = choose(logits, decoding.sampling, &mut self.stream);
+        self.tokens.push(token);
+        self.logprobs.push(logprob);
+        self.feed = vec![token];
+        let over = finished(generator, self, decoding)?;
+        Ok(over.map(|continuation| (self.at, continuation)))
+    }
+}
+
+fn decode_group<D: Decoder>(
+    generator: &Generator,
+    model: &D,
+    prefix: &D::Prefix,
+    group: Vec<Placed>,
+    decoding: &Decoding,
+) -> Result<Vec<(usize, Continuation)>, StageError> {
+    let mut rows: Vec<Live> = group.into_iter().map(Live::new).collect();
+    let mut caches = model.group(prefix, rows.len())?;
     let mut done = Vec::new();
     while !rows.is_empty() {
-        let mut fed: Vec<Row<'_>> = rows
-            .iter_mut()
-            .map(|row| Row {
-                tokens: &row.feed,
-                cache: &mut row.cache,
-            })
-            .collect();
-        let logits = generator.model.forward(prefix, &mut fed);
-        let mut going = Vec::new();
-        for (mut row, logits) in rows.into_iter().zip(logits) {
-            let (token, logprob) = choose(&logits, decoding.sampling, &mut row.stream);
-            row.tokens.push(token);
-            row.logprobs.push(logprob);
-            row.feed = vec![token];
-            match finished(generator, &row, decoding)? {
-                Some(continuation) => done.push((row.at, continuation)),
-                None => going.push(row),
-            }
-        }
-        rows = going;
+        let feeds: Vec<&[u32]> = rows.iter().map(|row| row.feed.as_slice()).collect();
+        let logits = model.step(prefix, &mut caches, &feeds)?;
+        let advance = |(row, logits): (&mut Live, &Vec<f32>)| row.advance(generator, logits, decoding);
+        // A vocabulary's worth of exponentials a row: where only this group runs, the other cores help.
+        let over: Vec<Option<(usize, Continuation)>> = match D::GROUPS_AT_ONCE {
+            true => rows
+                .iter_mut()
+                .zip(&logits)
+                .map(advance)
+                .collect::<Result<_, _>>()?,
+            false => rows
+                .par_iter_mut()
+                .zip(&logits)
+                .map(advance)
+                .collect::<Result<_, _>>()?,
+        };
+        let going: Vec<usize> = (0..rows.len()).filter(|row| over[*row].is_none()).collect();
+        model.keep(&mut caches, &going)?;
+        let mut ends = over.iter();
+        rows.retain(|_| ends.next().is_some_and(Option::is_none));
+        done.extend(over.into_iter().flatten());
     }
     Ok(done)
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ablate_core::{Places, Seed, SourceType};
 use ablate_generate::decode::{Continuation, Decoding, Request, Sampling, decode};
 use ablate_models::{gguf::Generator, source::MODEL_SOURCE};
+use candle_core::Device;
 use serde_json::Value;
 
 fn fixture() -> Value {
@@ -33,7 +34,7 @@ fn generator() -> Option<Generator> {
         ..Places::default()
     };
     match MODEL_SOURCE.fetch("smollm2-135m-instruct", &places, &|_| {}) {
-        Ok(folder) => Some(Generator::load(&folder).unwrap()),
+        Ok(folder) => Some(Generator::load(&folder, &Device::Cpu).unwrap()),
         Err(error) => {
             eprintln!("SKIPPED: SmolLM2 could not be had: {error}");
             None

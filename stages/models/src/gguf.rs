@@ -10,12 +10,12 @@ use candle_core::{
 use serde_json::json;
 use tokenizers::Tokenizer;
 
-use crate::llama::{Config, Llama, Weights};
+use crate::llama::{Config, Model, Weights};
 
 /// What decoding needs: model, tokenizer, and the tokens that end a text.
 pub struct Generator {
     /// The model.
-    pub model: Llama,
+    pub model: Model,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
     /// Tokens that end a text.
@@ -23,15 +23,15 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Loads the one GGUF file of a model folder.
-    pub fn load(folder: &Path) -> Result<Self, StageError> {
+    /// Loads the one GGUF file of a model folder, to compute on `device`.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, StageError> {
         let files = fs_err::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
         let mut found: Vec<_> = files
             .filter(|path| path.extension().is_some_and(|e| e == "gguf"))
             .collect();
         found.sort();
         match found.as_slice() {
-            [file] => Self::load_file(file),
+            [file] => Self::load_file(file, device),
             [] => Err(StageError::with_help(
                 format!("{} holds no .gguf file", folder.display()),
                 "a generator is a GGUF file",
@@ -44,7 +44,7 @@ impl Generator {
         }
     }
 
-    fn load_file(path: &Path) -> Result<Self, StageError> {
+    fn load_file(path: &Path, device: &Device) -> Result<Self, StageError> {
         let named = |error: candle_core::Error| StageError::new(format!("{}: {error}", path.display()));
         let mut file = fs_err::File::open(path)?;
         let content = Content::read(&mut file).map_err(named)?;
@@ -59,13 +59,14 @@ impl Generator {
         let config = meta.config()?;
         let tokenizer = meta.tokenizer()?;
         let ends = vec![meta.number("tokenizer.ggml.eos_token_id")? as u32];
-        let model = Llama::load(
+        let model = Model::load(
             config,
             &mut File {
                 content: &content,
                 file: &mut file,
                 path,
             },
+            device,
         )?;
         Ok(Self {
             model,
