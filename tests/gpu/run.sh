@@ -19,13 +19,13 @@ cd "$(dirname "$0")/../.."
 out=${OUT:-$(mktemp -d)}
 mkdir -p "$out"
 
-# The CUDA libraries' folders differ between images; the driver's own are known to the linker.
+# The CUDA libraries' folders differ between images. Never a folder of stubs: one would be loaded as the driver.
 found=$(for name in libcublas.so.13 libcublasLt.so.13 libcurand.so.10; do
-  { find /usr/local /opt /usr/lib -name "$name*" 2>/dev/null || true; } | head -n 1 | xargs -r dirname
+  { find /usr/local /opt /usr/lib -name "$name*" -not -path '*/stubs/*' 2>/dev/null || true; } | head -n 1 | xargs -r dirname
 done | sort -u | paste -sd:)
 export LD_LIBRARY_PATH=$found:/usr/local/nvidia/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
-nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || true
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null || true
 if [ -n "$probe" ]; then
   echo "== probe"
   "$probe" --device cuda
