@@ -1,10 +1,10 @@
-//! The decoding engine: all rows known up front, sorted by length, in groups over all cores, the common head of the
-//! prompt computed once.
+//! The decoding engine: all rows known up front, sorted by length, in groups over all cores or one after the other on a
+//! device, the common head of the prompt computed once.
 
 use ablate_core::{RowValue, StageError, Stream};
 use ablate_models::{
     gguf::Generator,
-    llama::{Cache, Row},
+    llama::{Decoder, Model},
 };
 use rayon::prelude::*;
 
@@ -128,8 +128,8 @@ pub fn cut(
     Ok(None)
 }
 
-/// Decodes every request behind `head`; each draft is given to `each` as soon as it is there, and does not depend on
-/// the batch.
+/// Decodes every request behind `head`; each draft is given to `each` as soon as it is there and, on the CPU, does not
+/// depend on the batch.
 pub fn decode(
     generator: &Generator,
     head: &[u32],
@@ -137,82 +137,115 @@ pub fn decode(
     decoding: &Decoding,
     each: DraftSink<'_>,
 ) -> Result<(), StageError> {
-    let mut prefix = Cache::default();
-    if !head.is_empty() {
-        generator.model.forward(
-            &Cache::default(),
-            &mut [Row {
-                tokens: head,
-                cache: &mut prefix,
-            }],
-        );
+    let groups = groups(requests, decoding.batch);
+    match &generator.model {
+        Model::Cpu(model) => decode_groups(generator, model, head, groups, decoding, each),
+        Model::Device(model) => decode_groups(generator, model, head, groups, decoding, each),
     }
-    let mut rows: Vec<(usize, Request)> = requests.into_iter().enumerate().collect();
+}
+
+/// A request and its place.
+type Placed = (usize, Request);
+
+/// Requests of about the same length together, at most `batch` of them.
+fn groups(requests: Vec<Request>, batch: usize) -> Vec<Vec<Placed>> {
+    let mut rows: Vec<Placed> = requests.into_iter().enumerate().collect();
     rows.sort_by_key(|(at, request)| (request.tokens.len(), *at));
-    let mut groups: Vec<Vec<(usize, Request)>> = Vec::new();
+    let mut groups: Vec<Vec<Placed>> = Vec::new();
     for row in rows {
-        match groups
-            .last_mut()
-            .filter(|group| group.len() < decoding.batch.max(1))
-        {
+        match groups.last_mut().filter(|group| group.len() < batch.max(1)) {
             Some(group) => group.push(row),
             None => groups.push(vec![row]),
         }
     }
     groups
-        .into_par_iter()
-        .try_for_each(|group| decode_group(generator, &prefix, group, decoding, each))
+}
+
+fn decode_groups<D: Decoder>(
+    generator: &Generator,
+    model: &D,
+    head: &[u32],
+    groups: Vec<Vec<Placed>>,
+    decoding: &Decoding,
+    each: DraftSink<'_>,
+) -> Result<(), StageError> {
+    let prefix = model.prefix(head)?;
+    let one = |group| decode_group(generator, model, &prefix, group, decoding, each);
+    match D::GROUPS_AT_ONCE {
+        true => groups.into_par_iter().try_for_each(one),
+        false => groups.into_iter().try_for_each(one),
+    }
 }
 
 /// A row under way.
 struct Live {
     at: usize,
     stream: Stream,
-    cache: Cache,
     /// Fed next: the prompt at first, then the last token.
     feed: Vec<u32>,
     draft: Draft,
 }
 
-fn decode_group(
+impl Live {
+    fn new((at, Request { tokens: feed, stream }): Placed) -> Self {
+        Self {
+            at,
+            stream,
+            feed,
+            draft: Draft::default(),
+        }
+    }
+
+    /// Takes the next token; whether the row is over.
+    fn advance(
+        &mut self,
+        generator: &Generator,
+        logits: &[f32],
+        decoding: &Decoding,
+    ) -> Result<bool, StageError> {
+        let (token, logprob) = choose(logits, decoding.sampling, &mut self.stream);
+        self.draft.tokens.push(token);
+        self.draft.logprobs.push(logprob);
+        self.feed = vec![token];
+        let over = finished(generator, &self.draft.tokens, &self.draft.logprobs, decoding)?;
+        Ok(over.is_some())
+    }
+}
+
+fn decode_group<D: Decoder>(
     generator: &Generator,
-    prefix: &Cache,
-    group: Vec<(usize, Request)>,
+    model: &D,
+    prefix: &D::Prefix,
+    group: Vec<Placed>,
     decoding: &Decoding,
     each: DraftSink<'_>,
 ) -> Result<(), StageError> {
-    let live = |(at, Request { tokens: feed, stream })| {
-        let (cache, draft) = (Cache::default(), Draft::default());
-        Live {
-            at,
-            stream,
-            cache,
-            feed,
-            draft,
-        }
-    };
-    let mut rows: Vec<Live> = group.into_iter().map(live).collect();
+    let mut rows: Vec<Live> = group.into_iter().map(Live::new).collect();
+    let mut caches = model.group(prefix, rows.len())?;
     while !rows.is_empty() {
-        let mut fed: Vec<Row<'_>> = rows
-            .iter_mut()
-            .map(|row| Row {
-                tokens: &row.feed,
-                cache: &mut row.cache,
-            })
-            .collect();
-        let logits = generator.model.forward(prefix, &mut fed);
-        let mut going = Vec::new();
-        for (mut row, logits) in rows.into_iter().zip(logits) {
-            let (token, logprob) = choose(&logits, decoding.sampling, &mut row.stream);
-            row.draft.tokens.push(token);
-            row.draft.logprobs.push(logprob);
-            row.feed = vec![token];
-            match finished(generator, &row.draft.tokens, &row.draft.logprobs, decoding)? {
-                Some(_) => each(row.at, row.draft)?,
-                None => going.push(row),
-            }
+        let feeds: Vec<&[u32]> = rows.iter().map(|row| row.feed.as_slice()).collect();
+        let logits = model.step(prefix, &mut caches, &feeds)?;
+        let advance = |(row, logits): (&mut Live, &Vec<f32>)| row.advance(generator, logits, decoding);
+        // A vocabulary's worth of exponentials a row: where only this group runs, the other cores help.
+        let over: Vec<bool> = match D::GROUPS_AT_ONCE {
+            true => rows
+                .iter_mut()
+                .zip(&logits)
+                .map(advance)
+                .collect::<Result<_, _>>()?,
+            false => rows
+                .par_iter_mut()
+                .zip(&logits)
+                .map(advance)
+                .collect::<Result<_, _>>()?,
+        };
+        let going: Vec<usize> = (0..rows.len()).filter(|row| !over[*row]).collect();
+        model.keep(&mut caches, &going)?;
+        let (finished, going): (Vec<_>, Vec<_>) = rows.into_iter().zip(over).partition(|(_, over)| *over);
+        for (row, _) in finished {
+            each(row.at, row.draft)?;
         }
-        rows = going;
+        rows = going.into_iter().map(|(row, _)| row).collect();
     }
     Ok(())
 }

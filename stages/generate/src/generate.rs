@@ -3,11 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ablate_core::{
-    ArtifactKind, DeviceChoice, Digest, Input, Io, Output, Problems, RowFunction, Seed, Slot, Stage,
-    StageError, canon,
+    ArtifactKind, Digest, Input, Io, Output, Problems, RowFunction, Seed, Slot, Stage, StageError, canon,
     rows::{Document, Pair},
 };
-use ablate_models::{gguf::Generator, source::MODEL_SOURCE};
+use ablate_models::{device, gguf::Generator, llama::Model, source::MODEL_SOURCE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -137,10 +136,10 @@ impl Stage for Generate {
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let documents: Vec<Document> = io.rows("documents")?;
         let template = at_port(io)?;
-        if io.device() != DeviceChoice::Cpu {
-            io.note("generation computes on the CPU: the decoder has no CUDA path");
+        let generator = Generator::load(&io.tree("model")?, &device::open(io.device())?)?;
+        if let Model::Device(model) = &generator.model {
+            io.note(format!("computed on {}", model.place()));
         }
-        let generator = Generator::load(&io.tree("model")?)?;
         let prompts = Prompts::new(&generator, &template, &documents, params)?;
         if prompts.cut > 0 {
             let most = params.max_document_tokens;

@@ -2,11 +2,14 @@
 //! that a row depends neither on its batch nor on the number of threads.
 #![allow(clippy::unwrap_used, clippy::float_cmp, clippy::print_stderr, missing_docs)]
 
-use std::{path::PathBuf, sync::Mutex};
+mod common;
+
+use std::path::PathBuf;
 
 use ablate_core::{Places, RowValue, Seed, SourceType};
-use ablate_generate::decode::{Continuation, Decoding, Draft, Finish, Request, Sampling, cut, decode};
+use ablate_generate::decode::{Continuation, Decoding, Draft, Finish, Request, Sampling, cut};
 use ablate_models::{gguf::Generator, source::MODEL_SOURCE};
+use candle_core::Device;
 use serde_json::Value;
 
 fn fixture() -> Value {
@@ -33,7 +36,7 @@ fn generator() -> Option<Generator> {
         ..Places::default()
     };
     match MODEL_SOURCE.fetch("smollm2-135m-instruct", &places, &|_| {}) {
-        Ok(folder) => Some(Generator::load(&folder).unwrap()),
+        Ok(folder) => Some(Generator::load(&folder, &Device::Cpu).unwrap()),
         Err(error) => {
             eprintln!("SKIPPED: SmolLM2 could not be had: {error}");
             None
@@ -47,14 +50,7 @@ fn run(generator: &Generator, rows: &[Vec<u32>], decoding: &Decoding) -> Vec<Con
         stream: Seed::root(9).child(&at.to_string()).stream(),
     };
     let requests = rows.iter().enumerate().map(request).collect();
-    let drafts = Mutex::new(vec![None; rows.len()]);
-    let take = |at: usize, draft: Draft| {
-        drafts.lock().unwrap()[at] = Some(draft);
-        Ok(())
-    };
-    decode(generator, &[], requests, decoding, &take).unwrap();
-    let text = |draft: Option<Draft>| cut(generator, &draft.unwrap(), decoding).unwrap().unwrap();
-    drafts.into_inner().unwrap().into_iter().map(text).collect()
+    common::texts(generator, &[], requests, decoding)
 }
 
 #[test]

@@ -11,9 +11,14 @@ pub fn open(choice: DeviceChoice) -> Result<Device, StageError> {
     }
 }
 
-/// Whether a CUDA device can be opened; if not, why in one line.
-pub fn probe_cuda() -> Result<(), String> {
-    cuda(0).map(drop)
+/// Whether the CUDA device `ordinal` can be opened; if not, why in one line.
+pub fn probe_cuda(ordinal: usize) -> Result<(), String> {
+    // A missing library is an answer here: nothing that a panic should be printed for.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let found = cuda(ordinal);
+    std::panic::set_hook(hook);
+    found.map(drop)
 }
 
 /// The driver's binding panics when a library is not there, so the attempt is fenced.
@@ -21,12 +26,16 @@ fn cuda(ordinal: usize) -> Result<Device, String> {
     if !candle_core::utils::cuda_is_available() {
         return Err("this ablate was built without the feature `cuda`".into());
     }
+    // What follows a dash is the list of every file name tried.
+    let first_line = |text: &str| {
+        let line = text.lines().next().unwrap_or_default();
+        line.split(" - ").next().unwrap_or_default().to_owned()
+    };
     match std::panic::catch_unwind(|| Device::new_cuda(ordinal)) {
         Ok(Ok(device)) => Ok(device),
-        Ok(Err(error)) => Err(error.to_string().lines().next().unwrap_or_default().to_owned()),
+        Ok(Err(error)) => Err(first_line(&error.to_string())),
         Err(panic) => Err(panic
             .downcast_ref::<String>()
-            .cloned()
-            .unwrap_or_else(|| "the driver is not there".into())),
+            .map_or_else(|| "the driver is not there".into(), |text| first_line(text))),
     }
 }

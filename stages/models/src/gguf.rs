@@ -10,28 +10,41 @@ use candle_core::{
 use serde_json::json;
 use tokenizers::Tokenizer;
 
-use crate::llama::{Config, Llama, Weights};
+use crate::llama::{Config, DeviceLlama, Model, Weights};
 
 /// What decoding needs: model, tokenizer, and the tokens that end a text.
 pub struct Generator {
     /// The model.
-    pub model: Llama,
+    pub model: Model,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
     /// Tokens that end a text.
     pub ends: Vec<u32>,
 }
 
+type Loaded = Result<Model, StageError>;
+
 impl Generator {
-    /// Loads the one GGUF file of a model folder.
-    pub fn load(folder: &Path) -> Result<Self, StageError> {
+    /// Loads the one GGUF file of a model folder, to compute on `device`.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, StageError> {
+        Self::open(folder, |config, file| Model::load(config, file, device))
+    }
+
+    /// The same with candle's tensors on the CPU too: to compare with.
+    pub fn load_tensors(folder: &Path, device: &Device) -> Result<Self, StageError> {
+        Self::open(folder, |config, file| {
+            DeviceLlama::load(config, file, device).map(Model::Device)
+        })
+    }
+
+    fn open(folder: &Path, load: impl FnOnce(Config, &mut File<'_>) -> Loaded) -> Result<Self, StageError> {
         let files = fs_err::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
         let mut found: Vec<_> = files
             .filter(|path| path.extension().is_some_and(|e| e == "gguf"))
             .collect();
         found.sort();
         match found.as_slice() {
-            [file] => Self::load_file(file),
+            [file] => Self::load_file(file, load),
             [] => Err(StageError::with_help(
                 format!("{} holds no .gguf file", folder.display()),
                 "a generator is a GGUF file",
@@ -44,7 +57,10 @@ impl Generator {
         }
     }
 
-    fn load_file(path: &Path) -> Result<Self, StageError> {
+    fn load_file(
+        path: &Path,
+        load: impl FnOnce(Config, &mut File<'_>) -> Loaded,
+    ) -> Result<Self, StageError> {
         let named = |error: candle_core::Error| StageError::new(format!("{}: {error}", path.display()));
         let mut file = fs_err::File::open(path)?;
         let content = Content::read(&mut file).map_err(named)?;
@@ -59,14 +75,12 @@ impl Generator {
         let config = meta.config()?;
         let tokenizer = meta.tokenizer()?;
         let ends = vec![meta.number("tokenizer.ggml.eos_token_id")? as u32];
-        let model = Llama::load(
-            config,
-            &mut File {
-                content: &content,
-                file: &mut file,
-                path,
-            },
-        )?;
+        let mut weights = File {
+            content: &content,
+            file: &mut file,
+            path,
+        };
+        let model = load(config, &mut weights)?;
         Ok(Self {
             model,
             tokenizer,

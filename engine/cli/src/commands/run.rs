@@ -204,8 +204,8 @@ fn arm_records(plan: &Plan, nodes: &[NodeRecord], store: &Store) -> Result<Vec<A
 
 /// The device asked for, or the CPU with one clear line.
 fn device(asked: DeviceChoice) -> DeviceChoice {
-    if let DeviceChoice::Cuda(_) = asked
-        && let Err(why) = ablate_models::device::probe_cuda()
+    if let DeviceChoice::Cuda(ordinal) = asked
+        && let Err(why) = ablate_models::device::probe_cuda(ordinal)
     {
         print::message(&format!("warning: no CUDA device: {why}; computing on the CPU"));
         return DeviceChoice::Cpu;

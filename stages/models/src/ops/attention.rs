@@ -224,16 +224,14 @@ impl Attention {
         let Some(dropout) = self.dropout else {
             return Ok(None);
         };
-        let longest = self.segments.longest();
-        let mut factors = Vec::new();
-        for (text, length) in self.segments.lengths().iter().enumerate() {
-            for head in 0..self.heads {
-                let mask = dropout.part(text * self.heads + head);
-                let factor = |row: usize, col: usize| mask.factor(row * length + col);
-                factors.extend((0..longest * longest).map(|at| factor(at / longest, at % longest)));
-            }
-        }
-        let shape = (self.segments.lengths().len(), self.heads, longest, longest);
+        let (longest, lengths) = (self.segments.longest(), self.segments.lengths());
+        let square = |at: usize| {
+            let (mask, length) = (dropout.part(at), lengths[at / self.heads]);
+            (0..longest * longest).map(move |i| mask.factor(i / longest * length + i % longest))
+        };
+        let squares = (0..lengths.len() * self.heads).into_par_iter();
+        let factors: Vec<f32> = squares.flat_map_iter(square).collect();
+        let shape = (lengths.len(), self.heads, longest, longest);
         Tensor::from_vec(factors, shape, device).map(Some)
     }
 }

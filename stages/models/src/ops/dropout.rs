@@ -61,7 +61,8 @@ pub fn dropout(x: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {
         None => Ok(x.clone()),
         Some(mask) if x.device().is_cpu() => x.contiguous()?.apply_op1(mask),
         Some(mask) => {
-            let factors: Vec<f32> = (0..x.elem_count()).map(|i| mask.factor(i)).collect();
+            let factors = (0..x.elem_count()).into_par_iter().map(|i| mask.factor(i));
+            let factors: Vec<f32> = factors.collect();
             x * Tensor::from_vec(factors, x.shape(), x.device())?
         }
     }

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use ablate_core::{Places, Seed, SourceType as _};
-use ablate_models::{params::ParamStore, source::MODEL_SOURCE};
-use candle_core::{Device, Tensor};
+use ablate_models::source::MODEL_SOURCE;
+use safetensors::{Dtype, serialize, tensor::TensorView};
 use serde_json::{Value, json};
 
 /// A file of tests/fixtures.
@@ -61,10 +61,7 @@ pub(crate) fn tiny_encoder() -> tempfile::TempDir {
         module(2, "2_Normalize", "Normalize"),
     ];
     write("modules.json", &json!(modules));
-    parameters()
-        .save(&folder.path().join("model.safetensors"))
-        .map_err(|e| e.to_string())
-        .unwrap();
+    fs_err::write(folder.path().join("model.safetensors"), parameters()).unwrap();
     folder
 }
 
@@ -99,9 +96,9 @@ fn tokenizer() -> Value {
     })
 }
 
-/// Random parameters by the shapes of the configuration.
-fn parameters() -> ParamStore {
-    let mut store = ParamStore::default();
+/// A safetensors file of random parameters by the shapes of the configuration.
+fn parameters() -> Vec<u8> {
+    let mut tensors = Vec::new();
     let mut put = |name: String, shape: &[usize]| {
         let mut stream = Seed::root(11).child(&name).stream();
         let centre = if name.contains("LayerNorm.weight") {
@@ -110,8 +107,11 @@ fn parameters() -> ParamStore {
             0.0
         };
         let numbers = (0..shape.iter().product()).map(|_| (centre + 0.1 * stream.normal()) as f32);
-        let tensor = Tensor::from_vec(numbers.collect::<Vec<_>>(), shape, &Device::Cpu).unwrap();
-        store.insert(&name, &tensor).unwrap();
+        tensors.push((
+            name,
+            shape.to_vec(),
+            numbers.flat_map(f32::to_le_bytes).collect::<Vec<u8>>(),
+        ));
     };
     put("embeddings.word_embeddings.weight".into(), &[94, 32]);
     put("embeddings.position_embeddings.weight".into(), &[64, 32]);
@@ -140,5 +140,8 @@ fn parameters() -> ParamStore {
             put(format!("encoder.layer.{layer}.{name}.bias"), &shape[..1]);
         }
     }
-    store
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    serialize(views, None).unwrap()
 }

@@ -1,58 +1,12 @@
-//! The Llama family: RMSNorm, rotary positions, grouped-query attention, SwiGLU (Touvron et al. 2023; reference:
-//! transformers' modeling_llama.py). Inference in f32 on the CPU, over the bit-stable products of [`crate::ops`].
+//! The decoder on the CPU: f32, over the bit-stable products of [`crate::ops`].
 
-use serde::Deserialize;
+use ablate_core::StageError;
 
+use super::{Config, Decoder, Weights};
 use crate::ops::{
     decoder::{Segment, attend, rms_norm, rope, swiglu},
     product::{Matrix, Packed, multiply},
 };
-
-/// The shape of a model, by the names of Hugging Face's config.json.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Config {
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Width of the feed-forward layer.
-    pub intermediate_size: usize,
-    /// Query heads.
-    pub num_attention_heads: usize,
-    /// Key-value heads.
-    pub num_key_value_heads: usize,
-    /// Layers.
-    pub num_hidden_layers: usize,
-    /// Tokens known.
-    pub vocab_size: usize,
-    /// Added under the root of the norm.
-    pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies.
-    pub rope_theta: f64,
-    /// Longest sequence.
-    pub max_position_embeddings: usize,
-    /// Whether query and key rows are laid out for rotation of neighbours, as in GGUF files.
-    #[serde(default)]
-    pub neighbours: bool,
-}
-
-impl Config {
-    fn head_width(&self) -> usize {
-        self.hidden_size / self.num_attention_heads
-    }
-
-    fn key_value_width(&self) -> usize {
-        self.num_key_value_heads * self.head_width()
-    }
-}
-
-/// Where weights come from: each is asked for once by its Hugging Face name, with its shape.
-pub trait Weights {
-    /// Why a tensor cannot be had.
-    type Error;
-    /// The values of a tensor, row-major.
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Self::Error>;
-    /// Whether there is such a tensor.
-    fn has(&self, name: &str) -> bool;
-}
 
 struct Layer {
     attention_norm: Vec<f32>,
@@ -107,7 +61,7 @@ pub struct Row<'a> {
 impl Llama {
     /// Takes the weights.
     pub fn load<W: Weights>(config: Config, weights: &mut W) -> Result<Self, W::Error> {
-        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let hidden = config.hidden_size;
         let pack =
             |w: Vec<f32>, rows: usize, cols: usize| Packed::new(Matrix::new(&w, rows, cols).transposed());
         let embeddings = weights.take("model.embed_tokens.weight", &[config.vocab_size, hidden])?;
@@ -123,10 +77,7 @@ impl Llama {
             ),
             false => pack(embeddings.clone(), config.vocab_size, hidden),
         };
-        let width = config.head_width();
-        let frequency = |i: usize| config.rope_theta.powf(-2.0 * i as f64 / width as f64);
-        let inverse_frequencies = (0..width / 2).map(frequency).collect();
-        debug_assert!(inner > 0);
+        let inverse_frequencies = config.inverse_frequencies();
         Ok(Self {
             config,
             embeddings,
@@ -292,6 +243,44 @@ impl Llama {
     }
 }
 
+impl Decoder for Llama {
+    const GROUPS_AT_ONCE: bool = true;
+    type Prefix = Cache;
+    type Group = Vec<Cache>;
+
+    fn prefix(&self, tokens: &[u32]) -> Result<Cache, StageError> {
+        let mut cache = Cache::default();
+        if !tokens.is_empty() {
+            let row = Row {
+                tokens,
+                cache: &mut cache,
+            };
+            self.forward(&Cache::default(), &mut [row]);
+        }
+        Ok(cache)
+    }
+
+    fn group(&self, _: &Cache, rows: usize) -> Result<Vec<Cache>, StageError> {
+        Ok(vec![Cache::default(); rows])
+    }
+
+    fn step(
+        &self,
+        prefix: &Cache,
+        group: &mut Vec<Cache>,
+        feeds: &[&[u32]],
+    ) -> Result<Vec<Vec<f32>>, StageError> {
+        let row = |(cache, tokens)| Row { tokens, cache };
+        let mut rows: Vec<Row<'_>> = group.iter_mut().zip(feeds.iter().copied()).map(row).collect();
+        Ok(self.forward(prefix, &mut rows))
+    }
+
+    fn keep(&self, group: &mut Vec<Cache>, rows: &[usize]) -> Result<(), StageError> {
+        *group = rows.iter().map(|row| std::mem::take(&mut group[*row])).collect();
+        Ok(())
+    }
+}
+
 fn segment<'a>(keys: &'a [f32], values: &'a [f32], rows: usize, stride: usize) -> Segment<'a> {
     Segment {
         keys,
@@ -327,141 +316,4 @@ fn layer<W: Weights>(
         gate_up: pack(gate_up, 2 * inner, hidden),
         down: pack(take("mlp.down_proj", &[hidden, inner])?, hidden, inner),
     })
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use serde_json::Value;
-
-    use super::*;
-
-    /// Weights by the formula of tests/fixtures/tiny_models.py.
-    pub(crate) struct Formula(BTreeMap<String, usize>);
-
-    impl Weights for Formula {
-        type Error = String;
-        fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
-            let k = *self.0.get(name).ok_or_else(|| name.to_owned())? as f64;
-            let one = f64::from(u8::from(name.contains("norm")));
-            let value = |i: usize| (one + 0.2 * (0.7 * k + 0.013 * i as f64).sin()) as f32;
-            Ok((0..shape.iter().product()).map(value).collect())
-        }
-        fn has(&self, name: &str) -> bool {
-            self.0.contains_key(name)
-        }
-    }
-
-    fn fixture() -> Value {
-        let all: Value =
-            serde_json::from_str(include_str!("../../../tests/fixtures/tiny_models.json")).unwrap();
-        all["llama"].clone()
-    }
-
-    fn tiny() -> Llama {
-        let config = Config {
-            hidden_size: 32,
-            intermediate_size: 64,
-            num_attention_heads: 4,
-            num_key_value_heads: 2,
-            num_hidden_layers: 2,
-            vocab_size: 100,
-            rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-            max_position_embeddings: 64,
-            neighbours: false,
-        };
-        let fixture = fixture();
-        let names = fixture["parameters"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|p| p[0].as_str().unwrap().to_owned());
-        let mut weights = Formula(names.enumerate().map(|(k, name)| (name, k)).collect());
-        Llama::load(config, &mut weights).unwrap()
-    }
-
-    fn ids() -> Vec<u32> {
-        fixture()["ids"][0]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|id| id.as_u64().unwrap() as u32)
-            .collect()
-    }
-
-    fn run(model: &Llama, prefix: &Cache, tokens: &[u32]) -> Vec<f32> {
-        model
-            .forward(
-                prefix,
-                &mut [Row {
-                    tokens,
-                    cache: &mut Cache::default(),
-                }],
-            )
-            .remove(0)
-    }
-
-    /// transformers' LlamaForCausalLM on the same weights: tests/fixtures/tiny_models.py.
-    #[test]
-    fn logits_equal_transformers() {
-        let (model, ids, fixture) = (tiny(), ids(), fixture());
-        for end in 1..=ids.len() {
-            let logits = run(&model, &Cache::default(), &ids[..end]);
-            for (at, logit) in logits.iter().enumerate() {
-                let expected = fixture["logits"][0][end - 1][at].as_f64().unwrap();
-                assert!(
-                    (f64::from(*logit) - expected).abs() < 2e-5,
-                    "token {end}, {at}: {logit}, not {expected}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn caches_prefixes_and_batches_give_equal_bits() {
-        let (model, ids) = (tiny(), ids());
-        let whole = run(&model, &Cache::default(), &ids);
-        let mut prefix = Cache::default();
-        model.forward(
-            &Cache::default(),
-            &mut [Row {
-                tokens: &ids[..3],
-                cache: &mut prefix,
-            }],
-        );
-        assert_eq!(run(&model, &prefix, &ids[3..]), whole);
-        let mut caches = vec![Cache::default(); 7];
-        let mut rows: Vec<Row<'_>> = caches
-            .iter_mut()
-            .enumerate()
-            .map(|(i, cache)| Row {
-                tokens: &ids[3 + i.min(2)..],
-                cache,
-            })
-            .collect();
-        assert_eq!(model.forward(&prefix, &mut rows)[0], whole);
-        let mut cache = Cache::default();
-        for id in &ids[3..6] {
-            model.forward(
-                &prefix,
-                &mut [Row {
-                    tokens: &[*id],
-                    cache: &mut cache,
-                }],
-            );
-        }
-        assert_eq!(
-            model.forward(
-                &prefix,
-                &mut [Row {
-                    tokens: &ids[6..],
-                    cache: &mut cache
-                }]
-            )[0],
-            whole
-        );
-    }
 }
