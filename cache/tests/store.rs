@@ -219,10 +219,10 @@ fn the_lock_of_an_action_is_held_once() {
 fn only_garbage_is_collected() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    let (kept, lost) = (trace(&store, 1), trace(&store, 2));
+    let (kept, lost) = (trace(&store, 1, &["kept"]), trace(&store, 2, &["lost"]));
     store.commit(&[kept.clone(), lost.clone()]).unwrap();
     fs_err::write(store.root().join("partial/leftover"), "of a kill").unwrap();
-    let checkpoints = store.checkpoints(Trace::key_of(&canon::Value::Int(77))).unwrap();
+    let checkpoints = store.checkpoints(Trace::key_of(&Value::Int(77))).unwrap();
     store.checkpoints(kept.key).unwrap();
     assert!(
         Store::open_alone(folder.path()).unwrap().is_none(),

@@ -20,7 +20,8 @@ const ENGINE: [(&str, &[&str]); 6] = [
     ("ablate-report", &["ablate-core"]),
 ];
 
-const STAGES: [&str; 6] = [
+const STAGES: [&str; 7] = [
+    "ablate-command",
     "ablate-data",
     "ablate-rank",
     "ablate-models",

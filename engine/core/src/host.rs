@@ -80,6 +80,26 @@ impl<'a> Io<'a> {
             .ok_or_else(|| StageError::new(format!("no input at port `{port}`")))
     }
 
+    /// The folder or file at an optional input port.
+    pub fn optional_tree(&self, port: &str) -> Result<Option<PathBuf>, StageError> {
+        self.0.tree(port)
+    }
+
+    /// The table at an optional input port, as it is.
+    pub fn batch(&self, port: &str) -> Result<Option<RecordBatch>, StageError> {
+        self.0.rows(port)
+    }
+
+    /// Writes a table that [`crate::rows::checked`] has passed.
+    pub fn put_batch(&self, port: &str, batch: RecordBatch) -> Result<(), StageError> {
+        self.0.put(port, batch)
+    }
+
+    /// Whether the run is being interrupted.
+    pub fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+
     /// The source text at a port, where no stage is connected to it.
     pub fn source(&self, port: &str) -> Option<String> {
         self.0.source(port)

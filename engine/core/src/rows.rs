@@ -1,8 +1,8 @@
 //! One struct per kind of table: its columns, in the order of the schema, and its sort key.
 
-use arrow::datatypes::SchemaRef;
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
-use crate::{ArtifactKind, Record, record::record};
+use crate::{ArtifactKind, Record, RowsError, check_rows, record::record};
 
 record! {
     /// A document of a collection.
@@ -158,4 +158,23 @@ pub fn schema(kind: ArtifactKind) -> Option<SchemaRef> {
         ArtifactKind::Curve => Step::schema(),
         ArtifactKind::Model => return None,
     })
+}
+
+/// A table of any origin as an artifact of `kind`: sorted by its key, refused for duplicate keys and NaN.
+pub fn checked(kind: ArtifactKind, batch: &RecordBatch) -> Result<RecordBatch, RowsError> {
+    fn of<R: Record>(batch: &RecordBatch) -> Result<RecordBatch, RowsError> {
+        check_rows(&mut R::decode(batch)?)
+    }
+    match kind {
+        ArtifactKind::Corpus => of::<Document>(batch),
+        ArtifactKind::Queries => of::<Query>(batch),
+        ArtifactKind::Qrels => of::<Judgement>(batch),
+        ArtifactKind::Run => of::<Hit>(batch),
+        ArtifactKind::Pairs => of::<Pair>(batch),
+        ArtifactKind::Triples => of::<Triple>(batch),
+        ArtifactKind::Scores => of::<Score>(batch),
+        ArtifactKind::Prompt => of::<PromptRow>(batch),
+        ArtifactKind::Curve => of::<Step>(batch),
+        ArtifactKind::Model => Ok(batch.clone()),
+    }
 }

@@ -5,6 +5,7 @@ use ablate_core::{Of, StageKind};
 /// Every stage kind, by name.
 pub const STAGES: &[&dyn StageKind] = &[
     &Of::<ablate_data::Collection>::NEW,
+    &Of::<ablate_command::Command>::NEW,
     &Of::<ablate_measure::Evaluate>::NEW,
     &Of::<ablate_generate::Filter>::NEW,
     &Of::<ablate_generate::Generate>::NEW,

@@ -59,8 +59,8 @@ pub fn train(
         Some(checkpoints) => checkpoints.restore(encoder.store(), &mut optimizer)?,
         None => vec![],
     };
-    for at in curve.len()..batches.len() {
-        let batch: Vec<&Triple> = batches[at].iter().map(|row| &rows[*row]).collect();
+    for (at, batch) in batches.iter().enumerate().skip(curve.len()) {
+        let batch: Vec<&Triple> = batch.iter().map(|row| &rows[*row]).collect();
         let mode = Mode::Train {
             seed: settings.seed.child("dropout").child(&at.to_string()),
             dropout: settings.dropout,

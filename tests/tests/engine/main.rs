@@ -64,11 +64,14 @@ fn statuses(nodes: &[NodeRecord]) -> BTreeMap<String, Status> {
 
 /// A graph of additions: stage `i` adds `k` to what two earlier stages hold, modulo 3, so that changes often vanish.
 #[derive(Clone)]
-struct Sums(Vec<(Option<(usize, usize)>, u32)>);
+struct Sums(Vec<Sum>);
+
+/// The two stages it adds, and what it adds itself.
+type Sum = (Option<(usize, usize)>, u32);
 
 impl Sums {
     fn random(stream: &mut Stream) -> Self {
-        let count = 2 + stream.below(7) as usize;
+        let count = 2 + stream.below(7);
         let inputs = |at: usize, stream: &mut Stream| (at > 0).then(|| (stream.below(at), stream.below(at)));
         Self(
             (0..count)
@@ -86,7 +89,7 @@ impl Sums {
     }
 
     fn yaml(&self) -> String {
-        let stage = |(at, (inputs, k)): (usize, &(Option<(usize, usize)>, u32))| match inputs {
+        let stage = |(at, (inputs, k)): (usize, &Sum)| match inputs {
             Some((a, b)) => format!("  s{at}: {{use: add, a: s{a}, b: s{b}, k: {k}}}\n"),
             None => format!("  s{at}: {{use: make, k: {k}}}\n"),
         };

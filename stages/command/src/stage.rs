@@ -1,0 +1,174 @@
+//! The stage: what stands at its ports goes to files, the program runs, what it wrote is checked and taken in.
+
+use std::{collections::BTreeMap, path::PathBuf, process, time::Duration};
+
+use ablate_core::{ArtifactKind, Input, Io, Output, Problems, Stage, StageError, rows};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{FILES_SOURCE, child, tables};
+
+/// Any program.
+pub struct Command;
+
+/// Parameters of `command`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The program and its arguments; `{files}` stands for the path at the port `files`. It finds the paths of its
+    /// inputs in `ABLATE_IN_<PORT>`, those of its outputs in `ABLATE_OUT_<PORT>`, and all of them as JSON in the file
+    /// that `ABLATE_MANIFEST` names.
+    pub run: Vec<String>,
+    /// Raise it when the program gives other rows though `run` and `files` are the same.
+    pub version: u32,
+    /// What the program writes: corpus, queries, qrels, run, pairs, triples or scores.
+    pub outputs: Vec<String>,
+    /// The program is ended, and the stage fails, after this time.
+    #[serde(default)]
+    pub timeout_seconds: Option<f64>,
+}
+
+const TABLES: [ArtifactKind; 7] = [
+    ArtifactKind::Corpus,
+    ArtifactKind::Queries,
+    ArtifactKind::Qrels,
+    ArtifactKind::Run,
+    ArtifactKind::Pairs,
+    ArtifactKind::Triples,
+    ArtifactKind::Scores,
+];
+
+fn table(name: &str) -> Option<ArtifactKind> {
+    TABLES.into_iter().find(|kind| kind.name() == name)
+}
+
+impl Stage for Command {
+    const NAME: &'static str = "command";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "Any program: its inputs and outputs are Parquet files";
+    const INPUTS: &'static [Input] = &[
+        Input::of("corpus", ArtifactKind::Corpus).optional(),
+        Input::of("queries", ArtifactKind::Queries).optional(),
+        Input::of("qrels", ArtifactKind::Qrels).optional(),
+        Input::of("ranking", ArtifactKind::Run).optional(),
+        Input::of("pairs", ArtifactKind::Pairs).optional(),
+        Input::of("triples", ArtifactKind::Triples).optional(),
+        Input::of("scores", ArtifactKind::Scores).optional(),
+        Input::of("model", ArtifactKind::Model).optional(),
+        Input::of("files", ArtifactKind::Corpus)
+            .optional()
+            .or_source(&FILES_SOURCE),
+    ];
+    const OUTPUTS: &'static [Output] = &[
+        Output::of("corpus", ArtifactKind::Corpus),
+        Output::of("queries", ArtifactKind::Queries),
+        Output::of("qrels", ArtifactKind::Qrels),
+        Output::of("run", ArtifactKind::Run),
+        Output::of("pairs", ArtifactKind::Pairs),
+        Output::of("triples", ArtifactKind::Triples),
+        Output::of("scores", ArtifactKind::Scores),
+    ];
+    const EXECUTION: &'static [&'static str] = &["timeout_seconds"];
+    type Params = Params;
+
+    fn check(params: &Params, problems: &mut Problems) {
+        problems.require(!params.run.is_empty(), "run", "name a program");
+        problems.require(!params.outputs.is_empty(), "outputs", "name at least one output");
+        for name in &params.outputs {
+            let known = TABLES.map(ArtifactKind::name).join(", ");
+            problems.require(
+                table(name).is_some(),
+                "outputs",
+                format!("`{name}` is none of {known}"),
+            );
+        }
+        let sound = params.timeout_seconds.is_none_or(|seconds| seconds > 0.0);
+        problems.require(sound, "timeout_seconds", "must be above 0");
+    }
+
+    fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
+        let work = Work::begin(params, io)?;
+        let timeout = params.timeout_seconds.map(Duration::from_secs_f64);
+        child::run(work.command(params)?, &work.log, timeout, &|| io.cancelled())?;
+        for (name, path) in &work.outputs {
+            if let Some(kind) = table(name) {
+                let rows = rows::checked(kind, &tables::read(path, kind)?)?;
+                io.put_batch(name, rows)?;
+            }
+        }
+        let lines = child::last_lines(&work.log);
+        if !lines.is_empty() {
+            io.note(format!("it printed, at the end:\n{lines}"));
+        }
+        Ok(())
+    }
+}
+
+/// The folder a program works in, and the files in it.
+struct Work {
+    folder: PathBuf,
+    log: PathBuf,
+    files: Option<PathBuf>,
+    inputs: BTreeMap<String, PathBuf>,
+    outputs: BTreeMap<String, PathBuf>,
+}
+
+impl Work {
+    /// Writes the inputs into an empty folder. The folder around it outlives a kill: `ABLATE_STATE` is for programs
+    /// that can go on where they were.
+    fn begin(params: &Params, io: &Io<'_>) -> Result<Self, StageError> {
+        let folder = io.checkpoints()?.join("work");
+        if folder.exists() {
+            fs_err::remove_dir_all(&folder)?;
+        }
+        fs_err::create_dir_all(&folder)?;
+        fs_err::create_dir_all(folder.with_file_name("state"))?;
+        let mut inputs = BTreeMap::new();
+        for port in Command::INPUTS.iter().filter(|port| port.source.is_none()) {
+            if port.kind.is_tree() {
+                inputs.extend(
+                    io.optional_tree(port.name)?
+                        .map(|path| (port.name.to_owned(), path)),
+                );
+            } else if let Some(batch) = io.batch(port.name)? {
+                let path = folder.join(format!("in-{}.parquet", port.name));
+                tables::write(&path, &batch)?;
+                inputs.insert(port.name.to_owned(), path);
+            }
+        }
+        let output = |name: &String| (name.clone(), folder.join(format!("out-{name}.parquet")));
+        Ok(Self {
+            log: folder.join("log.txt"),
+            files: io.optional_tree("files")?,
+            inputs,
+            outputs: params.outputs.iter().map(output).collect(),
+            folder,
+        })
+    }
+
+    fn command(&self, params: &Params) -> Result<process::Command, StageError> {
+        let files = self.files.as_ref().map(|path| path.display().to_string());
+        let argument = |text: &String| {
+            files
+                .as_ref()
+                .map_or(text.clone(), |files| text.replace("{files}", files))
+        };
+        let mut words = params.run.iter().map(argument);
+        let mut command = process::Command::new(words.next().unwrap_or_default());
+        let manifest = self.folder.join("manifest.json");
+        let all = json!({"inputs": self.inputs, "outputs": self.outputs, "files": files});
+        fs_err::write(&manifest, serde_json::to_vec_pretty(&all)?)?;
+        command
+            .args(words)
+            .current_dir(&self.folder)
+            .env("ABLATE_MANIFEST", manifest)
+            .env("ABLATE_STATE", self.folder.with_file_name("state"));
+        for (prefix, paths) in [("IN", &self.inputs), ("OUT", &self.outputs)] {
+            for (port, path) in paths {
+                command.env(format!("ABLATE_{prefix}_{}", port.to_uppercase()), path);
+            }
+        }
+        Ok(command)
+    }
+}
