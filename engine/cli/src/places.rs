@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ablate_core::Places;
 
-/// The store asked for; else `cache/store` of the project around the current folder; else the user's.
+/// The store asked for; else `cache/store` of the project around the current folder; else the user's. Absolute: programs
+/// that stages start work in other folders.
 pub(crate) fn store(asked: Option<&Path>) -> PathBuf {
     if let Some(path) = asked {
-        return path.to_owned();
+        return std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     }
     let here = std::env::current_dir().unwrap_or_default();
     let project = here
