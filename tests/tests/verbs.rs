@@ -1,0 +1,215 @@
+//! `why`, `plan`'s forecast, `gc`, pins and Ctrl-C, through the command line.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+const EXPERIMENT: &str = "\
+experiment: lexical
+stages:
+  data:   {use: collection, source: demo}
+  docs:   {use: sample, documents: data.corpus, count: 100, seed: 1}
+  run:    {use: retrieve/bm25, corpus: docs, queries: data.queries.test, depth: 100}
+  scores: {use: evaluate, run: run, qrels: data.qrels.test, measures: [nDCG@10]}
+";
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    // The binary of another package of the workspace lies two folders above this test's own.
+    let own = std::env::current_exe().unwrap();
+    let binary: PathBuf = own.parent().unwrap().parent().unwrap().join("ablate");
+    let mut command = Command::new(binary);
+    command
+        .args(arguments)
+        .args(["--store", "store"])
+        .current_dir(folder);
+    command
+}
+
+fn ablate(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+fn answer(folder: &Path, arguments: &[&str]) -> Value {
+    let output = ablate(folder, &[arguments, &["--json"]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
+}
+
+fn run(folder: &Path, text: &str) -> Value {
+    fs_err::write(folder.join("e.yaml"), text).unwrap();
+    answer(folder, &["run", "e.yaml"])
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn why_names_the_field_that_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), EXPERIMENT);
+    run(
+        folder.path(),
+        &EXPERIMENT.replace("depth: 100", "depth: 7, k1: 1.2"),
+    );
+    fs_err::write(
+        folder.path().join("e.yaml"),
+        EXPERIMENT.replace("depth: 100", "depth: 50"),
+    )
+    .unwrap();
+    let told = answer(folder.path(), &["why", "e.yaml", "run"]);
+    assert_eq!(
+        texts(&told["changes"]),
+        ["depth: 100 → 50"],
+        "the nearest key is that of depth 100: {told}"
+    );
+    let told = answer(folder.path(), &["why", "e.yaml", "docs"]);
+    assert!(
+        told["decision"].as_str().unwrap().starts_with("reuse, computed "),
+        "{told}"
+    );
+    let unknown = ablate(folder.path(), &["why", "e.yaml", "scroes"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("did you mean `scores`?"));
+}
+
+#[test]
+fn a_change_is_tried_without_running_it() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), EXPERIMENT);
+    let names = |change: &str| {
+        let told = answer(folder.path(), &["why", "e.yaml", "--if", change]);
+        let nodes = told["nodes"].as_array().unwrap().iter();
+        nodes
+            .map(|node| node["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("run.depth=9"), ["run", "scores"]);
+    assert_eq!(names("docs.count=90"), ["docs", "run", "scores"]);
+    assert_eq!(names("scores.measures=[AP]"), ["scores"]);
+    assert_eq!(names("docs.seed=1"), [""; 0]);
+}
+
+#[test]
+fn the_forecast_comes_from_past_traces() {
+    let folder = tempfile::tempdir().unwrap();
+    fs_err::write(folder.path().join("e.yaml"), EXPERIMENT).unwrap();
+    let before = answer(folder.path(), &["plan", "e.yaml"]);
+    assert!(
+        before["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|node| node["seconds"].is_null())
+    );
+    run(folder.path(), EXPERIMENT);
+    fs_err::write(
+        folder.path().join("e.yaml"),
+        EXPERIMENT.replace("depth: 100", "depth: 50"),
+    )
+    .unwrap();
+    let plan = answer(folder.path(), &["plan", "e.yaml"]);
+    let open: Vec<_> = plan["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|node| node["decision"] != "reuse")
+        .collect();
+    assert_eq!(open.len(), 2);
+    assert!(
+        open.iter()
+            .all(|node| node["seconds"].as_f64().is_some() && node["bytes"].as_u64() > Some(0))
+    );
+}
+
+#[test]
+fn gc_is_dry_by_default_and_never_takes_what_a_kept_run_leads_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = run(folder.path(), EXPERIMENT);
+    let changed = EXPERIMENT.replace("depth: 100", "depth: 50");
+    run(folder.path(), &changed);
+    let nothing = answer(folder.path(), &["gc", "--delete"]);
+    assert_eq!(nothing["bytes"], 0, "all runs are kept");
+    let dry = answer(folder.path(), &["gc", "--keep-last", "1"]);
+    assert!(dry["bytes"].as_u64() > Some(0) && dry["deleted"] == false);
+    let id = first["run"].as_str().unwrap();
+    assert!(ablate(folder.path(), &["pin", id]).status.success());
+    assert_eq!(
+        answer(folder.path(), &["gc", "--keep-last", "1"])["bytes"],
+        0,
+        "the first is pinned"
+    );
+    assert!(ablate(folder.path(), &["unpin", id]).status.success());
+    assert!(answer(folder.path(), &["gc", "--keep-last", "1", "--delete"])["bytes"].as_u64() > Some(0));
+    let again = run(folder.path(), &changed);
+    assert!(
+        again["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|node| node["status"] == "reused")
+    );
+    assert!(ablate(folder.path(), &["verify"]).status.success());
+    // What went is computed again, and comes to the same.
+    let redone = run(folder.path(), EXPERIMENT);
+    assert_eq!(redone["table"], first["table"]);
+}
+
+#[test]
+fn ctrl_c_keeps_what_is_finished_and_the_next_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = format!(
+        "{EXPERIMENT}  slow: {{use: command, ranking: run, run: [sh, -c, 'sleep $SECONDS_TO_SLEEP; cp $ABLATE_IN_RANKING $ABLATE_OUT_RUN'], outputs: [run], version: 1}}\n"
+    );
+    fs_err::write(folder.path().join("e.yaml"), &slow).unwrap();
+    let started = |seconds: &str| {
+        let mut command = command(folder.path(), &["run", "e.yaml", "--json"]);
+        command
+            .env("SECONDS_TO_SLEEP", seconds)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let child = started("100");
+    // The command has begun when its folder is there.
+    let (partial, began) = (folder.path().join("store/partial"), Instant::now());
+    let begun = || {
+        let entries = fs_err::read_dir(&partial).into_iter().flatten().flatten();
+        entries
+            .into_iter()
+            .any(|entry| entry.path().join("work/manifest.json").exists())
+    };
+    while !begun() {
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "the command never began"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let again: Value = serde_json::from_slice(&started("0").wait_with_output().unwrap().stdout).unwrap();
+    let status = |name: &str| {
+        let nodes = again["nodes"].as_array().unwrap();
+        nodes.iter().find(|node| node["name"] == name).unwrap()["status"].clone()
+    };
+    assert_eq!(["run", "slow"].map(status), ["reused", "ran"]);
+}
