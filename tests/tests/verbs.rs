@@ -184,10 +184,15 @@ fn ctrl_c_keeps_what_is_finished_and_the_next_run_goes_on() {
     // The command has begun when its folder is there.
     let (partial, began) = (folder.path().join("store/partial"), Instant::now());
     let begun = || {
-        let entries = fs_err::read_dir(&partial).into_iter().flatten().flatten();
-        entries
-            .into_iter()
-            .any(|entry| entry.path().join("work/manifest.json").exists())
+        let folders = |path: &Path| {
+            fs_err::read_dir(path)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
+        };
+        let mut works = folders(&partial).flat_map(|path| folders(&path).collect::<Vec<_>>());
+        works.any(|work| work.join("manifest.json").exists())
     };
     while !begun() {
         assert!(

@@ -115,15 +115,22 @@ struct Work {
 }
 
 impl Work {
-    /// Writes the inputs into an empty folder. The folder around it outlives a kill: `ABLATE_STATE` is for programs
-    /// that can go on where they were.
+    /// Writes the inputs into an empty folder, whose name is new each time: the program of a run that was killed may
+    /// live on and write. The folder around it outlives a kill: `ABLATE_STATE` is for programs that can go on where
+    /// they were.
     fn begin(params: &Params, io: &Io<'_>) -> Result<Self, StageError> {
-        let folder = io.checkpoints()?.join("work");
-        if folder.exists() {
-            fs_err::remove_dir_all(&folder)?;
+        let around = io.checkpoints()?;
+        for entry in fs_err::read_dir(&around)? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name != "state") {
+                fs_err::remove_dir_all(path)?;
+            }
         }
-        fs_err::create_dir_all(&folder)?;
-        fs_err::create_dir_all(folder.with_file_name("state"))?;
+        fs_err::create_dir_all(around.join("state"))?;
+        let folder = tempfile::Builder::new()
+            .prefix("work-")
+            .tempdir_in(&around)?
+            .keep();
         let mut inputs = BTreeMap::new();
         for port in Command::INPUTS.iter().filter(|port| port.source.is_none()) {
             if port.kind.is_tree() {
