@@ -144,3 +144,37 @@ fn a_flipped_bit_is_named_and_never_gives_another_value() {
     fill(&open(&store), 0..20);
     assert_eq!(known(&open(&store), &[3]), [true]);
 }
+
+/// Figures for docs/performance.md: `cargo test --release -p ablate-cache --test memo -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement that takes a minute and 2 GB of disk"]
+#[expect(clippy::print_stdout, reason = "its figures are what it is for")]
+fn lookup_in_ten_million_rows() {
+    const ROWS: u32 = 10_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let policy = FlushPolicy {
+        rows: 400_000,
+        longest: Duration::from_hours(1),
+    };
+    let memo = store.memo(&namespace(), policy).unwrap();
+    let began = std::time::Instant::now();
+    for number in 0..ROWS {
+        memo.keep(key(number), vec![number as u8; 64]).unwrap();
+        if number % 400_000 == 399_999 {
+            memo.flush().unwrap();
+        }
+    }
+    println!(
+        "{ROWS} rows kept in {:.1} s, {} segments",
+        began.elapsed().as_secs_f64(),
+        segments(&store).len()
+    );
+    for count in [1, 1_000, 100_000] {
+        let keys: Vec<_> = (0..count).map(|at| key(at * (ROWS / count))).collect();
+        let began = std::time::Instant::now();
+        let found = memo.recall(&keys).unwrap();
+        assert!(found.values.iter().all(Option::is_some));
+        println!("{count} keys found in {:.2} s", began.elapsed().as_secs_f64());
+    }
+}

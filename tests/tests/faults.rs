@@ -176,3 +176,30 @@ fn damage_is_named_by_verify_and_mended_by_a_run() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("its checksum does not match"));
     ends_well(folder.path());
 }
+
+/// A program that ignores signals keeps the first Ctrl-C waiting; the second ends the run at once.
+#[test]
+fn the_second_interrupt_does_not_wait() {
+    let folder = folder("");
+    let go = folder.path().join("go").display().to_string();
+    let text = slow(folder.path()).replace("until test", "trap : INT TERM; until test");
+    fs_err::write(folder.path().join("e.yaml"), text).unwrap();
+    let mut child = sleeping(folder.path());
+    signal(&child, "-INT");
+    // Not two at once: the system may make one of them.
+    std::thread::sleep(Duration::from_millis(100));
+    if child.try_wait().unwrap().is_none() {
+        signal(&child, "-INT");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    fs_err::write(go, "").unwrap();
+    ends_well(folder.path());
+}
+
+/// Whether this user is stopped by permissions at all: root is not.
+fn permissions_hold(folder: &Path) -> bool {
+    let file = folder.join("probe");
+    fs_err::write(&file, "").unwrap();
+    fs_err::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    fs_err::File::open(&file).is_err()
+}

@@ -56,8 +56,8 @@ pub(crate) enum Command {
         /// A run's id, its first letters, its experiment's name, or `latest`
         run: String,
     },
-    /// Check every byte, checksum and key of the store
-    Verify,
+    /// Check every byte, checksum and key of the store, or compute a node again and compare
+    Verify(Verify),
     /// List the stage kinds, or show the ports and parameters of one
     Stages {
         /// A stage kind
@@ -85,12 +85,31 @@ pub(crate) struct Run {
     /// Nodes that may run at once on the CPU [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
+    /// Main memory nodes may take together, as in 16GB [default: nine tenths of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
+    pub(crate) memory: Option<u64>,
     /// Make rows and checkpoints safe at least this often: a kill costs no more
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) flush_seconds: f64,
     /// Rows written together before that time
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) flush_rows: usize,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Verify {
+    /// Compute this node again, as `plan` names it, from its kept inputs, and compare what comes out
+    #[arg(long, value_name = "NODE", requires = "file")]
+    pub(crate) rerun: Option<String>,
+    /// The experiment file the node is of
+    #[arg(requires = "rerun")]
+    pub(crate) file: Option<PathBuf>,
+    /// Set a field, as in `--set queries.decoding.temperature=0.7`
+    #[arg(long = "set", value_name = "STAGE.FIELD=VALUE", value_parser = setting)]
+    pub(crate) sets: Vec<(String, String)>,
+    /// Compute on `cpu`, `cuda` or `cuda:N`
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    pub(crate) device: DeviceChoice,
 }
 
 #[derive(ClapArgs)]

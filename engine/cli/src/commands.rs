@@ -41,7 +41,7 @@ pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
         Command::Gc(options) => gc::gc(&options, &root, json),
         Command::Pin { run } => gc::pin(&store()?, &run, true, json),
         Command::Unpin { run } => gc::pin(&store()?, &run, false, json),
-        Command::Verify => verify::verify(&store()?, json),
+        Command::Verify(options) => verify::verify(&options, &store()?, json),
         Command::Stages { kind } => stages::stages(kind.as_deref(), json),
     }
 }

@@ -21,6 +21,9 @@ pub(crate) enum CliError {
     /// Somebody else uses the store.
     #[error("error: {0}")]
     Locked(String),
+    /// A check found a difference.
+    #[error("{0}")]
+    Different(String),
     /// Interrupted by the user.
     #[error("interrupted: finished nodes are kept, run the same command to go on")]
     Interrupted,
@@ -33,6 +36,7 @@ impl CliError {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
             Self::Experiment(_) => 3,
+            Self::Different(_) => 4,
             Self::Store(_) | Self::Locked(_) => 5,
             Self::Interrupted => 130,
         }

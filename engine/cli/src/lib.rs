@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod error;
 mod load;
+mod machine;
 mod places;
 mod print;
 mod progress;

@@ -7,6 +7,8 @@ use ablate_plan::{Plan, plan};
 use ablate_run::RunRecord;
 use ablate_spec::{Experiment, Severity, Source, load, render};
 
+use petgraph::graph::NodeIndex;
+
 use crate::{args, error::CliError, places, print};
 
 /// An experiment that was read without errors.
@@ -15,6 +17,27 @@ pub(crate) struct Loaded {
     pub(crate) plan: Plan,
     pub(crate) places: Places,
     pub(crate) warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// The node of this name.
+    pub(crate) fn node(&self, name: &str) -> Result<NodeIndex, CliError> {
+        let mut order = self.plan.order.iter().copied();
+        let found = order.find(|index| self.plan.node(*index).name == name);
+        found.ok_or_else(|| {
+            let names = self
+                .plan
+                .order
+                .iter()
+                .map(|index| self.plan.node(*index).name.as_str());
+            let close = ablate_core::similar(name, names).first().copied();
+            let hint = close.map_or_else(
+                || "`ablate plan` lists the nodes".into(),
+                |close| format!("did you mean `{close}`?"),
+            );
+            CliError::Usage(format!("there is no node `{name}`: {hint}"))
+        })
+    }
 }
 
 /// Reads, checks and plans an experiment file; warnings are printed, errors returned rendered.

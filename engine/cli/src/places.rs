@@ -49,3 +49,26 @@ pub(crate) fn slots() -> PathBuf {
 pub(crate) fn host() -> String {
     fs_err::read_to_string("/etc/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_owned())
 }
+
+/// Bytes of main memory this process may use: the machine's, or what its control group (a container, a Slurm job) is
+/// allowed. `None` where that is not known.
+pub(crate) fn memory() -> Option<u64> {
+    let number = |path: &str| fs_err::read_to_string(path).ok()?.trim().parse().ok();
+    let limits = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ]
+    .map(number);
+    machine_memory()
+        .into_iter()
+        .chain(limits.into_iter().flatten())
+        .min()
+}
+
+/// `MemTotal` of Linux, which tells it in kibibytes.
+fn machine_memory() -> Option<u64> {
+    let text = fs_err::read_to_string("/proc/meminfo").ok()?;
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}

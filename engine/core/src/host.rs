@@ -1,6 +1,10 @@
 //! What a running stage is given: [`Host`] as the engine offers it, [`Io`] as a stage uses it.
 
-use std::path::PathBuf;
+use std::{
+    any::{Any, TypeId},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arrow::array::RecordBatch;
 
@@ -18,6 +22,12 @@ pub struct Progress {
     /// What is counted: "docs", "tokens", "steps".
     pub unit: &'static str,
 }
+
+/// What a model was loaded from, and as what.
+pub type ModelKey = (Digest, TypeId);
+
+/// A loaded model, of the type its key says.
+pub type LoadedModel = Arc<dyn Any + Send + Sync>;
 
 /// What the engine offers a running stage. Stages use [`Io`].
 pub trait Host: Sync {
@@ -43,6 +53,14 @@ pub trait Host: Sync {
     fn places(&self) -> &Places;
     /// The digest of what stands at an input port: of the rows, the files of a model, or the source.
     fn digest(&self, port: &str) -> Result<Option<Digest>, StageError>;
+    /// The model of `key`: still in memory from an earlier node, or loaded now.
+    fn model(
+        &self,
+        _key: ModelKey,
+        load: &mut dyn FnMut() -> Result<LoadedModel, StageError>,
+    ) -> Result<LoadedModel, StageError> {
+        load()
+    }
     /// The rows computed before that have `namespace` in common.
     fn memo(&self, namespace: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError>;
     /// Counts rows for the report of the run.
@@ -78,6 +96,23 @@ impl<'a> Io<'a> {
         self.0
             .tree(port)?
             .ok_or_else(|| StageError::new(format!("no input at port `{port}`")))
+    }
+
+    /// The model at a required input port, loaded from its folder by `load` unless an earlier node of the run left it in
+    /// memory. The model must not depend on anything but the folder and the device of the run.
+    pub fn model<T: Any + Send + Sync>(
+        &self,
+        port: &str,
+        load: impl Fn(&Path) -> Result<T, StageError>,
+    ) -> Result<Arc<T>, StageError> {
+        let mut load = || -> Result<LoadedModel, StageError> { Ok(Arc::new(load(&self.tree(port)?)?)) };
+        let loaded = match self.0.digest(port)? {
+            Some(digest) => self.0.model((digest, TypeId::of::<T>()), &mut load)?,
+            None => load()?,
+        };
+        loaded
+            .downcast()
+            .map_err(|_| StageError::new(format!("the model at port `{port}` is of another type")))
     }
 
     /// The folder or file at an optional input port.

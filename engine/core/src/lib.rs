@@ -17,12 +17,14 @@ mod suggest;
 
 pub use content::content_digest;
 pub use digest::{ActionKey, ContentDigest, Digest, FileDigest, RecipeId};
-pub use host::{Host, Io, Progress};
+pub use host::{Host, Io, LoadedModel, ModelKey, Progress};
 pub use kind::ArtifactKind;
 pub use memo::{Memo, MemoryRows, RowFunction, RowStore, RowValue, Sink};
 pub use params::{ParamProblem, Problems};
 pub use record::{Column, Record, RowsError, check_rows};
 pub use seed::{Seed, Stream};
 pub use source::{Places, SourceType};
-pub use stage::{Bound, DeviceChoice, Input, Numeric, Of, Output, Slot, Stage, StageError, StageKind};
+pub use stage::{
+    Bound, DeviceChoice, Input, Memory, Needs, Numeric, Of, Output, Slot, Stage, StageError, StageKind,
+};
 pub use suggest::similar;

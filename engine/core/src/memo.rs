@@ -17,6 +17,18 @@ pub trait RowStore: Sync {
     fn flush(&self) -> Result<(), StageError>;
 }
 
+impl<T: RowStore> RowStore for &T {
+    fn recall(&self, keys: &[Digest]) -> Result<Vec<Option<Vec<u8>>>, StageError> {
+        (**self).recall(keys)
+    }
+    fn keep(&self, key: Digest, value: Vec<u8>) -> Result<(), StageError> {
+        (**self).keep(key, value)
+    }
+    fn flush(&self) -> Result<(), StageError> {
+        (**self).flush()
+    }
+}
+
 /// A function of rows. Its version is apart from the stage's, so that a change in how a stage puts its output together
 /// does not throw away what was computed of the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +139,7 @@ impl<'a> Memo<'a> {
 #[derive(Debug, Default)]
 pub struct MemoryRows(Mutex<BTreeMap<Digest, Vec<u8>>>);
 
-impl RowStore for &MemoryRows {
+impl RowStore for MemoryRows {
     fn recall(&self, keys: &[Digest]) -> Result<Vec<Option<Vec<u8>>>, StageError> {
         let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(keys.iter().map(|key| rows.get(key).cloned()).collect())

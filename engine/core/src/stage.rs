@@ -73,14 +73,56 @@ impl Output {
     }
 }
 
-/// What a node occupies while it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Slot {
     /// Threads of the CPU only.
     Cpu,
     /// The compute device of the run (a GPU, or the whole CPU where there is none).
     Device,
+}
+
+/// What a node needs of main memory, from the bytes it reads. A coarse upper bound, so that nodes that run at once fit
+/// together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Memory {
+    /// Bytes per byte of its input tables, which are compressed where they are kept.
+    pub tables: f64,
+    /// Bytes per byte of the models it reads.
+    pub models: f64,
+    /// Bytes whatever it reads.
+    pub least: u64,
+}
+
+impl Memory {
+    /// What reads tables and computes with models as they are.
+    pub const READING: Self = Self {
+        tables: 8.0,
+        models: 1.5,
+        least: 0,
+    };
+    /// What trains a model: weights, gradients, two moments, and the states of a batch.
+    pub const TRAINING: Self = Self {
+        tables: 8.0,
+        models: 8.0,
+        least: 0,
+    };
+
+    /// Bytes for a node that reads so many bytes of tables and of models.
+    pub fn bytes(&self, tables: u64, models: u64) -> u64 {
+        let read = self.tables * tables as f64 + self.models * models as f64;
+        self.least.max(read as u64)
+    }
+}
+
+/// What a node occupies while it runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Needs {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its main memory.
+    pub memory: Memory,
 }
 
 /// The numeric mode of a stage: enters the key. Device and thread count do not.
@@ -169,10 +211,20 @@ pub trait Stage: Sized + Send + Sync + 'static {
     const EXECUTION: &'static [&'static str] = &[];
     /// What a node of this kind occupies.
     const SLOT: Slot = Slot::Cpu;
+    /// What a node of this kind needs of main memory.
+    const MEMORY: Memory = Memory::READING;
     /// Declared data type and kernel family; enters the key.
     const NUMERIC: Numeric = "exact";
     /// The parameters; derive `deny_unknown_fields` and give every field a default where one is sensible.
     type Params: Serialize + DeserializeOwned + JsonSchema + Send + Sync;
+
+    /// What a node with these parameters occupies.
+    fn needs(_params: &Self::Params) -> Needs {
+        Needs {
+            slot: Self::SLOT,
+            memory: Self::MEMORY,
+        }
+    }
 
     /// Finds values out of range.
     fn check(_params: &Self::Params, _problems: &mut Problems) {}
@@ -211,6 +263,8 @@ pub trait Bound: Send + Sync {
     fn meaning(&self) -> canon::Value;
     /// All parameters, defaults filled in.
     fn params(&self) -> Value;
+    /// What it occupies while it runs.
+    fn needs(&self) -> Needs;
     /// Computes the outputs.
     fn run(&self, io: &Io<'_>) -> Result<(), StageError>;
 }
@@ -236,6 +290,9 @@ impl<S: Stage> Bound for BoundStage<S> {
     }
     fn params(&self) -> Value {
         serde_json::to_value(&self.0).unwrap_or_default()
+    }
+    fn needs(&self) -> Needs {
+        S::needs(&self.0)
     }
     fn run(&self, io: &Io<'_>) -> Result<(), StageError> {
         S::run(&self.0, io)

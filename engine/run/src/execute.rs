@@ -78,12 +78,12 @@ impl Runner<'_> {
         if let Some(trace) = self.whole_trace(index, this)? {
             return Ok(self.share(index, Status::Reused, Arc::new(trace)));
         }
-        let _slot = self.options.slots.acquire(node.kind.slot(), self.options.stop)?;
+        let _room = self.room(index)?;
         (self.events)(Event::NodeStarted {
             node: node.name.clone(),
             kind: node.kind.name(),
         });
-        let (trace, counted) = self.compute(index, this, preimage, began)?;
+        let (trace, counted) = self.compute(index, this, preimage, began, false)?;
         let (rows_computed, rows_reused) = counted.unwrap_or((rows_of(&trace), 0));
         self.committer.add(node.recipe, trace.clone(), lock);
         let trace = Arc::new(trace);
@@ -147,12 +147,14 @@ impl Runner<'_> {
         }
     }
 
-    fn compute(
+    /// Computes a node; `fresh`: its rows too, though they are known.
+    pub(crate) fn compute(
         &self,
         index: NodeIndex,
         key: ActionKey,
         preimage: canon::Value,
         began: Instant,
+        fresh: bool,
     ) -> Result<(Trace, Option<(u64, u64)>), StageError> {
         let node = self.plan.node(index);
         let host = NodeHost {
@@ -164,8 +166,10 @@ impl Runner<'_> {
             stop: self.options.stop,
             events: self.events,
             tables: &self.tables,
+            models: &self.models,
             key,
             flush: self.options.flush,
+            fresh,
             due: Mutex::new(Instant::now()),
             outputs: Mutex::new(Outputs::default()),
         };
@@ -188,7 +192,7 @@ impl Runner<'_> {
         Ok((trace, outputs.counted))
     }
 
-    fn input_records(&self, index: NodeIndex) -> BTreeMap<&'static str, OutputRecord> {
+    pub(crate) fn input_records(&self, index: NodeIndex) -> BTreeMap<&'static str, OutputRecord> {
         let known = self.known();
         let record = |input: &Connection| match &input.origin {
             Origin::Node { node, output } => known
@@ -201,7 +205,7 @@ impl Runner<'_> {
         self.plan.node(index).inputs.iter().filter_map(record).collect()
     }
 
-    fn known(&self) -> RwLockReadGuard<'_, Known> {
+    pub(crate) fn known(&self) -> RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -12,12 +12,13 @@ use std::{
 
 use ablate_cache::{FlushPolicy, Memo, OutputRecord, Staged, Store, StoreError};
 use ablate_core::{
-    ActionKey, ArtifactKind, DeviceChoice, Digest, Host, Places, Progress, RowStore, StageError, canon,
+    ActionKey, ArtifactKind, DeviceChoice, Digest, Host, LoadedModel, MemoryRows, ModelKey, Places, Progress,
+    RowStore, StageError, canon,
 };
 use ablate_plan::{Node, Origin};
 use arrow::array::RecordBatch;
 
-use crate::{Event, tables::Tables};
+use crate::{Event, models::Models, tables::Tables};
 
 /// The host of one node.
 pub(crate) struct NodeHost<'a> {
@@ -31,10 +32,14 @@ pub(crate) struct NodeHost<'a> {
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
     /// Tables other nodes of this run have read.
     pub(crate) tables: &'a Tables,
+    /// Models other nodes of this run have loaded.
+    pub(crate) models: &'a Models,
     /// Its key.
     pub(crate) key: ActionKey,
     /// How much work a kill may cost.
     pub(crate) flush: FlushPolicy,
+    /// Whether rows are computed though they are known.
+    pub(crate) fresh: bool,
     /// When a checkpoint was last due.
     pub(crate) due: Mutex<Instant>,
     pub(crate) outputs: Mutex<Outputs>,
@@ -187,7 +192,18 @@ impl Host for NodeHost<'_> {
         }
     }
 
+    fn model(
+        &self,
+        key: ModelKey,
+        load: &mut dyn FnMut() -> Result<LoadedModel, StageError>,
+    ) -> Result<LoadedModel, StageError> {
+        self.models.get(key, load)
+    }
+
     fn memo(&self, namespace: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError> {
+        if self.fresh {
+            return Ok(Box::new(MemoryRows::default()));
+        }
         let memo = self.store.memo(namespace, self.flush).map_err(store_error)?;
         Ok(Box::new(NodeMemo { memo, host: self }))
     }

@@ -12,13 +12,13 @@ use std::{
 };
 
 use ablate_cache::{FlushPolicy, Store, StoreError, Trace};
-use ablate_core::{ActionKey, DeviceChoice, Places, Slot};
+use ablate_core::{ActionKey, DeviceChoice, Places};
 use ablate_plan::Plan;
 use petgraph::graph::NodeIndex;
 
 use crate::{
     Capacity, Command, Decision, Event, Lookup, MachineSlots, NodeRecord, Report, Scheduler, Status,
-    commit::Committer, lookup::hit_reason, record::EventLog, tables::Tables,
+    commit::Committer, lookup::hit_reason, models::Models, record::EventLog, tables::Tables,
 };
 
 /// How to run.
@@ -70,6 +70,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) committer: Committer<'a>,
     pub(crate) known: RwLock<Known>,
     pub(crate) tables: Tables,
+    pub(crate) models: Models,
 }
 
 /// Results this run has at hand.
@@ -101,38 +102,48 @@ pub fn run(
         log.write(&event);
         subscriber(&event);
     };
-    let hits = lookup
-        .decisions
-        .iter()
-        .filter_map(|(index, decision)| match decision {
-            Decision::Hit { trace, .. } => Some((*index, Arc::from(trace.clone()))),
-            _ => None,
-        });
-    let mut known = Known::default();
-    hits.for_each(|(index, trace)| known.add(index, &trace));
+    let runner = Runner::new(plan, store, lookup, options, &events);
     let began = Instant::now();
     events(Event::RunStarted {
         run: options.id.into(),
         nodes: plan.order.len(),
-        reused: known.nodes.len(),
+        reused: runner.known().nodes.len(),
     });
-    let committer = Committer::new(store);
-    let runner = Runner {
-        plan,
-        store,
-        options,
-        lookup,
-        events: &events,
-        committer,
-        known: RwLock::new(known),
-        tables: Tables::default(),
-    };
     let (outcomes, warnings) = runner.drive()?;
     events(Event::RunFinished {
         run: options.id.into(),
         seconds: began.elapsed().as_secs_f64(),
     });
     Ok((runner.records(&outcomes), warnings))
+}
+
+impl<'a> Runner<'a> {
+    /// A runner that knows what `lookup` found.
+    pub(crate) fn new(
+        plan: &'a Plan,
+        store: &'a Store,
+        lookup: &'a Lookup,
+        options: &'a Options<'a>,
+        events: &'a (dyn Fn(Event) + Sync),
+    ) -> Self {
+        let mut known = Known::default();
+        for (index, decision) in &lookup.decisions {
+            if let Decision::Hit { trace, .. } = decision {
+                known.add(*index, &Arc::from(trace.clone()));
+            }
+        }
+        Self {
+            plan,
+            store,
+            options,
+            lookup,
+            events,
+            committer: Committer::new(store),
+            known: RwLock::new(known),
+            tables: Tables::default(),
+            models: Models::default(),
+        }
+    }
 }
 
 impl Runner<'_> {
@@ -147,7 +158,7 @@ impl Runner<'_> {
             .copied()
             .collect();
         let mut warnings = self.lookup.warnings.clone();
-        let mut scheduler = self.scheduler(&open);
+        let mut scheduler = Scheduler::new(self.jobs(&open)?, self.options.capacity);
         let (send_work, work) = mpsc::channel::<usize>();
         let (send_done, done) = mpsc::channel::<(usize, Outcome)>();
         let work = Mutex::new(work);
@@ -183,28 +194,6 @@ impl Runner<'_> {
             warnings.extend(self.committer.flush()?);
             Ok((outcomes, warnings))
         })
-    }
-
-    fn scheduler(&self, open: &[NodeIndex]) -> Scheduler {
-        let position: BTreeMap<NodeIndex, usize> =
-            open.iter().enumerate().map(|(at, index)| (*index, at)).collect();
-        let producers = |index: &NodeIndex| {
-            let from = self
-                .plan
-                .graph
-                .neighbors_directed(*index, petgraph::Direction::Incoming);
-            from.filter_map(|producer| position.get(&producer).copied())
-                .collect()
-        };
-        let slots: Vec<Slot> = open
-            .iter()
-            .map(|index| self.plan.node(*index).kind.slot())
-            .collect();
-        Scheduler::new(
-            &open.iter().map(producers).collect::<Vec<_>>(),
-            slots,
-            self.options.capacity,
-        )
     }
 
     /// The nodes that were found at once.

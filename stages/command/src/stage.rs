@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process, time::Duration};
 
-use ablate_core::{ArtifactKind, Input, Io, Output, Problems, Stage, StageError, rows};
+use ablate_core::{ArtifactKind, Input, Io, Memory, Needs, Output, Problems, Slot, Stage, StageError, rows};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -27,6 +27,12 @@ pub struct Params {
     /// The program is ended, and the stage fails, after this time.
     #[serde(default)]
     pub timeout_seconds: Option<f64>,
+    /// Whether it computes on the device of the run (a GPU): then it waits for its turn.
+    #[serde(default)]
+    pub device: bool,
+    /// Gigabytes of main memory it needs: it waits until so much is free.
+    #[serde(default)]
+    pub memory_gb: f64,
 }
 
 const TABLES: [ArtifactKind; 7] = [
@@ -69,8 +75,17 @@ impl Stage for Command {
         Output::of("triples", ArtifactKind::Triples),
         Output::of("scores", ArtifactKind::Scores),
     ];
-    const EXECUTION: &'static [&'static str] = &["timeout_seconds"];
+    const EXECUTION: &'static [&'static str] = &["timeout_seconds", "device", "memory_gb"];
     type Params = Params;
+
+    fn needs(params: &Params) -> Needs {
+        let slot = if params.device { Slot::Device } else { Slot::Cpu };
+        let memory = Memory {
+            least: (params.memory_gb * 1e9) as u64,
+            ..Memory::READING
+        };
+        Needs { slot, memory }
+    }
 
     fn check(params: &Params, problems: &mut Problems) {
         problems.require(!params.run.is_empty(), "run", "name a program");
@@ -85,6 +100,7 @@ impl Stage for Command {
         }
         let sound = params.timeout_seconds.is_none_or(|seconds| seconds > 0.0);
         problems.require(sound, "timeout_seconds", "must be above 0");
+        problems.require(params.memory_gb >= 0.0, "memory_gb", "must not be below 0");
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

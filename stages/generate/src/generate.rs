@@ -136,7 +136,8 @@ impl Stage for Generate {
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let documents: Vec<Document> = io.rows("documents")?;
         let template = at_port(io)?;
-        let generator = Generator::load(&io.tree("model")?, &device::open(io.device())?)?;
+        let device = device::open(io.device())?;
+        let generator = io.model("model", |folder| Generator::load(folder, &device))?;
         if let Model::Device(model) = &generator.model {
             io.note(format!("computed on {}", model.place()));
         }

@@ -1,6 +1,6 @@
 //! `retrieve/dense`: exact search by the vectors of a sentence encoder.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
 use ablate_core::{
     ArtifactKind, Digest, Input, Io, Memo, Numeric, Output, Problems, RowFunction, Slot, Stage, StageError,
@@ -88,10 +88,7 @@ impl Stage for RetrieveDense {
         // Ties in score are broken by the order of the documents.
         documents.sort_by(|a, b| a.doc_id.cmp(&b.doc_id));
         let queries: Vec<Query> = io.rows("queries")?;
-        let mut encoder = SentenceEncoder::load(&io.tree("model")?, &device::open(io.device())?)?;
-        if let Some(tokens) = params.max_length {
-            encoder.set_max_length(tokens)?;
-        }
+        let encoder = encoder(params.max_length, io)?;
         let memo = vectors_memo(&encoder, io)?;
         let texts: Vec<String> = documents
             .iter()
@@ -111,6 +108,18 @@ impl Stage for RetrieveDense {
         let ranked = search(&query_vectors, &document_vectors, params.depth);
         io.put("run", hits(&queries, &documents, &ranked))
     }
+}
+
+/// The encoder at port `model`, its texts cut at `max_length`.
+fn encoder(max_length: Option<usize>, io: &Io<'_>) -> Result<Arc<SentenceEncoder>, StageError> {
+    let device = device::open(io.device())?;
+    let encoder = io.model("model", |folder| SentenceEncoder::load(folder, &device))?;
+    let Some(tokens) = max_length else {
+        return Ok(encoder);
+    };
+    let mut own = SentenceEncoder::clone(&encoder);
+    own.set_max_length(tokens)?;
+    Ok(Arc::new(own))
 }
 
 /// Texts to vectors; version 1.

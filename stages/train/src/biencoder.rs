@@ -1,7 +1,7 @@
 //! `train/biencoder`: a dense retriever from triples.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Numeric, Output, Problems, Seed, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Problems, Seed, Slot, Stage, StageError,
     rows::{Step, Triple},
 };
 use ablate_models::{device, encoder::SentenceEncoder, source::MODEL_SOURCE};
@@ -94,6 +94,7 @@ impl Stage for TrainBiencoder {
         Output::of("curve", ArtifactKind::Curve),
     ];
     const SLOT: Slot = Slot::Device;
+    const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";
     type Params = Params;
 

@@ -11,11 +11,11 @@ use std::{
 };
 
 use ablate_cache::{FlushPolicy, Store, Trace};
-use ablate_core::{DeviceChoice, Places, Seed, Stream};
+use ablate_core::{DeviceChoice, Places, Seed, StageError, Stream};
 use ablate_plan::{Plan, plan};
-use ablate_run::{Capacity, MachineSlots, NodeRecord, Options, Status, lookup};
+use ablate_run::{Capacity, MachineSlots, NodeRecord, Options, Recomputed, Status, lookup};
 use ablate_spec::{Source, load, render};
-use stages::{COMPUTED, KINDS};
+use stages::{COMPUTED, KINDS, LOADED};
 
 fn planned(text: &str) -> Plan {
     let source = Source {
@@ -27,28 +27,54 @@ fn planned(text: &str) -> Plan {
     plan(&experiment, &Places::default()).unwrap()
 }
 
-fn run_with(root: &Path, text: &str, jobs: usize, flush: FlushPolicy) -> (Plan, Vec<NodeRecord>) {
-    let (plan, places) = (planned(text), Places::default());
-    let store = Store::open(root).unwrap();
-    let found = lookup(&plan, &store, &places, &|_| None).unwrap();
+fn options<'a>(
+    root: &Path,
+    places: &'a Places,
+    jobs: usize,
+    flush: FlushPolicy,
+    stop: &'a AtomicBool,
+) -> Options<'a> {
     let capacity = Capacity { cpu: jobs, device: 1 };
-    let options = Options {
+    Options {
         id: "test",
         log_folder: root.join("runs"),
-        places: &places,
+        places,
         device: DeviceChoice::Cpu,
         capacity,
         slots: MachineSlots {
             folder: None,
             capacity,
             device: DeviceChoice::Cpu,
+            memory: None,
         },
         host: "test".into(),
         flush,
-        stop: &AtomicBool::new(false),
-    };
+        stop,
+    }
+}
+
+fn run_with(root: &Path, text: &str, jobs: usize, flush: FlushPolicy) -> (Plan, Vec<NodeRecord>) {
+    let (plan, places) = (planned(text), Places::default());
+    let store = Store::open(root).unwrap();
+    let found = lookup(&plan, &store, &places, &|_| None).unwrap();
+    let stop = AtomicBool::new(false);
+    let options = options(root, &places, jobs, flush, &stop);
     let (nodes, _) = ablate_run::run(&plan, &store, &found, &options, &|_| {}).unwrap();
     (plan, nodes)
+}
+
+/// Computes the node `name` again: what is equal, and what differs.
+fn rerun(root: &Path, text: &str, name: &str) -> Result<Vec<Recomputed>, StageError> {
+    let (plan, places, stop) = (planned(text), Places::default(), AtomicBool::new(false));
+    let store = Store::open(root).unwrap();
+    let found = lookup(&plan, &store, &places, &|_| None).unwrap();
+    let node = plan
+        .order
+        .iter()
+        .copied()
+        .find(|index| plan.node(*index).name == name);
+    let options = options(root, &places, 1, FlushPolicy::default(), &stop);
+    ablate_run::rerun(&plan, &store, &found, &options, node.unwrap(), &|_| {})
 }
 
 fn run(root: &Path, text: &str, jobs: usize) -> (Plan, Vec<NodeRecord>) {
@@ -311,6 +337,54 @@ stages:
         all.iter()
             .flatten()
             .all(|node| matches!(node.status, Status::Ran | Status::Reused | Status::Cutoff))
+    );
+}
+
+/// Nodes of two models in turn: each model is loaded once for all of them, and dropped when its nodes are done.
+#[test]
+fn a_model_is_loaded_once_for_all_nodes_that_are_ready() {
+    let says = |at: u32, model: &str| format!("  s{at}: {{use: say, model: {model}, count: {at}}}\n");
+    let turns: String = (1..=6)
+        .map(|at| says(at, if at % 2 == 0 { "large" } else { "small" }))
+        .collect();
+    let text = format!(
+        "experiment: models\nstages:\n  large: {{use: weights, text: large}}\n  small: {{use: weights, text: small}}\n{turns}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (_, nodes) = run(folder.path(), &text, 2);
+    assert!(nodes.iter().all(|node| node.status == Status::Ran));
+    let mut loaded = LOADED.lock().unwrap().clone();
+    loaded.sort();
+    assert_eq!(loaded, ["large", "small"]);
+}
+
+#[test]
+fn a_node_computed_again_is_compared_row_by_row() {
+    let text = "experiment: again\nstages:\n  docs: {use: documents, count: 3}\n  toss: {use: toss}\n  rows: {use: shout, documents: docs, text: again, count: true}\n";
+    let folder = tempfile::tempdir().unwrap();
+    assert!(
+        rerun(folder.path(), text, "docs")
+            .unwrap_err()
+            .to_string()
+            .contains("no result")
+    );
+    run(folder.path(), text, 1);
+    let before = COMPUTED.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(rerun(folder.path(), text, "rows").unwrap()[0].equal);
+    assert!(
+        COMPUTED.load(std::sync::atomic::Ordering::SeqCst) >= before + 3,
+        "memoised rows are computed again"
+    );
+    let tossed = rerun(folder.path(), text, "toss").unwrap();
+    let difference = tossed[0].difference.clone().unwrap();
+    assert_eq!(
+        (tossed[0].equal, difference.rows, difference.different),
+        (false, 2, 1)
+    );
+    let (_, nodes) = run(folder.path(), text, 1);
+    assert!(
+        nodes.iter().all(|node| node.status == Status::Reused),
+        "what was kept stays"
     );
 }
 

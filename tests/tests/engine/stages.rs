@@ -1,11 +1,14 @@
 //! Stages made for tests of the engine.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 use ablate_cache::{Store, Trace};
 use ablate_core::{
-    ArtifactKind as Kind, Digest, Input, Io, Of, Output, Record, RowFunction, Stage, StageError, StageKind,
-    canon, rows::Document,
+    ArtifactKind as Kind, Digest, Input, Io, Of, Output, Record, RowFunction, Slot, Stage, StageError,
+    StageKind, canon, rows::Document,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,10 +19,16 @@ pub(crate) const KINDS: &[&dyn StageKind] = &[
     &Of::<Add>::NEW,
     &Of::<Documents>::NEW,
     &Of::<Shout>::NEW,
+    &Of::<Weights>::NEW,
+    &Of::<Say>::NEW,
+    &Of::<Toss>::NEW,
 ];
 
 /// Rows that `shout` with `count: true` has computed, in all runs.
 pub(crate) static COMPUTED: AtomicU64 = AtomicU64::new(0);
+
+/// The models `say` has loaded, in order, in all runs.
+pub(crate) static LOADED: Mutex<Vec<String>> = Mutex::new(vec![]);
 
 fn document(id: impl ToString, text: impl ToString) -> Document {
     Document {
@@ -156,5 +165,62 @@ impl Stage for Shout {
                 .map(|(d, lengths)| document(&d.doc_id, format!("{} {} {}", d.text, params.text, lengths[0])))
                 .collect(),
         )
+    }
+}
+
+/// A model that is a word.
+struct Weights;
+
+impl Stage for Weights {
+    const NAME: &'static str = "weights";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "a model";
+    const INPUTS: &'static [Input] = &[];
+    const OUTPUTS: &'static [Output] = &[Output::of("model", Kind::Model)];
+    type Params = Words;
+    fn run(params: &Words, io: &Io<'_>) -> Result<(), StageError> {
+        fs_err::write(io.out_dir("model")?.join("model.safetensors"), &params.text)?;
+        Ok(())
+    }
+}
+
+/// Says the word of a model so many times.
+struct Say;
+
+impl Stage for Say {
+    const NAME: &'static str = "say";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "what a model says";
+    const INPUTS: &'static [Input] = &[Input::of("model", Kind::Model)];
+    const OUTPUTS: &'static [Output] = &[Output::of("corpus", Kind::Corpus)];
+    const SLOT: Slot = Slot::Device;
+    type Params = Count;
+    fn run(params: &Count, io: &Io<'_>) -> Result<(), StageError> {
+        let word = io.model("model", |folder| {
+            let word = fs_err::read_to_string(folder.join("model.safetensors"))?;
+            LOADED.lock().unwrap().push(word.clone());
+            Ok(word)
+        })?;
+        io.put(
+            "corpus",
+            (0..params.count).map(|at| document(at, &word)).collect(),
+        )
+    }
+}
+
+/// A stage that breaks its promise: it never gives the same twice.
+struct Toss;
+
+impl Stage for Toss {
+    const NAME: &'static str = "toss";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "another number each time, beside a row that stays";
+    const INPUTS: &'static [Input] = &[];
+    const OUTPUTS: &'static [Output] = &[Output::of("corpus", Kind::Corpus)];
+    type Params = Number;
+    fn run(_: &Number, io: &Io<'_>) -> Result<(), StageError> {
+        static TOSSES: AtomicU64 = AtomicU64::new(0);
+        let toss = TOSSES.fetch_add(1, Ordering::SeqCst);
+        io.put("corpus", vec![document("same", "same"), document("toss", toss)])
     }
 }

@@ -3,26 +3,20 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 use ablate_cache::{FlushPolicy, Store};
-use ablate_core::DeviceChoice;
 use ablate_plan::Plan;
-use ablate_run::{
-    ArmRecord, Capacity, MachineSlots, NodeRecord, Options, RunRecord, Status, load_run, lookup,
-};
+use ablate_run::{ArmRecord, NodeRecord, Options, RunRecord, Status, load_run, lookup};
 use serde_json::{Value, json};
 
 use crate::{
     args::Run,
     error::CliError,
     load::{self, Loaded},
-    places, print,
+    machine, places, print,
     progress::Progress,
     tables,
 };
@@ -38,7 +32,7 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
         std::process::id() & 0xffff
     );
     let log_folder = log_folder(store);
-    let stop = interrupt_flag()?;
+    let stop = machine::interrupt_flag()?;
     let last = load_run(store, &loaded.experiment.name)?;
     let found = lookup(
         &loaded.plan,
@@ -46,14 +40,14 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
         &loaded.places,
         &load::earlier(store, last.as_ref()),
     )?;
-    let device = device(args.device);
+    let device = machine::device(args.device);
     let options = Options {
         id: &id,
         log_folder: log_folder.clone(),
         places: &loaded.places,
         device,
-        capacity: capacity(args),
-        slots: machine_slots(device),
+        capacity: machine::capacity(args.jobs),
+        slots: machine::slots(device, args.memory),
         host: places::host(),
         flush: FlushPolicy {
             rows: args.flush_rows,
@@ -202,39 +196,6 @@ fn arm_records(plan: &Plan, nodes: &[NodeRecord], store: &Store) -> Result<Vec<A
     Ok(records)
 }
 
-/// The device asked for, or the CPU with one clear line.
-fn device(asked: DeviceChoice) -> DeviceChoice {
-    if let DeviceChoice::Cuda(ordinal) = asked
-        && let Err(why) = ablate_models::device::probe_cuda(ordinal)
-    {
-        print::message(&format!("warning: no CUDA device: {why}; computing on the CPU"));
-        return DeviceChoice::Cpu;
-    }
-    asked
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn capacity(args: &Run) -> Capacity {
-    Capacity {
-        cpu: args.jobs.map_or_else(cores, usize::from),
-        device: 1,
-    }
-}
-
-/// One node on a device and one a core, over all processes of the user; no bound where there is no place for locks.
-fn machine_slots(device: DeviceChoice) -> MachineSlots {
-    let folder = places::slots();
-    let cpu = cores();
-    MachineSlots {
-        folder: fs_err::create_dir_all(&folder).is_ok().then_some(folder),
-        capacity: Capacity { cpu, device: 1 },
-        device,
-    }
-}
-
 /// The store's `runs/`; the user's cache when the store cannot be written.
 fn log_folder(store: &Store) -> PathBuf {
     if !store.is_read_only() {
@@ -244,19 +205,4 @@ fn log_folder(store: &Store) -> PathBuf {
         "warning: the store is read-only: results are reused, the run log goes to the user's cache",
     );
     places::user_cache().join("runs")
-}
-
-/// A flag that Ctrl-C and SIGTERM set; the second one ends the process at once.
-fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    let handler = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            #[expect(clippy::exit, reason = "the second Ctrl-C shall not wait for anything")]
-            std::process::exit(130);
-        }
-        print::message("stopping: finished nodes are kept (once more to stop at once)");
-    };
-    ctrlc::set_handler(handler).map_err(|error| CliError::Failed(format!("error: {error}")))?;
-    Ok(stop)
 }

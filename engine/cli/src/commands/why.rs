@@ -23,26 +23,9 @@ pub(crate) fn why(args: &Why, store: &Store, json: bool) -> Result<(), CliError>
             "name a node, or a change with --if FIELD=VALUE".into(),
         ));
     };
-    let Some(index) = loaded
-        .plan
-        .order
-        .iter()
-        .find(|index| loaded.plan.node(**index).name == *name)
-    else {
-        let names = loaded
-            .plan
-            .order
-            .iter()
-            .map(|index| loaded.plan.node(*index).name.as_str());
-        let close = ablate_core::similar(name, names).first().copied();
-        let hint = close.map_or_else(
-            || "`ablate plan` lists the nodes".into(),
-            |close| format!("did you mean `{close}`?"),
-        );
-        return Err(CliError::Usage(format!("there is no node `{name}`: {hint}")));
-    };
+    let index = loaded.node(name)?;
     let history = History::read(store)?;
-    let (decision, lines) = explain(&found.decisions[index], &history);
+    let (decision, lines) = explain(&found.decisions[&index], &history);
     if json {
         print::json(&json!({"node": name, "decision": decision, "changes": lines}));
     } else {

@@ -119,7 +119,8 @@ impl Embeddings {
 /// Takes the vector of the text at an index.
 pub type VectorSink<'s> = &'s mut dyn FnMut(usize, &[f32]) -> Result<(), StageError>;
 
-/// A sentence encoder.
+/// A sentence encoder. A clone shares the parameters.
+#[derive(Clone)]
 pub struct SentenceEncoder {
     tokenizer: Tokenizer,
     architecture: Architecture,
