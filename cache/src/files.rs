@@ -6,9 +6,20 @@ use ablate_core::Digest;
 
 use crate::StoreError;
 
+/// Makes temporary files and folders that whoever the umask lets may read, once they have their name: other users of a
+/// shared store reuse what is in it.
+pub(crate) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    builder
+}
+
 /// Writes `bytes` under `path` so that readers see all of it or nothing. Not synced: callers sync in groups.
 pub(crate) fn write_atomic(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| StoreError::io(folder, e))?;
+    let mut file = temporary(0o666)
+        .tempfile_in(folder)
+        .map_err(|e| StoreError::io(folder, e))?;
     file.write_all(bytes).map_err(|e| StoreError::io(path, e))?;
     if let Some(parent) = path.parent() {
         fs_err::create_dir_all(parent)?;

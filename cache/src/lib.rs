@@ -15,6 +15,7 @@
 //! Objects are durable before the trace that names them; the first writer of a key wins.
 
 mod files;
+mod gate;
 mod gc;
 mod lock;
 mod memo;
@@ -26,6 +27,7 @@ mod trace;
 mod verify;
 
 pub use files::{sealed, sealed_line, unsealed, unsealed_line};
+pub use gate::Refuse;
 pub use gc::Garbage;
 pub use lock::ActionLock;
 pub use memo::{FlushPolicy, Memo, Recalled};

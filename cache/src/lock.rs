@@ -20,6 +20,7 @@ impl Store {
             return Ok(Some(ActionLock { _file: None }));
         }
         let path = self.root().join("locks").join(key.to_string());
+        self.gate.pass(&path)?;
         let file = fs_err::OpenOptions::new()
             .create(true)
             .append(true)

@@ -18,7 +18,7 @@ use std::{
 
 use ablate_core::{Digest, canon};
 
-use crate::{Store, StoreError, files, segment, verify::entries};
+use crate::{Store, StoreError, files, gate::Gate, segment, verify::entries};
 
 /// How much work a kill may cost: rows are written when both are reached, or when `longest` is.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,7 @@ pub struct Memo {
     read_only: bool,
     policy: FlushPolicy,
     waiting: Mutex<Waiting>,
+    gate: Gate,
 }
 
 #[derive(Debug)]
@@ -77,6 +78,7 @@ impl Store {
         let folder = self.root().join("memo").join(name.to_string());
         let partial = self.root().join("partial");
         if !self.is_read_only() && !folder.join("namespace.json").exists() {
+            self.gate.pass(&folder)?;
             fs_err::create_dir_all(&folder)?;
             let text = serde_json::to_string(namespace).map_err(std::io::Error::from)?;
             files::write_atomic(
@@ -95,6 +97,7 @@ impl Store {
             read_only: self.is_read_only(),
             policy,
             waiting,
+            gate: self.gate.clone(),
         })
     }
 }
@@ -164,6 +167,7 @@ impl Memo {
         if waiting.rows.is_empty() || self.read_only {
             return Ok(());
         }
+        self.gate.pass(&self.folder)?;
         segment::write(&self.partial, &self.folder, &waiting.rows)?;
         waiting.rows.clear();
         self.merge()
@@ -193,6 +197,7 @@ impl Memo {
                 read.push(path);
             }
         }
+        self.gate.pass(&self.folder)?;
         let merged = segment::write(&self.partial, &self.folder, &rows)?;
         for path in read.iter().filter(|path| **path != merged) {
             fs_err::remove_file(path)?;

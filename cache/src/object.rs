@@ -13,7 +13,7 @@ use parquet::{
     file::properties::WriterProperties,
 };
 
-use crate::{OutputRecord, Store, StoreError};
+use crate::{OutputRecord, Store, StoreError, files};
 
 /// An object that stands in the store.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +67,8 @@ impl Store {
         let file = FileDigest(Digest::of(&bytes));
         let path = self.object_path(file);
         if !path.exists() {
-            crate::files::write_atomic(&self.root().join("partial"), &path, &bytes)?;
+            self.gate.pass(&path)?;
+            files::write_atomic(&self.root().join("partial"), &path, &bytes)?;
         }
         Ok(Object {
             content,
@@ -80,13 +81,15 @@ impl Store {
     /// An empty folder on the store's file system.
     pub fn stage(&self) -> Result<Staged, StoreError> {
         let partial = self.root().join("partial");
-        let folder = tempfile::Builder::new().prefix("tree-").tempdir_in(&partial);
+        self.gate.pass(&partial)?;
+        let folder = files::temporary(0o777).prefix("tree-").tempdir_in(&partial);
         folder.map(Staged).map_err(|e| StoreError::io(&partial, e))
     }
 
     /// The folder of checkpoints of `key`; made if it is not there. Only who holds the lock of `key` may use it.
     pub fn checkpoints(&self, key: ActionKey) -> Result<PathBuf, StoreError> {
         let folder = self.checkpoint_folder(key);
+        self.gate.pass(&folder)?;
         fs_err::create_dir_all(&folder)?;
         Ok(folder)
     }
@@ -108,6 +111,7 @@ impl Store {
         let (digest, bytes) = tree_digest(staged.path())?;
         let path = self.object_path(FileDigest(digest));
         if !path.exists() {
+            self.gate.pass(&path)?;
             fs_err::create_dir_all(path.parent().unwrap_or(self.root()))?;
             match fs_err::rename(staged.path(), &path) {
                 // Another process was first with the same bytes.

@@ -35,6 +35,7 @@ impl Store {
             .map(|(recipe, key)| files::sealed_line(&format!("{recipe} {key}")))
             .collect();
         let path = self.root().join("recipes.log");
+        self.gate.pass(&path)?;
         let mut log = fs_err::OpenOptions::new().create(true).append(true).open(&path)?;
         // A line break first: the line before may have been cut by a kill.
         log.write_all(format!("\n{lines}").as_bytes())?;

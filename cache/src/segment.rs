@@ -23,7 +23,7 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-use crate::StoreError;
+use crate::{StoreError, files};
 
 /// Values by key.
 pub(crate) type Rows = BTreeMap<Digest, Vec<u8>>;
@@ -57,7 +57,9 @@ pub(crate) fn damage(path: &Path) -> Result<Option<Digest>, StoreError> {
 pub(crate) fn write(partial: &Path, folder: &Path, rows: &Rows) -> Result<PathBuf, StoreError> {
     let bytes = encode(rows)?;
     let path = folder.join(format!("{}.parquet", Digest::of(&bytes)));
-    let mut file = tempfile::NamedTempFile::new_in(partial).map_err(|e| StoreError::io(partial, e))?;
+    let mut file = files::temporary(0o666)
+        .tempfile_in(partial)
+        .map_err(|e| StoreError::io(partial, e))?;
     std::io::Write::write_all(&mut file, &bytes).map_err(|e| StoreError::io(&path, e))?;
     file.as_file().sync_data().map_err(|e| StoreError::io(&path, e))?;
     file.persist(&path).map_err(|e| StoreError::io(&path, e.error))?;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::files;
+use crate::{files, gate::Gate};
 
 /// The layout this program reads and writes.
 const FORMAT: u32 = 1;
@@ -64,6 +64,7 @@ pub struct Store {
     read_only: bool,
     /// Held shared for the life of the store: a collector deletes only under the exclusive lock.
     lock: Option<File>,
+    pub(crate) gate: Gate,
 }
 
 impl Store {
@@ -79,11 +80,13 @@ impl Store {
                     root,
                     read_only: false,
                     lock: Some(lock),
+                    gate: Gate::default(),
                 }),
                 Err(StoreError::Io(e)) if is_read_only(&e) => Ok(Self {
                     root,
                     read_only: true,
                     lock: None,
+                    gate: Gate::default(),
                 }),
                 Err(error) => Err(error),
             };
@@ -94,6 +97,7 @@ impl Store {
             root,
             read_only: false,
             lock: Some(lock),
+            gate: Gate::default(),
         })
     }
 
@@ -130,6 +134,7 @@ impl Store {
 
     /// Makes everything written so far durable, in one call for any number of files.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.gate.pass(&self.root)?;
         let root = fs_err::File::open(&self.root)?;
         rustix::fs::syncfs(root.file()).map_err(|e| StoreError::io(&self.root, e.into()))
     }

@@ -110,6 +110,7 @@ impl Store {
             });
         }
         let text = serde_json::to_string(trace).map_err(|e| StoreError::io(self.root(), e.into()))?;
+        self.gate.pass(&self.trace_path(trace.key))?;
         files::write_atomic(
             &self.root().join("partial"),
             &self.trace_path(trace.key),

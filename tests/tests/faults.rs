@@ -196,10 +196,89 @@ fn the_second_interrupt_does_not_wait() {
     ends_well(folder.path());
 }
 
-/// Whether this user is stopped by permissions at all: root is not.
-fn permissions_hold(folder: &Path) -> bool {
-    let file = folder.join("probe");
-    fs_err::write(&file, "").unwrap();
-    fs_err::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
-    fs_err::File::open(&file).is_err()
+/// Whether this test runs as one whom permissions do not stop.
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    id.stdout.trim_ascii() == b"0"
+}
+
+/// `ablate` as a user who may read the folder and write nothing but `log`.
+fn as_reader(folder: &Path, arguments: &[&str]) -> Output {
+    use std::os::unix::fs::PermissionsExt;
+    let (program, log) = (folder.join("ablate"), folder.join("log"));
+    fs_err::copy(binary(), &program).unwrap();
+    fs_err::create_dir_all(&log).unwrap();
+    let allow = |path: &Path, mode| fs_err::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    allow(&log, 0o777);
+    allow(folder, 0o755);
+    let mut command = if is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--clear-groups"]).arg(&program);
+        command
+    } else {
+        for path in ["store", "store/lock"] {
+            allow(&folder.join(path), 0o555);
+        }
+        Command::new(&program)
+    };
+    command
+        .args(arguments)
+        .args(["--store", "store"])
+        .env("XDG_CACHE_HOME", &log)
+        .current_dir(folder);
+    command.output().unwrap()
+}
+
+#[test]
+fn a_store_that_may_only_be_read_serves_reuse() {
+    let folder = folder(EXPERIMENT);
+    ends_well(folder.path());
+    let output = as_reader(folder.path(), &["run", "e.yaml", "--json"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains("the store is read-only"), "{errors}");
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let nodes = answer["nodes"].as_array().unwrap();
+    assert!(nodes.iter().all(|node| node["status"] == "reused"), "{answer}");
+    assert!(folder.path().join("log/ablate/runs").is_dir());
+}
+
+#[test]
+fn a_store_that_must_not_be_made_is_told() {
+    let folder = folder(EXPERIMENT);
+    fs_err::create_dir(folder.path().join("store")).unwrap();
+    fs_err::write(folder.path().join("store/lock"), "").unwrap();
+    let output = as_reader(folder.path(), &["run", "e.yaml"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{errors}");
+    assert!(
+        errors.contains("Permission denied") && errors.contains("store"),
+        "{errors}"
+    );
+}
+
+/// A run that a fast clock dated into the future does not hide the runs after it.
+#[test]
+fn a_clock_that_goes_backwards_does_not_hide_the_latest_run() {
+    let folder = folder(EXPERIMENT);
+    ends_well(folder.path());
+    let runs = folder.path().join("store/runs");
+    let first = fs_err::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let future = runs.join("29991231-235959-0001");
+    fs_err::rename(first, &future).unwrap();
+    fs_err::write(
+        folder.path().join("e.yaml"),
+        EXPERIMENT.replace("depth: 100", "depth: 3"),
+    )
+    .unwrap();
+    let output = ablate(folder.path(), &["run", "e.yaml", "--json"]);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let table = ablate(folder.path(), &["table", "latest", "--json"]);
+    let rows: serde_json::Value = serde_json::from_slice(&table.stdout).unwrap();
+    assert_eq!(rows, answer["table"]);
+    assert!(
+        answer["run"].as_str().unwrap() > "29991231-235959",
+        "{}",
+        answer["run"]
+    );
 }

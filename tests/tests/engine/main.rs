@@ -6,14 +6,17 @@ mod stages;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::atomic::AtomicBool,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use ablate_cache::{FlushPolicy, Store, Trace};
+use ablate_cache::{FlushPolicy, OutputRecord, Store, Trace};
 use ablate_core::{DeviceChoice, Places, Seed, StageError, Stream};
 use ablate_plan::{Plan, plan};
-use ablate_run::{Capacity, MachineSlots, NodeRecord, Options, Recomputed, Status, lookup};
+use ablate_run::{Capacity, MachineSlots, NodeRecord, Options, Recomputed, RunError, Status, lookup};
 use ablate_spec::{Source, load, render};
 use stages::{COMPUTED, KINDS, LOADED};
 
@@ -54,13 +57,16 @@ fn options<'a>(
 }
 
 fn run_with(root: &Path, text: &str, jobs: usize, flush: FlushPolicy) -> (Plan, Vec<NodeRecord>) {
-    let (plan, places) = (planned(text), Places::default());
-    let store = Store::open(root).unwrap();
-    let found = lookup(&plan, &store, &places, &|_| None).unwrap();
-    let stop = AtomicBool::new(false);
-    let options = options(root, &places, jobs, flush, &stop);
-    let (nodes, _) = ablate_run::run(&plan, &store, &found, &options, &|_| {}).unwrap();
+    let plan = planned(text);
+    let nodes = try_run(&Store::open(root).unwrap(), &plan, jobs, flush).unwrap();
     (plan, nodes)
+}
+
+fn try_run(store: &Store, plan: &Plan, jobs: usize, flush: FlushPolicy) -> Result<Vec<NodeRecord>, RunError> {
+    let (places, stop) = (Places::default(), AtomicBool::new(false));
+    let found = lookup(plan, store, &places, &|_| None)?;
+    let options = options(store.root(), &places, jobs, flush, &stop);
+    Ok(ablate_run::run(plan, store, &found, &options, &|_| {})?.0)
 }
 
 /// Computes the node `name` again: what is equal, and what differs.
@@ -280,6 +286,91 @@ fn a_run_that_broke_off_goes_on_where_it_was() {
     }
 }
 
+/// Refuses the write of this number, or it and all after it.
+struct Refusal {
+    at: usize,
+    and_after: bool,
+    error: i32,
+    writes: AtomicUsize,
+}
+
+impl Refusal {
+    fn pass(&self) -> std::io::Result<()> {
+        let write = self.writes.fetch_add(1, Ordering::SeqCst);
+        match write == self.at || (self.and_after && write > self.at) {
+            true => Err(std::io::Error::from_raw_os_error(self.error)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whichever write of a store is refused, once or from then on: it is told in the system's words, the store stays sound,
+/// and the plain run afterwards ends with the rows of an undisturbed one.
+#[test]
+fn any_write_may_be_refused() {
+    const ERRORS: [(i32, &str); 3] = [
+        (28, "No space left"),
+        (13, "Permission denied"),
+        (5, "Input/output error"),
+    ];
+    let text = format!(
+        "{}  model: {{use: weights, text: a}}\n  said: {{use: say, model: model, count: 2}}\n",
+        rows(9, "a")
+    );
+    let (whole, plan) = (tempfile::tempdir().unwrap(), planned(&text));
+    let undisturbed = outputs(whole.path(), &run(whole.path(), &text, 1).1);
+    let flush = FlushPolicy {
+        rows: 3,
+        longest: Duration::ZERO,
+    };
+    for and_after in [false, true] {
+        for at in 0.. {
+            let (folder, (error, words)) = (tempfile::tempdir().unwrap(), ERRORS[at % 3]);
+            let writes = AtomicUsize::new(0);
+            let refusal = Arc::new(Refusal {
+                at,
+                and_after,
+                error,
+                writes,
+            });
+            let refuse = refusal.clone();
+            let store = Store::open(folder.path())
+                .unwrap()
+                .guarded(Arc::new(move |_| refuse.pass()));
+            let told = match try_run(&store, &plan, 1, flush) {
+                Err(error) => error.to_string(),
+                Ok(nodes) => nodes.into_iter().map(|node| node.reason).collect(),
+            };
+            drop(store);
+            if refusal.writes.load(Ordering::SeqCst) <= at {
+                assert!(at > 15, "the run writes more often than {at} times");
+                break;
+            }
+            assert!(told.contains(words), "write {at}: {told}");
+            assert_eq!(
+                Store::open(folder.path()).unwrap().verify().unwrap().findings,
+                [],
+                "write {at}"
+            );
+            assert_eq!(
+                outputs(folder.path(), &run(folder.path(), &text, 1).1),
+                undisturbed,
+                "write {at}"
+            );
+        }
+    }
+}
+
+/// What each node came to, by name.
+fn outputs(root: &Path, nodes: &[NodeRecord]) -> BTreeMap<String, Vec<OutputRecord>> {
+    let store = Store::open(root).unwrap();
+    let output = |node: &NodeRecord| {
+        let trace = store.trace(node.key.unwrap()).unwrap().unwrap();
+        (node.name.clone(), trace.outputs)
+    };
+    nodes.iter().map(output).collect()
+}
+
 /// A failed node fails what needs it; everything else is kept and not computed again.
 #[test]
 fn a_failure_costs_its_descendants_only() {
@@ -319,13 +410,13 @@ stages:
   more: {use: shout, documents: slow, text: shared too, count: true}
 ";
     let folder = tempfile::tempdir().unwrap();
-    let before = COMPUTED.load(std::sync::atomic::Ordering::SeqCst);
+    let before = COMPUTED.load(Ordering::SeqCst);
     let all: Vec<Vec<NodeRecord>> = std::thread::scope(|scope| {
         let one = |_| scope.spawn(|| run(folder.path(), text, 2).1);
         let runs: Vec<_> = (0..8).map(one).collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
     });
-    assert_eq!(COMPUTED.load(std::sync::atomic::Ordering::SeqCst) - before, 80);
+    assert_eq!(COMPUTED.load(Ordering::SeqCst) - before, 80);
     let ran = |name: &str| {
         all.iter()
             .flatten()
@@ -369,10 +460,10 @@ fn a_node_computed_again_is_compared_row_by_row() {
             .contains("no result")
     );
     run(folder.path(), text, 1);
-    let before = COMPUTED.load(std::sync::atomic::Ordering::SeqCst);
+    let before = COMPUTED.load(Ordering::SeqCst);
     assert!(rerun(folder.path(), text, "rows").unwrap()[0].equal);
     assert!(
-        COMPUTED.load(std::sync::atomic::Ordering::SeqCst) >= before + 3,
+        COMPUTED.load(Ordering::SeqCst) >= before + 3,
         "memoised rows are computed again"
     );
     let tossed = rerun(folder.path(), text, "toss").unwrap();

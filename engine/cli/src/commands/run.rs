@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
@@ -10,6 +10,7 @@ use std::{
 use ablate_cache::{FlushPolicy, Store};
 use ablate_plan::Plan;
 use ablate_run::{ArmRecord, NodeRecord, Options, RunRecord, Status, load_run, lookup};
+use jiff::{ToSpan, civil::DateTime};
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,12 +27,8 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
     let began = Instant::now();
     let loaded = load::load_plan(&args.experiment)?;
     let started = jiff::Zoned::now();
-    let id = format!(
-        "{}-{:04x}",
-        started.strftime("%Y%m%d-%H%M%S"),
-        std::process::id() & 0xffff
-    );
     let log_folder = log_folder(store);
+    let id = run_id(&log_folder, started.datetime());
     let stop = machine::interrupt_flag()?;
     let last = load_run(store, &loaded.experiment.name)?;
     let found = lookup(
@@ -77,12 +74,7 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
 }
 
 /// Prints the table, saves the record, and tells how it ended.
-fn finish(
-    record: &mut RunRecord,
-    store: &Store,
-    log_folder: &std::path::Path,
-    json: bool,
-) -> Result<(), CliError> {
+fn finish(record: &mut RunRecord, store: &Store, log_folder: &Path, json: bool) -> Result<(), CliError> {
     let table = tables::table_of(record, store)?;
     record.warnings.extend(table.warnings.iter().cloned());
     record.save(log_folder)?;
@@ -194,6 +186,23 @@ fn arm_records(plan: &Plan, nodes: &[NodeRecord], store: &Store) -> Result<Vec<A
         });
     }
     Ok(records)
+}
+
+/// The time of the start and the process. Later than all runs before, whatever the clock says: runs are listed and
+/// looked up in the order of their ids.
+fn run_id(log_folder: &Path, started: DateTime) -> String {
+    const STAMP: &str = "%Y%m%d-%H%M%S";
+    let entries = fs_err::read_dir(log_folder).into_iter().flatten().flatten();
+    let last = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .max();
+    let last = last.and_then(|id| DateTime::strptime(STAMP, id.get(..15)?).ok());
+    let now = started.strftime(STAMP).to_string();
+    let at = match last {
+        Some(last) if last.strftime(STAMP).to_string() >= now => last.checked_add(1.second()).unwrap_or(last),
+        _ => started,
+    };
+    format!("{}-{:04x}", at.strftime(STAMP), std::process::id() & 0xffff)
 }
 
 /// The store's `runs/`; the user's cache when the store cannot be written.
