@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::TryLockError,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use ablate_core::{ActionKey, FileDigest};
@@ -114,6 +115,20 @@ impl Store {
             };
         }
         Ok(())
+    }
+
+    /// Rows of the memo that no stage has looked up for so long.
+    pub fn unused_memo(&self, age: Duration) -> Result<Garbage, StoreError> {
+        let mut garbage = Garbage::default();
+        for namespace in entries(&self.root().join("memo"))? {
+            let used = fs_err::metadata(namespace.join("namespace.json")).and_then(|file| file.modified());
+            // A clock that went backwards makes rows young, never old.
+            let unused = used.map_or(Duration::MAX, |used| used.elapsed().unwrap_or_default());
+            if unused > age {
+                garbage.paths.insert(namespace.clone(), size(&namespace)?);
+            }
+        }
+        Ok(garbage)
     }
 
     /// Bytes of the row memo.

@@ -13,7 +13,7 @@ use std::{
     fs::TryLockError,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use ablate_core::{Digest, canon};
@@ -77,7 +77,9 @@ impl Store {
         let name = namespace.digest("ablate memo v1");
         let folder = self.root().join("memo").join(name.to_string());
         let partial = self.root().join("partial");
-        if !self.is_read_only() && !folder.join("namespace.json").exists() {
+        if folder.join("namespace.json").exists() {
+            self.mark_used(&folder.join("namespace.json"));
+        } else if !self.is_read_only() {
             self.gate.pass(&folder)?;
             fs_err::create_dir_all(&folder)?;
             let text = serde_json::to_string(namespace).map_err(std::io::Error::from)?;
@@ -99,6 +101,15 @@ impl Store {
             waiting,
             gate: self.gate.clone(),
         })
+    }
+}
+
+impl Store {
+    /// Dates a namespace, for a collector that takes old ones. Best effort: a wrong date only costs time.
+    fn mark_used(&self, path: &Path) {
+        let file = fs_err::OpenOptions::new().append(true).open(path);
+        file.and_then(|file| file.file().set_modified(SystemTime::now()))
+            .ok();
     }
 }
 

@@ -1,5 +1,7 @@
 //! Traces: what an action produced, with the pre-image of its key. Writing one is the commit of a node.
 
+use std::{collections::BTreeSet, path::Path};
+
 use ablate_core::{ActionKey, ArtifactKind, ContentDigest, Digest, FileDigest, canon};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,9 @@ pub struct Trace {
     pub finished: u64,
     /// Where it ran: host and device. Provenance, never in a key.
     pub host: String,
+    /// Tokens the computation generated, for stages that generate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
     /// What the stage had to say about its result.
     pub notes: Vec<String>,
 }
@@ -51,6 +56,9 @@ pub enum Committed {
     /// Another process was first with other content: the stage is not deterministic. The first is kept.
     Differs(Box<Trace>),
 }
+
+/// Files that are synced one by one: a sync of everything waits for what other processes have written, too.
+const FEW: usize = 8;
 
 /// The domain of action keys.
 const DOMAIN: &str = "ablate action v1";
@@ -95,8 +103,27 @@ impl Store {
 
     /// Writes traces whose objects stand already: syncs the objects, then writes the traces.
     pub fn commit(&self, traces: &[Trace]) -> Result<Vec<Committed>, StoreError> {
-        self.sync()?;
+        self.sync_outputs(traces)?;
         traces.iter().map(|trace| self.commit_one(trace)).collect()
+    }
+
+    /// Makes the objects of `traces` durable: a few files one by one, more of them with everything else at once.
+    fn sync_outputs(&self, traces: &[Trace]) -> Result<(), StoreError> {
+        let outputs: Vec<_> = traces.iter().flat_map(|trace| &trace.outputs).collect();
+        if outputs.len() > FEW || outputs.iter().any(|output| output.kind.is_tree()) {
+            return self.sync();
+        }
+        let mut paths = BTreeSet::new();
+        for output in outputs {
+            let path = self.object_path(output.file);
+            paths.extend(path.parent().map(Path::to_owned));
+            paths.insert(path);
+        }
+        for path in paths {
+            self.gate.pass(&path)?;
+            fs_err::File::open(&path)?.sync_all()?;
+        }
+        Ok(())
     }
 
     fn commit_one(&self, trace: &Trace) -> Result<Committed, StoreError> {

@@ -40,6 +40,7 @@ fn trace_with(count: i128, outputs: Vec<OutputRecord>) -> Trace {
     let preimage = preimage(count);
     let key = Trace::key_of(&preimage);
     Trace {
+        tokens: None,
         key,
         preimage,
         outputs,

@@ -133,6 +133,25 @@ fn the_forecast_comes_from_past_traces() {
 }
 
 #[test]
+fn gc_takes_rows_nobody_asked_for_lately() {
+    let folder = tempfile::tempdir().unwrap();
+    let namespace = folder.path().join("store/memo/0000");
+    run(folder.path(), EXPERIMENT);
+    fs_err::create_dir_all(&namespace).unwrap();
+    fs_err::write(namespace.join("a.parquet"), [0; 1000]).unwrap();
+    let note = fs_err::File::create(namespace.join("namespace.json")).unwrap();
+    let long_ago = std::time::SystemTime::now() - Duration::from_hours(48);
+    note.file().set_modified(long_ago).unwrap();
+    answer(folder.path(), &["gc", "--memo-older-than", "3", "--delete"]);
+    assert!(namespace.exists(), "two days are not three");
+    answer(folder.path(), &["gc", "--memo-older-than", "1"]);
+    assert!(namespace.exists(), "dry by default");
+    let gone = answer(folder.path(), &["gc", "--memo-older-than", "1", "--delete"]);
+    assert_eq!(gone["bytes"], 1000, "{gone}");
+    assert!(!namespace.exists());
+}
+
+#[test]
 fn gc_is_dry_by_default_and_never_takes_what_a_kept_run_leads_to() {
     let folder = tempfile::tempdir().unwrap();
     let first = run(folder.path(), EXPERIMENT);

@@ -129,11 +129,14 @@ pub(crate) struct Gc {
     #[arg(long, value_name = "N")]
     pub(crate) keep_last: Option<usize>,
     /// Let runs go that are older than so many days
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = days)]
     pub(crate) older_than: Option<f64>,
     /// Keep the newest runs whose artifacts fit, as in 20GB
     #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
     pub(crate) max_bytes: Option<u64>,
+    /// Let rows of the memo go that no run has looked up for so many days
+    #[arg(long, value_name = "DAYS", value_parser = days)]
+    pub(crate) memo_older_than: Option<f64>,
     /// Really remove it
     #[arg(long)]
     pub(crate) delete: bool,
@@ -212,6 +215,11 @@ fn seconds(text: &str) -> Result<f64, String> {
     } else {
         Err("write a number of seconds from 0".into())
     }
+}
+
+fn days(text: &str) -> Result<f64, String> {
+    let days: Option<f64> = text.parse().ok().filter(|days| (0.0..=1e6).contains(days));
+    days.ok_or_else(|| "write a number of days from 0".into())
 }
 
 fn device(text: &str) -> Result<DeviceChoice, String> {

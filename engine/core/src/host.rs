@@ -63,6 +63,8 @@ pub trait Host: Sync {
     }
     /// The rows computed before that have `namespace` in common.
     fn memo(&self, namespace: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError>;
+    /// Counts generated tokens, for forecasts.
+    fn count_tokens(&self, _tokens: u64) {}
     /// Counts rows for the report of the run.
     fn count_rows(&self, computed: u64, reused: u64);
     /// A folder that outlives an interrupted run of this very computation, and goes once it is finished.
@@ -172,6 +174,11 @@ impl<'a> Io<'a> {
     /// The memo of a function of rows: see [`Memo`].
     pub fn memo(&self, function: RowFunction, meaning: canon::Value) -> Result<Memo<'_>, StageError> {
         Memo::open(self.0, function, meaning)
+    }
+
+    /// Counts tokens the stage has generated: forecasts of later runs tell them.
+    pub fn count_tokens(&self, tokens: usize) {
+        self.0.count_tokens(tokens as u64);
     }
 
     /// The digest of what stands at a required input port, as text for a memo's namespace.

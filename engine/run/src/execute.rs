@@ -187,6 +187,7 @@ impl Runner<'_> {
             seconds,
             finished,
             host: self.options.host.clone(),
+            tokens: outputs.tokens,
             notes: outputs.notes,
         };
         Ok((trace, outputs.counted))

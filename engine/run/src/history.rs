@@ -18,6 +18,8 @@ pub struct History {
 pub struct Cost {
     /// Wall time, seconds.
     pub seconds: f64,
+    /// Tokens it generates, if it does.
+    pub tokens: Option<u64>,
     /// Bytes of its outputs.
     pub bytes: u64,
 }
@@ -61,6 +63,7 @@ impl History {
 fn cost_of(trace: &Trace) -> Cost {
     Cost {
         seconds: trace.seconds,
+        tokens: trace.tokens,
         bytes: trace.outputs.iter().map(|output| output.bytes).sum(),
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct NodeHost<'a> {
 pub(crate) struct Outputs {
     /// Rows computed and rows recalled, by stages that have a memo.
     pub(crate) counted: Option<(u64, u64)>,
+    /// Tokens generated, by stages that generate.
+    pub(crate) tokens: Option<u64>,
     pub(crate) records: Vec<OutputRecord>,
     pub(crate) staged: BTreeMap<String, Staged>,
     pub(crate) notes: Vec<String>,
@@ -206,6 +208,10 @@ impl Host for NodeHost<'_> {
         }
         let memo = self.store.memo(namespace, self.flush).map_err(store_error)?;
         Ok(Box::new(NodeMemo { memo, host: self }))
+    }
+
+    fn count_tokens(&self, tokens: u64) {
+        *self.outputs().tokens.get_or_insert_default() += tokens;
     }
 
     fn count_rows(&self, computed: u64, reused: u64) {

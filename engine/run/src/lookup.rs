@@ -47,6 +47,8 @@ pub struct Forecast {
     pub reason: String,
     /// Seconds it is likely to take; null if it is reused, or nothing like it was ever computed.
     pub seconds: Option<f64>,
+    /// Tokens it is likely to generate; null for stages that do not.
+    pub tokens: Option<u64>,
     /// Bytes it is likely to write.
     pub bytes: Option<u64>,
 }
@@ -98,6 +100,7 @@ impl Lookup {
                 decision,
                 reason,
                 seconds: None,
+                tokens: None,
                 bytes: None,
             }
         };
@@ -114,6 +117,7 @@ impl Lookup {
                 Decision::Maybe { .. } => history.cost(row.kind, None),
             };
             row.seconds = cost.map(|cost| cost.seconds);
+            row.tokens = cost.and_then(|cost| cost.tokens);
             row.bytes = cost.map(|cost| cost.bytes);
         }
         rows

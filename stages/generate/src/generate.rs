@@ -190,6 +190,7 @@ fn write(
             requests.collect(),
             &decoding,
             &|at, draft| {
+                io.count_tokens(draft.tokens.len());
                 sink(at, draft)?;
                 io.progress(done.fetch_add(1, Ordering::Relaxed) + 1, total, "queries")
             },

@@ -71,18 +71,22 @@ fn text(rows: &[Forecast]) -> String {
     )
 }
 
-/// `; about 12 min and 3.4 MB, 2 nodes of unknown cost apart`.
+/// `; about 12 min, 64000 tokens and 3.4 MB, 2 nodes of unknown cost apart`.
 fn totals(rows: &[Forecast]) -> String {
     let open: Vec<_> = rows.iter().filter(|row| row.decision != "reuse").collect();
     let unknown = open.iter().filter(|row| row.seconds.is_none()).count();
     let seconds: f64 = open.iter().filter_map(|row| row.seconds).sum();
+    let tokens: u64 = open.iter().filter_map(|row| row.tokens).sum();
+    let tokens = (tokens > 0)
+        .then(|| format!(", {tokens} tokens"))
+        .unwrap_or_default();
     let size: u64 = open.iter().filter_map(|row| row.bytes).sum();
     match (open.len(), unknown) {
         (0, _) => String::new(),
         (all, unknown) if all == unknown => "; nothing like them was ever computed here".into(),
-        (_, 0) => format!("; about {} and {}", duration(seconds), bytes(size)),
+        (_, 0) => format!("; about {}{tokens} and {}", duration(seconds), bytes(size)),
         (_, unknown) => format!(
-            "; about {} and {}, {unknown} of unknown cost apart",
+            "; about {}{tokens} and {}, {unknown} of unknown cost apart",
             duration(seconds),
             bytes(size)
         ),

@@ -13,9 +13,7 @@ use crate::{args::Gc, commands::find_run, error::CliError, print, units::bytes};
 pub(crate) fn gc(args: &Gc, root: &Path, json: bool) -> Result<(), CliError> {
     let policy = KeepPolicy {
         last: args.keep_last,
-        age: args
-            .older_than
-            .map(|days| Duration::from_secs_f64(days * 86_400.0)),
+        age: args.older_than.map(days),
         bytes: args.max_bytes,
     };
     let store = match args.delete {
@@ -27,7 +25,10 @@ pub(crate) fn gc(args: &Gc, root: &Path, json: bool) -> Result<(), CliError> {
         false => Store::open(root)?,
     };
     let runs = stored_runs(&store, policy)?;
-    let garbage = store.garbage(&kept_keys(&runs))?;
+    let mut garbage = store.garbage(&kept_keys(&runs))?;
+    if let Some(age) = args.memo_older_than {
+        garbage.paths.extend(store.unused_memo(days(age))?.paths);
+    }
     if args.delete {
         store.collect(&garbage)?;
         for run in runs.iter().filter(|run| !run.kept) {
@@ -46,7 +47,7 @@ pub(crate) fn gc(args: &Gc, root: &Path, json: bool) -> Result<(), CliError> {
     print::result(&table(&runs));
     let verb = if args.delete { "removed" } else { "would go" };
     print::result(&format!(
-        "{} files {verb}: {}; the row memo ({}) stays",
+        "{} files {verb}: {}; the row memo holds {}",
         garbage.paths.len(),
         bytes(size),
         bytes(memo)
@@ -55,6 +56,10 @@ pub(crate) fn gc(args: &Gc, root: &Path, json: bool) -> Result<(), CliError> {
         print::message("nothing was removed: add --delete");
     }
     Ok(())
+}
+
+fn days(days: f64) -> Duration {
+    Duration::from_secs_f64(days * 86_400.0)
 }
 
 fn table(runs: &[StoredRun]) -> String {
