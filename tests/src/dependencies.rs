@@ -11,13 +11,14 @@ use crate::root;
 type Manifests = BTreeMap<String, BTreeSet<String>>;
 
 /// What each engine crate may use of the workspace; the command line and the end-to-end tests may use all.
-const ENGINE: [(&str, &[&str]); 6] = [
+const ENGINE: [(&str, &[&str]); 7] = [
     ("ablate-core", &[]),
-    ("ablate-spec", &["ablate-core"]),
+    ("ablate-stats", &["ablate-core"]),
+    ("ablate-spec", &["ablate-core", "ablate-stats"]),
     ("ablate-plan", &["ablate-core", "ablate-spec"]),
     ("ablate-cache", &["ablate-core"]),
     ("ablate-run", &["ablate-core", "ablate-cache", "ablate-plan"]),
-    ("ablate-report", &["ablate-core"]),
+    ("ablate-report", &["ablate-core", "ablate-stats"]),
 ];
 
 const STAGES: [&str; 7] = [

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ablate_stats::NotAProbability;
 use serde::{Deserialize, Serialize};
 
 /// One evaluated arm of a run: the per-query scores of an `evaluate` node.
@@ -35,7 +36,7 @@ pub struct QueryScore {
 }
 
 /// Why figures cannot be folded or compared.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 pub enum ReportError {
     /// Two arms claim to be the same replicate of the same row.
     #[error(
@@ -67,6 +68,19 @@ pub enum ReportError {
         /// The measure.
         measure: String,
     },
+    /// Values cannot be computed with.
+    #[error("the values of `{row}` by {measure} are no statistic: {problem}")]
+    Unfit {
+        /// The row.
+        row: String,
+        /// The measure.
+        measure: String,
+        /// Why not.
+        problem: String,
+    },
+    /// A test gave no probability.
+    #[error("a comparison of the table went wrong: {0}")]
+    PValue(NotAProbability),
     /// Figures over different queries were to be compared or averaged.
     #[error(
         "{measure} of `{row}` and of `{other}` are over different queries ({difference}): \

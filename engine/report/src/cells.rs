@@ -1,6 +1,8 @@
 //! What the formats for people share: which columns there are, how a figure is written, what the legend says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ablate_stats::Method;
 
 use crate::{Figure, Options, Row, Table, warnings::LEVEL};
 
@@ -51,7 +53,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// `0.6452 ± 0.0031  (+0.0120*)`; `-` for a measure the row lacks.
+/// `0.6452 ± 0.0031  (+0.0120* [+0.0040, +0.0200])`; `-` for a measure the row lacks.
 pub(crate) fn figure(figure: Option<&Figure>) -> String {
     let Some(figure) = figure else { return "-".into() };
     let sd = figure.sd.map(|sd| format!(" ± {sd:.4}")).unwrap_or_default();
@@ -60,9 +62,18 @@ pub(crate) fn figure(figure: Option<&Figure>) -> String {
     } else {
         ""
     };
+    let equal = if figure.equivalent == Some(true) {
+        "≈"
+    } else {
+        ""
+    };
+    let interval = figure
+        .ci
+        .map(|[low, high]| format!(" [{low:+.4}, {high:+.4}]"))
+        .unwrap_or_default();
     let delta = figure
         .delta
-        .map(|delta| format!("  ({delta:+.4}{mark})"))
+        .map(|delta| format!("  ({delta:+.4}{mark}{equal}{interval})"))
         .unwrap_or_default();
     format!("{:.4}{sd}{delta}", figure.mean)
 }
@@ -86,20 +97,19 @@ pub(crate) fn legend(table: &Table, options: &Options) -> String {
     let mut lines = Vec::new();
     let compared = figures().filter(|figure| figure.p.is_some()).count();
     if compared > 0 {
-        let baseline: Vec<_> = options
-            .baseline
-            .iter()
-            .map(|(axis, label)| format!("{axis}={label}"))
-            .collect();
-        let (test, correction) = (options.test, options.correction);
-        let comparisons = if compared == 1 {
-            "comparison"
-        } else {
-            "comparisons"
-        };
+        lines.push(comparisons(compared, &methods(figures()), options));
+    }
+    if figures().any(|figure| figure.ci.is_some()) {
+        lines.extend(options.interval.map(|interval| {
+            let percent = (options.confidence() * 1e6).round() / 1e4;
+            format!("[low, high] {percent} % {interval} of the difference over queries, not corrected")
+        }));
+    }
+    if figures().any(|figure| figure.p_equivalence.is_some()) {
+        let margin = options.equivalence.unwrap_or_default();
+        let correction = options.correction;
         lines.push(format!(
-            "in brackets the difference from {}; * p < .05 after {correction} over {compared} {comparisons}, {test} over queries",
-            baseline.join(", "),
+            "≈ equivalent within ±{margin}: both one-sided paired t-tests p < .05 after {correction}"
         ));
     }
     let queries = range(figures().map(|figure| figure.n_queries));
@@ -108,6 +118,36 @@ pub(crate) fn legend(table: &Table, options: &Options) -> String {
     }
     lines.extend(queries.map(|queries| format!("{queries} queries")));
     lines.join("\n")
+}
+
+/// What stands in brackets and what a star is.
+fn comparisons(compared: usize, methods: &str, options: &Options) -> String {
+    let baseline: Vec<_> = options
+        .baseline
+        .iter()
+        .map(|(axis, label)| format!("{axis}={label}"))
+        .collect();
+    let (baseline, test, correction) = (baseline.join(", "), options.test, options.correction);
+    let noun = if compared == 1 {
+        "comparison"
+    } else {
+        "comparisons"
+    };
+    format!(
+        "in brackets the difference from {baseline}; * p < .05 after {correction} over {compared} {noun}, \
+         {test}{methods} over queries"
+    )
+}
+
+/// ` (exact or normal approximation)`; nothing where the test has one way only.
+fn methods<'a>(figures: impl Iterator<Item = &'a Figure>) -> String {
+    let used: BTreeSet<_> = figures.filter_map(|figure| figure.method).collect();
+    let named: Vec<_> = used.iter().filter(|method| **method != Method::Student).collect();
+    if named.is_empty() {
+        return String::new();
+    }
+    let named: Vec<_> = named.into_iter().map(ToString::to_string).collect();
+    format!(" ({})", named.join(" or "))
 }
 
 /// `300`, or `200-300`; `None` of nothing.

@@ -1,14 +1,40 @@
 //! The figures as CSV (RFC 4180, long form): what a data frame wants.
 
-use crate::{Row, Table};
+use ablate_stats::Counts;
 
-/// One line per row and measure: system, collection, the axes, then `measure,mean,sd,n,n_queries,delta,p` in full
-/// precision; empty where there is none.
+use crate::{Figure, Row, Table};
+
+/// The columns after system, collection and the axes: the measure, and the fields of a [`Figure`].
+const FIGURES: [&str; 22] = [
+    "measure",
+    "mean",
+    "sd",
+    "n",
+    "n_queries",
+    "delta",
+    "p",
+    "se",
+    "method",
+    "ci_low",
+    "ci_high",
+    "effect",
+    "wins",
+    "ties",
+    "losses",
+    "p_equivalence",
+    "equivalent",
+    "detectable",
+    "queries_needed",
+    "seeds_needed",
+    "p_seeds",
+    "within_seed_noise",
+];
+
+/// One line per row and measure in full precision; empty where there is none.
 pub fn csv(table: &Table) -> String {
     let axes = table.axes.iter().map(String::as_str);
     let header = ["system", "collection"].into_iter().chain(axes).map(field);
-    let figures = ["measure", "mean", "sd", "n", "n_queries", "delta", "p"].map(field);
-    let mut out = line(header.chain(figures));
+    let mut out = line(header.chain(FIGURES.map(field)));
     for row in &table.rows {
         for measure in &table.measures {
             out.extend(figure_line(table, row, measure));
@@ -19,7 +45,6 @@ pub fn csv(table: &Table) -> String {
 
 fn figure_line(table: &Table, row: &Row, measure: &str) -> Option<String> {
     let figure = row.scores.get(measure)?;
-    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     let labels = table
         .axes
         .iter()
@@ -29,15 +54,39 @@ fn figure_line(table: &Table, row: &Row, measure: &str) -> Option<String> {
         .chain(labels)
         .chain([measure])
         .map(field);
-    let figures = [
+    Some(line(what.chain(values(figure))))
+}
+
+/// The values of [`FIGURES`] after the measure.
+fn values(figure: &Figure) -> [String; FIGURES.len() - 1] {
+    let counts = |of: fn(&Counts) -> usize| optional(figure.counts.as_ref().map(of));
+    [
         figure.mean.to_string(),
-        number(figure.sd),
+        optional(figure.sd),
         figure.n.to_string(),
         figure.n_queries.to_string(),
-        number(figure.delta),
-        number(figure.p),
-    ];
-    Some(line(what.chain(figures)))
+        optional(figure.delta),
+        optional(figure.p),
+        optional(figure.se),
+        optional(figure.method),
+        optional(figure.ci.map(|[low, _]| low)),
+        optional(figure.ci.map(|[_, high]| high)),
+        optional(figure.effect),
+        counts(|counts| counts.wins),
+        counts(|counts| counts.ties),
+        counts(|counts| counts.losses),
+        optional(figure.p_equivalence),
+        optional(figure.equivalent),
+        optional(figure.detectable),
+        optional(figure.queries_needed),
+        optional(figure.seeds_needed),
+        optional(figure.p_seeds),
+        optional(figure.within_seed_noise),
+    ]
+}
+
+fn optional(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn line(fields: impl Iterator<Item = String>) -> String {
@@ -67,9 +116,10 @@ mod tests {
             arm("s", &[("size", "8,\"b\"")], Some("2"), "AP", &[0.5, 0.0]),
         ];
         let table = table(&arms, &Options::default()).unwrap();
-        let expected = "system,collection,size,measure,mean,sd,n,n_queries,delta,p\n\
-                        bm25,demo,,AP,0.375,,1,2,,\n\
-                        s,demo,\"8,\"\"b\"\"\",AP,0.375,0.1767766952966369,2,2,,\n";
+        let expected = "system,collection,size,measure,mean,sd,n,n_queries,delta,p,se,method,ci_low,ci_high,effect,wins,\
+                        ties,losses,p_equivalence,equivalent,detectable,queries_needed,seeds_needed,p_seeds,within_seed_noise\n\
+                        bm25,demo,,AP,0.375,,1,2,,,0.125,,,,,,,,,,,,,,\n\
+                        s,demo,\"8,\"\"b\"\"\",AP,0.375,0.1767766952966369,2,2,,,0.125,,,,,,,,,,,,,,\n";
         assert_eq!(csv(&table), expected);
     }
 }

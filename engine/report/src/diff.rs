@@ -155,7 +155,9 @@ fn figures(before: &[Folded<'_>], after: &[Folded<'_>], warnings: &mut Vec<Strin
         .iter()
         .filter(|old| after.iter().all(|new| place(new) != place(old)));
     warnings.extend(gone.map(|row| format!("{} is only in the first run", row.label())));
-    moved::correct(&mut figures);
+    if let Err(error) = moved::correct(&mut figures) {
+        warnings.push(format!("p-values are not corrected: {error}"));
+    }
     (figures, unchanged)
 }
 

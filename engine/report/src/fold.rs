@@ -1,6 +1,8 @@
 //! Folding replicates: the arms of one row become one figure per measure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
+
+use ablate_stats::Replicates;
 
 use crate::{Arm, ReportError, label};
 
@@ -20,8 +22,10 @@ pub(crate) struct Folded<'a> {
 pub(crate) struct Values<'a> {
     /// Query → its value, averaged over replicates.
     pub(crate) queries: Queries<'a>,
-    /// The mean over queries of each replicate.
-    pub(crate) replicates: Vec<f64>,
+    /// All values, replicate by query in the order of `queries`.
+    pub(crate) scores: Replicates,
+    /// Whether replicates have labels, so that another seed could be run.
+    pub(crate) replicated: bool,
 }
 
 /// Query → value.
@@ -33,23 +37,21 @@ impl Folded<'_> {
     pub(crate) fn label(&self) -> String {
         label(self.system, self.point)
     }
+
+    /// That its values by `measure` are no numbers to compute with.
+    pub(crate) fn unfit(&self, measure: &str, problem: impl Display) -> ReportError {
+        ReportError::Unfit {
+            row: self.label(),
+            measure: measure.into(),
+            problem: problem.to_string(),
+        }
+    }
 }
 
 impl Values<'_> {
-    /// The mean over replicates of their means over queries.
-    pub(crate) fn mean(&self) -> f64 {
-        mean(self.replicates.iter().copied())
-    }
-
-    /// The sample standard deviation over replicates; `None` for a single one.
-    pub(crate) fn sd(&self) -> Option<f64> {
-        let n = self.replicates.len();
-        if n < 2 {
-            return None;
-        }
-        let mean = self.mean();
-        let squares: f64 = self.replicates.iter().map(|x| (x - mean).powi(2)).sum();
-        Some((squares / (n - 1) as f64).sqrt())
+    /// Whether seeds reach it and it was run with one.
+    pub(crate) fn has_a_lone_seed(&self) -> bool {
+        self.replicated && self.scores.seeds() == 1
     }
 }
 
@@ -159,13 +161,16 @@ fn fold_measure<'a>(
             });
         }
     }
-    let over_replicates = |query: &&'a str| (*query, mean(each.iter().map(|queries| queries[query])));
+    let rows = each.iter().map(|queries| queries.values().copied().collect());
+    let scores = Replicates::new(rows.collect()).map_err(|error| ReportError::Unfit {
+        row: name(arms[0]),
+        measure: measure.into(),
+        problem: error.to_string(),
+    })?;
     Ok(Values {
-        queries: each[0].keys().map(over_replicates).collect(),
-        replicates: each
-            .iter()
-            .map(|queries| mean(queries.values().copied()))
-            .collect(),
+        queries: each[0].keys().copied().zip(scores.query_means()).collect(),
+        scores,
+        replicated: arms[0].replicate.is_some(),
     })
 }
 
@@ -190,12 +195,6 @@ pub(crate) fn difference(a: &Queries<'_>, b: &Queries<'_>) -> Option<String> {
     ))
 }
 
-/// The arithmetic mean; 0 of nothing.
-pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
-    if count == 0 { 0.0 } else { sum / count as f64 }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -217,8 +216,8 @@ mod tests {
         let rows = fold(&arms).unwrap();
         let values = &rows[0].measures["AP"];
         assert_eq!(rows.len(), 1);
-        close(values.mean(), 0.35);
-        close(values.sd().unwrap(), 0.229_128_784_747_792);
+        close(values.scores.mean(), 0.35);
+        close(values.scores.sd().unwrap(), 0.229_128_784_747_792);
         close(values.queries["q0"], 0.2);
         close(values.queries["q1"], 0.5);
     }
@@ -231,16 +230,16 @@ mod tests {
             .enumerate()
             .map(|(i, values)| arm("s", &[], Some(&i.to_string()), "AP", values))
             .collect();
-        let forward = fold(&arms).unwrap().remove(0).measures["AP"].mean();
+        let forward = fold(&arms).unwrap().remove(0).measures["AP"].scores.mean();
         arms.reverse();
-        let backward = fold(&arms).unwrap().remove(0).measures["AP"].mean();
+        let backward = fold(&arms).unwrap().remove(0).measures["AP"].scores.mean();
         assert_eq!(forward.to_bits(), backward.to_bits());
     }
 
     #[test]
     fn one_replicate_has_no_sd() {
         let arms = [arm("s", &[], None, "AP", &[0.1, 0.5])];
-        assert_eq!(fold(&arms).unwrap()[0].measures["AP"].sd(), None);
+        assert_eq!(fold(&arms).unwrap()[0].measures["AP"].scores.sd(), None);
     }
 
     #[test]

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ablate_stats::{Correction, Differences, NotAProbability, NotFinite, adjust, mean, paired_t};
 use serde::Serialize;
 
-use crate::{
-    Correction,
-    fold::{Folded, Queries, mean},
-    stats::{adjust, differences, paired_t},
-};
+use crate::fold::{Folded, Queries};
 
 /// How many queries are named as movers.
 const MOVERS: usize = 5;
@@ -75,7 +72,13 @@ pub(crate) fn between(a: &Folded<'_>, b: &Folded<'_>, warnings: &mut Vec<String>
             same += 1;
             continue;
         }
-        let found = of_measure(a, measure, &before.queries, &after.queries);
+        let found = match of_measure(a, measure, &before.queries, &after.queries) {
+            Ok(found) => found,
+            Err(error) => {
+                warnings.push(a.unfit(measure, error).to_string());
+                continue;
+            }
+        };
         let all = before.queries.len().max(after.queries.len());
         if found.n_queries < all {
             let (common, row) = (found.n_queries, a.label());
@@ -91,7 +94,7 @@ pub(crate) fn between(a: &Folded<'_>, b: &Folded<'_>, warnings: &mut Vec<String>
     (moved, same)
 }
 
-fn of_measure(row: &Folded<'_>, measure: &str, a: &Queries<'_>, b: &Queries<'_>) -> Moved {
+fn of_measure(row: &Folded<'_>, measure: &str, a: &Queries<'_>, b: &Queries<'_>) -> Result<Moved, NotFinite> {
     let common: Vec<_> = a
         .iter()
         .filter_map(|(query, a)| Some((*query, *a, *b.get(query)?)))
@@ -100,9 +103,9 @@ fn of_measure(row: &Folded<'_>, measure: &str, a: &Queries<'_>, b: &Queries<'_>)
         mean(common.iter().map(|(_, a, _)| *a)),
         mean(common.iter().map(|(_, _, b)| *b)),
     );
-    let differences = differences(b, a);
-    let count = |holds: fn(&f64) -> bool| differences.iter().filter(|d| holds(d)).count();
-    Moved {
+    let differences = Differences::between(common.iter().map(|(_, a, b)| (*b, *a)))?;
+    let counts = differences.counts();
+    Ok(Moved {
         system: row.system.into(),
         collection: row.collection.into(),
         point: row.point.clone(),
@@ -112,11 +115,11 @@ fn of_measure(row: &Folded<'_>, measure: &str, a: &Queries<'_>, b: &Queries<'_>)
         delta: mean_b - mean_a,
         p: paired_t(&differences),
         n_queries: common.len(),
-        wins: count(|d| *d > 0.0),
-        losses: count(|d| *d < 0.0),
-        ties: count(|d| *d == 0.0),
+        wins: counts.wins,
+        losses: counts.losses,
+        ties: counts.ties,
         movers: movers(common),
-    }
+    })
 }
 
 fn movers(mut common: Vec<(&str, f64, f64)>) -> Vec<Mover> {
@@ -134,10 +137,10 @@ fn movers(mut common: Vec<(&str, f64, f64)>) -> Vec<Mover> {
 }
 
 /// Corrects the p-values over all figures that moved.
-pub(crate) fn correct(moved: &mut [Moved]) {
-    let raw: Vec<_> = moved.iter().filter_map(|figure| figure.p).collect();
-    let tested = moved.iter_mut().filter(|figure| figure.p.is_some());
-    for (figure, p) in tested.zip(adjust(Correction::Holm, &raw)) {
-        figure.p = Some(p);
+pub(crate) fn correct(moved: &mut [Moved]) -> Result<(), NotAProbability> {
+    let raw: Vec<_> = moved.iter().map(|figure| figure.p).collect();
+    for (figure, p) in moved.iter_mut().zip(adjust(Correction::Holm, &raw)?) {
+        figure.p = p;
     }
+    Ok(())
 }

@@ -1,12 +1,13 @@
 //! What the `report:` section of an experiment asks for.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 use ablate_core::similar;
+use ablate_stats::{Correction, Interval, Test};
 use serde::{Deserialize, Serialize};
 
 /// How rows are compared. The form of the `report:` section.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The measure that stands first.
@@ -17,34 +18,12 @@ pub struct Options {
     pub test: Test,
     /// The correction over all arms and measures of the table.
     pub correction: Correction,
-}
-
-/// A paired two-sided test whose unit is the query.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Test {
-    /// Student's paired t-test.
-    #[default]
-    PairedT,
-    /// Wilcoxon's signed-rank test.
-    Wilcoxon,
-    /// Fisher's randomisation of signs.
-    Randomization,
-}
-
-/// A correction of p-values for the size of their family.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Correction {
-    /// Holm's step-down procedure: family-wise error.
-    #[default]
-    Holm,
-    /// Bonferroni's: family-wise error.
-    Bonferroni,
-    /// Benjamini and Hochberg's step-up procedure: false discovery rate.
-    Bh,
-    /// None.
-    None,
+    /// How confidence intervals of differences are made; `None`: not at all.
+    pub interval: Option<Interval>,
+    /// The probability with which an interval covers the difference, 0 to 1; `None`: 0.95.
+    pub confidence: Option<f64>,
+    /// Differences smaller than this are none; `None`: equivalence is not tested.
+    pub equivalence: Option<f64>,
 }
 
 /// A word that names none of the choices.
@@ -81,55 +60,10 @@ pub(crate) fn suggestion<'a>(text: &str, names: impl Iterator<Item = &'a str> + 
     }
 }
 
-const TESTS: [(&str, Test); 3] = [
-    ("paired-t", Test::PairedT),
-    ("wilcoxon", Test::Wilcoxon),
-    ("randomization", Test::Randomization),
-];
-
-const CORRECTIONS: [(&str, Correction); 4] = [
-    ("holm", Correction::Holm),
-    ("bonferroni", Correction::Bonferroni),
-    ("bh", Correction::Bh),
-    ("none", Correction::None),
-];
-
-impl FromStr for Test {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        choose("test", text, &TESTS)
-    }
-}
-
-impl FromStr for Correction {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        choose("correction", text, &CORRECTIONS)
-    }
-}
-
-/// As legends write it.
-impl fmt::Display for Test {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PairedT => "paired t-test",
-            Self::Wilcoxon => "Wilcoxon signed-rank test",
-            Self::Randomization => "randomisation test",
-        })
-    }
-}
-
-/// As legends write it.
-impl fmt::Display for Correction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Holm => "Holm correction",
-            Self::Bonferroni => "Bonferroni correction",
-            Self::Bh => "Benjamini-Hochberg correction",
-            Self::None => "no correction",
-        })
+impl Options {
+    /// The probability with which an interval covers the difference.
+    pub fn confidence(&self) -> f64 {
+        self.confidence.unwrap_or(0.95)
     }
 }
 
@@ -140,28 +74,23 @@ mod tests {
 
     #[test]
     fn names_read_as_in_experiment_files() {
-        for (name, test) in TESTS {
-            assert_eq!(name.parse(), Ok(test));
-            assert_eq!(serde_json::to_value(test).unwrap(), name);
+        fn readable<T: serde::de::DeserializeOwned>(names: &[&str]) -> bool {
+            names
+                .iter()
+                .all(|name| serde_json::from_value::<T>((*name).into()).is_ok())
         }
-        for (name, correction) in CORRECTIONS {
-            assert_eq!(name.parse(), Ok(correction));
-            assert_eq!(serde_json::to_value(correction).unwrap(), name);
-        }
+        assert!(readable::<Test>(&Test::NAMES));
+        assert!(readable::<Correction>(&Correction::NAMES));
+        assert!(readable::<Interval>(&Interval::NAMES));
+        assert!(!readable::<Interval>(&["normal"]));
     }
 
     #[test]
     fn a_wrong_name_is_corrected() {
-        let error = "pairedt".parse::<Test>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown test `pairedt`: did you mean `paired-t`?"
-        );
-        let error = "x".parse::<Correction>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown correction `x`: there is holm, bonferroni, bh, none"
-        );
+        let formats = [("text", 1), ("json", 2)];
+        let error = |name| choose("format", name, &formats).unwrap_err().to_string();
+        assert_eq!(error("jsn"), "unknown format `jsn`: did you mean `json`?");
+        assert_eq!(error("x"), "unknown format `x`: there is text, json");
     }
 
     #[test]

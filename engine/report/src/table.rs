@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use ablate_stats::{Counts, Method};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Arm, Options, ReportError,
     baseline::baselines,
-    fold::{Folded, Values, difference, fold},
+    compare::compare,
+    fold::{Folded, Values, fold},
     options::suggestion,
-    stats::{adjust, differences, p_value},
     warnings,
 };
 
@@ -39,21 +40,47 @@ pub struct Row {
     pub scores: BTreeMap<String, Figure>,
 }
 
-/// One measure of a row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One measure of a row. What speaks of a difference is `None` on the baseline, where there is none, and where there are
+/// too few queries to tell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// The mean over replicates of the mean over queries.
     pub mean: f64,
     /// The sample standard deviation of the replicates' means; `None` for a single one.
     pub sd: Option<f64>,
+    /// The standard error of the mean, from the variance of queries and of replicates; of a single one over queries alone.
+    pub se: Option<f64>,
     /// How many replicates.
     pub n: usize,
     /// How many queries.
     pub n_queries: usize,
-    /// Mean minus the baseline's; `None` on the baseline and where there is none.
+    /// Mean minus the baseline's.
     pub delta: Option<f64>,
     /// The corrected p-value of that difference over queries.
     pub p: Option<f64>,
+    /// How that p-value was computed.
+    pub method: Option<Method>,
+    /// The confidence interval of `delta` over queries, not corrected; `None` if none was asked for.
+    pub ci: Option<[f64; 2]>,
+    /// Hedges' g_z of the difference over queries.
+    pub effect: Option<f64>,
+    /// On how many queries it is better, equal and worse than the baseline.
+    pub counts: Option<Counts>,
+    /// The corrected p-value of two one-sided t-tests within the margin; `None` if no margin was given.
+    pub p_equivalence: Option<f64>,
+    /// Whether that p-value says that the difference lies within the margin.
+    pub equivalent: Option<bool>,
+    /// The least difference that a paired t-test over these queries finds (level 0.05, power 0.8).
+    pub detectable: Option<f64>,
+    /// How many queries such a test takes to find a difference of this `effect`; `None` beyond a million.
+    pub queries_needed: Option<u64>,
+    /// How many seeds an arm these queries take to find `delta`, from both levels of variance; `None` without seeds, and
+    /// where no number is enough.
+    pub seeds_needed: Option<u64>,
+    /// The p-value of `delta` over seeds (Welch's test), not corrected; `None` where seeds were not varied.
+    pub p_seeds: Option<f64>,
+    /// Whether seeds alone may make such a difference: `p_seeds` is not below 0.05.
+    pub within_seed_noise: Option<bool>,
 }
 
 /// Folds replicates, compares each row with its baseline and corrects over all comparisons of the table.
@@ -121,67 +148,12 @@ fn row(folded: &Folded<'_>) -> Row {
 
 fn figure(values: &Values<'_>) -> Figure {
     Figure {
-        mean: values.mean(),
-        sd: values.sd(),
-        n: values.replicates.len(),
-        n_queries: values.queries.len(),
-        delta: None,
-        p: None,
-    }
-}
-
-/// Fills in differences and corrected p-values.
-fn compare(
-    folded: &[Folded<'_>],
-    against: &[Option<usize>],
-    options: &Options,
-    rows: &mut [Row],
-) -> Result<(), ReportError> {
-    let mut family = Vec::new();
-    for (place, other) in against
-        .iter()
-        .enumerate()
-        .filter_map(|(place, other)| Some((place, (*other)?)))
-    {
-        let (system, baseline) = (&folded[place], &folded[other]);
-        for (measure, values) in &system.measures {
-            let Some(reference) = baseline.measures.get(measure) else {
-                continue;
-            };
-            comparable(measure, system, baseline)?;
-            let p = p_value(options.test, &differences(&values.queries, &reference.queries));
-            if let Some(figure) = rows[place].scores.get_mut(*measure) {
-                figure.delta = Some(values.mean() - reference.mean());
-            }
-            family.extend(p.map(|p| (place, *measure, p)));
-        }
-    }
-    let raw: Vec<_> = family.iter().map(|(_, _, p)| *p).collect();
-    for ((place, measure, _), p) in family.into_iter().zip(adjust(options.correction, &raw)) {
-        if let Some(figure) = rows[place].scores.get_mut(measure) {
-            figure.p = Some(p);
-        }
-    }
-    Ok(())
-}
-
-/// Refuses to compare what was not measured alike.
-fn comparable(measure: &str, system: &Folded<'_>, baseline: &Folded<'_>) -> Result<(), ReportError> {
-    let (row, other) = (system.label(), baseline.label());
-    if system.qrels != baseline.qrels {
-        return Err(ReportError::QrelsDiffer { row, other });
-    }
-    match difference(
-        &system.measures[measure].queries,
-        &baseline.measures[measure].queries,
-    ) {
-        Some(difference) => Err(ReportError::QueriesDiffer {
-            measure: measure.into(),
-            row,
-            other,
-            difference,
-        }),
-        None => Ok(()),
+        mean: values.scores.mean(),
+        sd: values.scores.sd(),
+        se: values.scores.standard_error(),
+        n: values.scores.seeds(),
+        n_queries: values.scores.queries(),
+        ..Figure::default()
     }
 }
 
@@ -189,7 +161,9 @@ fn comparable(measure: &str, system: &Folded<'_>, baseline: &Folded<'_>) -> Resu
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{Correction, Test, arm::samples::arm};
+    use ablate_stats::{Correction, Test};
+
+    use crate::arm::samples::arm;
 
     const A: [f64; 6] = [0.61, 0.43, 1.0, 0.1, 0.63, 0.39];
     const B: [f64; 6] = [0.5, 0.53, 0.63, 0.0, 0.69, 0.25];
@@ -327,7 +301,12 @@ mod tests {
         let row = serde_json::to_value(&table(&arms, &Options::default()).unwrap().rows[0]).unwrap();
         let expected = serde_json::json!({
             "system": "s", "collection": "demo", "point": {"neg": "a"},
-            "scores": {"AP": {"mean": 0.375, "sd": null, "n": 1, "n_queries": 2, "delta": null, "p": null}},
+            "scores": {"AP": {
+                "mean": 0.375, "sd": null, "se": 0.125, "n": 1, "n_queries": 2, "delta": null, "p": null,
+                "method": null, "ci": null, "effect": null, "counts": null, "p_equivalence": null, "equivalent": null,
+                "detectable": null, "queries_needed": null, "seeds_needed": null, "p_seeds": null,
+                "within_seed_noise": null,
+            }},
         });
         assert_eq!(row, expected);
     }

@@ -11,7 +11,7 @@ pub(crate) const LEVEL: f64 = 0.05;
 /// All warnings about the rows, `against` being the place of each one's baseline.
 pub(crate) fn of(folded: &[Folded<'_>], against: &[Option<usize>], rows: &[Row]) -> Vec<String> {
     let mut warnings = Vec::from_iter(two_factors(folded, against));
-    warnings.extend(within_seed_noise(folded, against, rows));
+    warnings.extend(within_seed_noise(folded, rows));
     warnings.extend(identical(folded));
     warnings
 }
@@ -41,22 +41,17 @@ fn factors(row: &Folded<'_>, other: &Folded<'_>) -> usize {
     usize::from(row.system != other.system) + row.point.iter().filter(differs).count()
 }
 
-/// Differences that queries call significant and that are smaller than the sd over seeds.
-fn within_seed_noise(folded: &[Folded<'_>], against: &[Option<usize>], rows: &[Row]) -> Vec<String> {
+/// Differences that queries call significant and that seeds alone may make.
+fn within_seed_noise(folded: &[Folded<'_>], rows: &[Row]) -> Vec<String> {
     let mut warnings = Vec::new();
-    for (place, other) in against
-        .iter()
-        .enumerate()
-        .filter_map(|(place, other)| Some((place, (*other)?)))
-    {
-        for (measure, figure) in &rows[place].scores {
-            let reference = rows[other].scores.get(measure).and_then(|figure| figure.sd);
-            let noise = figure.sd.into_iter().chain(reference).fold(0.0, f64::max);
-            let marked = figure.p.is_some_and(|p| p < LEVEL);
-            if let Some(delta) = figure.delta.filter(|delta| marked && delta.abs() < noise) {
-                let row = folded[place].label();
+    for (row, folded) in rows.iter().zip(folded) {
+        for (measure, figure) in &row.scores {
+            let marked = figure.p.is_some_and(|p| p < LEVEL) && figure.within_seed_noise == Some(true);
+            if let (true, Some(delta), Some(p)) = (marked, figure.delta, figure.p_seeds) {
+                let label = folded.label();
                 warnings.push(format!(
-                    "{measure} of {row} differs from the baseline by {delta:+.4}, less than the sd over seeds ({noise:.4})"
+                    "{measure} of {label} differs from the baseline by {delta:+.4}, within seed noise: \
+                     over seeds p is {p:.3}"
                 ));
             }
         }
@@ -139,7 +134,7 @@ mod tests {
         let found = warnings(&arms, &[("system", "base")]);
         assert_eq!(
             found,
-            ["AP of s differs from the baseline by +0.0120, less than the sd over seeds (0.1273)"]
+            ["AP of s differs from the baseline by +0.0120, within seed noise: over seeds p is 0.916"]
         );
     }
 

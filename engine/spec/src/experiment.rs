@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ablate_core::StageKind;
-use serde::{Deserialize, Serialize};
+use ablate_stats::{Correction, Interval, Test};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::Span;
@@ -101,34 +102,12 @@ pub struct Report {
     pub test: Test,
     /// The correction over the table.
     pub correction: Correction,
-}
-
-/// A paired test.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Test {
-    /// Student's paired t.
-    #[default]
-    PairedT,
-    /// Wilcoxon's signed ranks.
-    Wilcoxon,
-    /// Fisher's randomisation.
-    Randomization,
-}
-
-/// A correction for many comparisons.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Correction {
-    /// Holm's.
-    #[default]
-    Holm,
-    /// Bonferroni's.
-    Bonferroni,
-    /// Benjamini and Hochberg's.
-    Bh,
-    /// None.
-    None,
+    /// How confidence intervals of differences are made; `None`: not at all.
+    pub interval: Option<Interval>,
+    /// The probability with which an interval covers the difference; `None`: 0.95.
+    pub confidence: Option<f64>,
+    /// Differences smaller than this are none; `None`: equivalence is not tested.
+    pub equivalence: Option<f64>,
 }
 
 /// A committed figure.

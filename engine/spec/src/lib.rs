@@ -20,9 +20,7 @@ mod sweep;
 mod yaml;
 
 pub use check::{InputError, resolve, split};
-pub use experiment::{
-    Axis, Correction, Expect, Experiment, InputRef, Point, Report, Setting, StageDef, Sweep, Test,
-};
+pub use experiment::{Axis, Expect, Experiment, InputRef, Point, Report, Setting, StageDef, Sweep};
 pub use point::apply;
 pub use problem::{Problem, Severity, Span};
 pub use read::load;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ablate_stats::{Correction, Interval, Test};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -11,9 +12,15 @@ use crate::{
     yaml::{Data, Node},
 };
 
-const FIELDS: [&str; 4] = ["measure", "baseline", "test", "correction"];
-const TESTS: [&str; 3] = ["paired-t", "wilcoxon", "randomization"];
-const CORRECTIONS: [&str; 4] = ["holm", "bonferroni", "bh", "none"];
+const FIELDS: [&str; 7] = [
+    "measure",
+    "baseline",
+    "test",
+    "correction",
+    "interval",
+    "confidence",
+    "equivalence",
+];
 
 /// What a report may speak of.
 pub(crate) struct Known<'a> {
@@ -43,8 +50,17 @@ pub(crate) fn report(node: &Node, known: &Known<'_>, problems: &mut Vec<Problem>
                 let wrong = report.measure.as_deref().and_then(|name| unmeasured(name, known));
                 problems.extend(wrong.map(|problem| problem.at(value.at)));
             }
-            "test" => report.test = choice(value, "test", &TESTS, problems),
-            "correction" => report.correction = choice(value, "correction", &CORRECTIONS, problems),
+            "test" => report.test = choice(value, "test", &Test::NAMES, problems),
+            "correction" => report.correction = choice(value, "correction", &Correction::NAMES, problems),
+            "interval" => report.interval = Some(choice(value, "interval", &Interval::NAMES, problems)),
+            "confidence" => {
+                let between = |number| number > 0.0 && number < 1.0;
+                report.confidence = number(value, "confidence", between, "between 0 and 1", problems);
+            }
+            "equivalence" => {
+                let positive = |number| number > 0.0;
+                report.equivalence = number(value, "equivalence", positive, "above 0", problems);
+            }
             "baseline" => report.baseline = labels(value, "baseline", known.axes, &known.systems, problems),
             other => {
                 let message = format!("`report` has no field `{other}`");
@@ -79,6 +95,24 @@ fn choice<T: DeserializeOwned + Default>(
         problems.push(problem.help(suggestion(&found, known.iter().copied())));
         T::default()
     })
+}
+
+/// A finite number that is `valid`, which `range` says in words.
+fn number(
+    node: &Node,
+    name: &str,
+    valid: impl Fn(f64) -> bool,
+    range: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<f64> {
+    let number = node.json().as_f64().filter(|number| number.is_finite());
+    if number.is_some_and(&valid) {
+        return number;
+    }
+    let found = node.label().unwrap_or_else(|| node.kind().to_owned());
+    let message = format!("`report.{name}` must be a number {range}, not `{found}`");
+    problems.push(Problem::error("ablate::spec::out_of_range", message).at(node.at));
+    None
 }
 
 /// Reads `expect:`.

@@ -1,7 +1,8 @@
 //! What a good file means.
 
 use ablate_core::{ArtifactKind, Input};
-use ablate_spec::{Correction, InputRef, Test, resolve, split};
+use ablate_spec::{InputRef, resolve, split};
+use ablate_stats::{Correction, Interval, Test};
 use serde_json::{Value, json};
 
 use crate::fakes::{KINDS, STUDY, and, read, read_with};
@@ -122,7 +123,8 @@ fn an_excluded_combination_is_not_looked_at() {
 fn report_and_expect() {
     let text = and(
         "sweep: {axes: {k: {docs.count: [1, 2]}}}\nreport:\n  measure: nDCG@10\n  \
-                    baseline: {system: scores, k: 1}\n  test: randomization\n  correction: none\nexpect:\n  \
+                    baseline: {system: scores, k: 1}\n  test: randomization\n  correction: none\n  interval: bootstrap\n  \
+                    confidence: 0.9\n  equivalence: 0.01\nexpect:\n  \
                     - {where: {k: 2}, nDCG@10: 0.5, tolerance: 0.01}\n",
     );
     let (experiment, problems) = read(&text);
@@ -130,6 +132,9 @@ fn report_and_expect() {
     let experiment = experiment.unwrap();
     assert_eq!(experiment.report.test, Test::Randomization);
     assert_eq!(experiment.report.correction, Correction::None);
+    assert_eq!(experiment.report.interval, Some(Interval::Bootstrap));
+    assert_eq!(experiment.report.confidence, Some(0.9));
+    assert_eq!(experiment.report.equivalence, Some(0.01));
     assert_eq!(experiment.report.baseline["k"], "1");
     assert_eq!(
         experiment.expect[0].figures["nDCG@10"].to_bits(),

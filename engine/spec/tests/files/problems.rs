@@ -361,6 +361,28 @@ fn report_and_expect() {
 }
 
 #[test]
+fn intervals_and_margins() {
+    let report = "report: {interval: boostrap, confidence: 95, equivalence: -0.01}\n";
+    assert_snapshot!(told(&and(report)), @r"
+    error[ablate::spec::unknown_value]: `report.interval` cannot be `boostrap`
+       --> study.yaml:14:20
+    14 | report: {interval: boostrap, confidence: 95, equivalence: -0.01}
+       |                    ^^^^^^^^
+       help: did you mean `bootstrap`?
+
+    error[ablate::spec::out_of_range]: `report.confidence` must be a number between 0 and 1, not `95`
+       --> study.yaml:14:42
+    14 | report: {interval: boostrap, confidence: 95, equivalence: -0.01}
+       |                                          ^^
+
+    error[ablate::spec::out_of_range]: `report.equivalence` must be a number above 0, not `-0.01`
+       --> study.yaml:14:59
+    14 | report: {interval: boostrap, confidence: 95, equivalence: -0.01}
+       |                                                           ^^^^^
+    ");
+}
+
+#[test]
 fn a_measure_nobody_computes() {
     let report = "report: {measure: nDCG@1O}\nexpect:\n  - {where: {system: scores}, ndcg@10: 0.6}\n";
     assert_snapshot!(told(&and(report)), @r"

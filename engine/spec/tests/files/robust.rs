@@ -10,7 +10,7 @@ fn whole() -> String {
     and(
         "sweep:\n  axes:\n    k: {docs.count: [1, 2]}\n    m: {a: {queries.model: small}, b: &b {queries.model: large}}\n  \
          replicate: {docs.seed: [1, 2], retriever.seed: [3, 4]}\n  exclude: [{k: 1, m: a}]\n  include: [{label: é, docs.count: 3}]\n\
-         report: {measure: nDCG@10, baseline: {system: scores}, test: wilcoxon}\nexpect: [{where: {k: 1}, nDCG@10: 0.5, tolerance: 1e-3}]\n",
+         report: {measure: nDCG@10, baseline: {system: scores}, test: wilcoxon, interval: t, confidence: 0.9, equivalence: 0.01}\nexpect: [{where: {k: 1}, nDCG@10: 0.5, tolerance: 1e-3}]\n",
     )
 }
 

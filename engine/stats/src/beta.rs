@@ -1,25 +1,9 @@
-//! The tails of Student's and the normal distribution.
+//! The regularised incomplete beta function.
 
-use libm::{erfc, lgamma};
+use libm::lgamma;
 
-/// P(|T| ≥ |t|) for Student's distribution with `freedom` degrees of freedom.
-pub(crate) fn student_two_sided(t: f64, freedom: f64) -> f64 {
-    let square = t * t;
-    if square.is_infinite() {
-        return 0.0;
-    }
-    // Both x and 1 - x are computed here, where neither cancels.
-    let whole = freedom + square;
-    incomplete_beta(freedom / 2.0, 0.5, freedom / whole, square / whole)
-}
-
-/// P(|Z| ≥ |z|) for the standard normal distribution.
-pub(crate) fn normal_two_sided(z: f64) -> f64 {
-    erfc(z.abs() / std::f64::consts::SQRT_2)
-}
-
-/// The regularised incomplete beta function `I_x(a, b)` by its continued fraction (DLMF 8.17.22); `y` is 1 - x.
-fn incomplete_beta(a: f64, b: f64, x: f64, y: f64) -> f64 {
+/// `I_x(a, b)` by its continued fraction (DLMF 8.17.22); `y` is 1 - x, given because it may not be computable from x.
+pub(crate) fn incomplete_beta(a: f64, b: f64, x: f64, y: f64) -> f64 {
     if x <= 0.0 || y <= 0.0 {
         return x.clamp(0.0, 1.0);
     }
@@ -35,7 +19,7 @@ fn incomplete_beta(a: f64, b: f64, x: f64, y: f64) -> f64 {
 /// `1 + d₁/(1 + d₂/(1 + …))` by the modified Lentz method.
 fn fraction(a: f64, b: f64, x: f64) -> f64 {
     let (mut value, mut above, mut below) = (1.0, 1.0, 0.0);
-    for step in 1..500 {
+    for step in 1..5000 {
         let term = coefficient(a, b, x, step);
         below = 1.0 / nonzero(1.0 + term * below);
         above = nonzero(1.0 + term / above);
@@ -83,18 +67,5 @@ mod tests {
             incomplete_beta(4.5, 0.5, 1e-8, 1.0 - 1e-8),
             2.586_899_403_060_562_3e-37,
         );
-    }
-
-    #[test]
-    fn student_tails_are_scipys() {
-        // python: from scipy.stats import t; 2*t.sf(1,1), 2*t.sf(2.2281388519649385,10), …
-        relative(student_two_sided(1.0, 1.0), 0.5);
-        relative(
-            student_two_sided(-2.228_138_851_964_938_5, 10.0),
-            0.050_000_000_001_808_64,
-        );
-        relative(student_two_sided(5.0, 299.0), 9.785_690_989_697_85e-7);
-        relative(student_two_sided(0.001, 5.0), 0.999_240_786_772_197_6);
-        relative(student_two_sided(12.0, 299.0), 2.400_497_558_846_471_7e-27);
     }
 }
