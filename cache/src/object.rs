@@ -66,7 +66,8 @@ impl Store {
         let bytes = parquet_bytes(batch)?;
         let file = FileDigest(Digest::of(&bytes));
         let path = self.object_path(file);
-        if !path.exists() {
+        // What stands there already may be damaged.
+        if fs_err::read(&path).ok().as_deref() != Some(bytes.as_slice()) {
             self.gate.pass(&path)?;
             files::write_atomic(&self.root().join("partial"), &path, &bytes)?;
         }
@@ -110,6 +111,9 @@ impl Store {
     pub fn put_tree(&self, staged: Staged) -> Result<Object, StoreError> {
         let (digest, bytes) = tree_digest(staged.path())?;
         let path = self.object_path(FileDigest(digest));
+        if path.exists() && tree_digest(&path)?.0 != digest {
+            self.discard(FileDigest(digest))?;
+        }
         if !path.exists() {
             self.gate.pass(&path)?;
             fs_err::create_dir_all(path.parent().unwrap_or(self.root()))?;

@@ -121,7 +121,12 @@ impl Store {
         }
         for path in paths {
             self.gate.pass(&path)?;
-            fs_err::File::open(&path)?.sync_all()?;
+            match fs_err::File::open(&path) {
+                Ok(file) => file.sync_all()?,
+                // A reader found it damaged and took it out: its trace will say that it was removed.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

@@ -42,7 +42,10 @@ const RESERVED: [(&[&str], &[&str]); 4] = [
         &["candle-core", "candle-nn", "candle-transformers", "gemm"],
         &["ablate-models", "ablate-generate", "ablate-train", "ablate-rank"],
     ),
-    (&["clap", "ctrlc", "indicatif"], &["ablate"]),
+    (
+        &["clap", "clap_complete", "clap_mangen", "ctrlc", "indicatif"],
+        &["ablate"],
+    ),
     (
         &["rand", "tokio", "rusqlite", "salsa", "inventory", "linkme"],
         &[],

@@ -59,7 +59,7 @@ fn is_path(span: &str) -> bool {
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
     let folder = span.split('/').next().unwrap_or_default();
-    plain && span.contains('/') && !folder.is_empty() && root().join(folder).is_dir()
+    plain && folder != "." && span.contains('/') && !folder.is_empty() && root().join(folder).is_dir()
 }
 
 fn exists(path: &str) -> bool {

@@ -4,12 +4,18 @@ use std::path::PathBuf;
 
 use ablate_core::DeviceChoice;
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::{ArgValueCandidates, Shell};
 
-use crate::units;
+use crate::{complete, units};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 fine, 1 a stage failed, 2 bad command line, 3 bad experiment file, 4 a check found a difference, \
+5 store damaged or in use, 130 interrupted.
+`ablate help COMMAND` says more of a command.";
 
 /// Declarative experiment graphs for information retrieval: what did not change is reused.
 #[derive(Parser)]
-#[command(name = "ablate", version, propagate_version = true)]
+#[command(name = "ablate", version, propagate_version = true, after_help = EXIT_CODES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -24,44 +30,95 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Find every problem of an experiment file
+    ///
+    /// Every problem is told at once, with its place and what to do. Nothing runs; neither data nor models are needed.
+    #[command(after_help = "Example:\n  ablate check study.yaml --set docs.count=50")]
     Check(Experiment),
-    /// Show what would be reused and what would run, and why
+    /// Show what would be reused and what would run, why, and what it is likely to cost
+    #[command(after_help = "Example:\n  ablate plan study.yaml")]
     Plan(Experiment),
     /// Run an experiment and print its table
+    ///
+    /// What the store holds is reused. After a kill or Ctrl-C the same command goes on where it was.
+    #[command(
+        after_help = "Examples:\n  ablate run study.yaml\n  ablate run study.yaml --device cuda --set retriever.epochs=3"
+    )]
     Run(Run),
     /// Print the table of a run
+    #[command(
+        after_help = "Examples:\n  ablate table\n  ablate table negatives --format markdown > table.md"
+    )]
     Table(Table),
-    /// List the runs of the store
+    /// List the runs of the store, oldest first
     Runs,
-    /// Show the rows a node produced
+    /// Show the rows a node produced: look at the queries, the negatives
+    #[command(
+        after_help = "Examples:\n  ablate show latest queries --rows 3\n  ablate show latest 'triples[negatives=bm25]' --from 100"
+    )]
     Show(Show),
-    /// Show what changed between two runs, and what moved
+    /// Show what changed between two runs beside what moved, and whether it is noise
+    #[command(after_help = "Example:\n  ablate diff 20261121-0652 latest")]
     Diff(Diff),
     /// List or download the models of the catalogue
     #[command(subcommand)]
     Models(Models),
-    /// Evaluate a TREC run file against a TREC qrels file
+    /// Evaluate a TREC run file against a TREC qrels file, without an experiment
+    #[command(after_help = "Example:\n  ablate eval run.trec qrels.trec -m nDCG@10 -m R@100 -q")]
     Eval(Eval),
     /// Say why a node would run, or what a change would re-run
+    #[command(
+        after_help = "Examples:\n  ablate why study.yaml retriever\n  ablate why study.yaml --if triples.depth=200"
+    )]
     Why(Why),
     /// Show what the store could forget, and with --delete forget it
+    ///
+    /// What a kept or pinned run leads to stays. Without a limit every run is kept.
+    #[command(
+        after_help = "Examples:\n  ablate gc --keep-last 3\n  ablate gc --older-than 30 --max-bytes 20GB --delete"
+    )]
     Gc(Gc),
     /// Keep a run whatever `gc` is told
     Pin {
         /// A run's id, its first letters, its experiment's name, or `latest`
+        #[arg(add = ArgValueCandidates::new(complete::runs))]
         run: String,
     },
     /// Take the pin of a run away
     Unpin {
         /// A run's id, its first letters, its experiment's name, or `latest`
+        #[arg(add = ArgValueCandidates::new(complete::runs))]
         run: String,
     },
     /// Check every byte, checksum and key of the store, or compute a node again and compare
+    ///
+    /// Damage is named, and computed again by the next run that needs it.
+    #[command(
+        after_help = "Examples:\n  ablate verify\n  ablate verify --rerun scores experiments/quickstart.yaml"
+    )]
     Verify(Verify),
     /// List the stage kinds, or show the ports and parameters of one
-    Stages {
-        /// A stage kind
-        kind: Option<String>,
+    #[command(after_help = "Examples:\n  ablate stages\n  ablate stages negatives")]
+    Stages(Stages),
+    /// Print the JSON Schema of experiment files, for editors
+    ///
+    /// An editor with yaml-language-server completes and checks a file that begins with the line
+    /// `# yaml-language-server: $schema=PATH`.
+    #[command(after_help = "Example:\n  ablate schema > experiment.json")]
+    Schema,
+    /// Print the script that completes commands in a shell: names of stages, models and runs, too
+    #[command(
+        after_help = "Examples:\n  source <(ablate completions bash)      # in ~/.bashrc; zsh alike\n  ablate completions fish | source       # in ~/.config/fish/config.fish\n  ablate completions powershell | Out-String | Invoke-Expression"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(after_help = "Example:\n  ablate man ~/.local/share/man/man1")]
+    Man {
+        /// The folder; made if it is not there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
 }
 
@@ -70,7 +127,7 @@ pub(crate) enum Command {
 pub(crate) struct Experiment {
     /// The experiment file
     pub(crate) file: PathBuf,
-    /// Set a field, as in `--set queries.decoding.temperature=0.7`
+    /// Set a field, as in `--set queries.decoding.temperature=0.7`; may be repeated
     #[arg(long = "set", value_name = "STAGE.FIELD=VALUE", value_parser = setting)]
     pub(crate) sets: Vec<(String, String)>,
 }
@@ -117,6 +174,7 @@ pub(crate) struct Why {
     #[command(flatten)]
     pub(crate) experiment: Experiment,
     /// A node, as `plan` names it
+    #[arg(add = ArgValueCandidates::new(complete::nodes))]
     pub(crate) node: Option<String>,
     /// Show what this change would re-run; may be repeated
     #[arg(long = "if", value_name = "STAGE.FIELD=VALUE", value_parser = setting)]
@@ -145,7 +203,7 @@ pub(crate) struct Gc {
 #[derive(ClapArgs)]
 pub(crate) struct Table {
     /// A run's id, its first letters, its experiment's name, or `latest`
-    #[arg(default_value = "latest")]
+    #[arg(default_value = "latest", add = ArgValueCandidates::new(complete::runs))]
     pub(crate) run: String,
     /// text, markdown or csv
     #[arg(long, default_value = "text")]
@@ -155,52 +213,72 @@ pub(crate) struct Table {
 #[derive(ClapArgs)]
 pub(crate) struct Show {
     /// A run's id, its first letters, its experiment's name, or `latest`
+    #[arg(add = ArgValueCandidates::new(complete::runs))]
     pub(crate) run: String,
     /// A node of the run, as `plan` names it
+    #[arg(add = ArgValueCandidates::new(complete::nodes))]
     pub(crate) node: String,
     /// The output port [default: the node's first]
     #[arg(long)]
     pub(crate) port: Option<String>,
     /// How many rows
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) rows: usize,
-    /// Skip rows before the first one shown
-    #[arg(long, default_value_t = 0)]
+    /// Skip so many rows before the first one shown
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) from: usize,
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Diff {
-    /// The earlier run
+    /// The earlier run: its id, its first letters, its experiment's name, or `latest`
+    #[arg(add = ArgValueCandidates::new(complete::runs))]
     pub(crate) before: String,
     /// The later run
+    #[arg(add = ArgValueCandidates::new(complete::runs))]
     pub(crate) after: String,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Models {
-    /// List the catalogue
+    /// List the catalogue, and which of it is on this machine
     List,
     /// Download models, verified
+    #[command(after_help = "Example:\n  ablate models fetch all-minilm-l6-v2")]
     Fetch {
         /// Names of the catalogue, or sources
-        #[arg(required = true)]
+        #[arg(required = true, add = ArgValueCandidates::new(complete::models))]
         names: Vec<String>,
     },
 }
 
 #[derive(ClapArgs)]
 pub(crate) struct Eval {
-    /// A run in TREC format
+    /// A run in TREC format: query, Q0, document, rank, score, tag
     pub(crate) run: PathBuf,
-    /// Judgements in TREC format
+    /// Judgements in TREC format: query, 0, document, grade
     pub(crate) qrels: PathBuf,
     /// A measure by ir_measures' name; may be repeated
-    #[arg(short = 'm', long = "measure", default_value = "nDCG@10")]
+    #[arg(
+        short = 'm',
+        long = "measure",
+        value_name = "MEASURE",
+        default_value = "nDCG@10"
+    )]
     pub(crate) measures: Vec<String>,
     /// Print every query, too
     #[arg(short = 'q', long)]
     pub(crate) queries: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Stages {
+    /// A stage kind
+    #[arg(add = ArgValueCandidates::new(complete::kinds))]
+    pub(crate) kind: Option<String>,
+    /// Print Markdown
+    #[arg(long)]
+    pub(crate) markdown: bool,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -4,9 +4,11 @@ mod check;
 mod diff;
 mod eval;
 mod gc;
+mod man;
 mod models;
 mod run;
 mod runs;
+mod schema;
 mod show;
 mod stages;
 mod table;
@@ -18,6 +20,7 @@ use ablate_run::{RunRecord, load_run};
 
 use crate::{
     args::{Args, Command},
+    complete,
     error::CliError,
     places,
 };
@@ -42,7 +45,13 @@ pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
         Command::Pin { run } => gc::pin(&store()?, &run, true, json),
         Command::Unpin { run } => gc::pin(&store()?, &run, false, json),
         Command::Verify(options) => verify::verify(&options, &store()?, json),
-        Command::Stages { kind } => stages::stages(kind.as_deref(), json),
+        Command::Stages(options) => stages::stages(&options, json),
+        Command::Schema => {
+            schema::schema();
+            Ok(())
+        }
+        Command::Completions { shell } => complete::register(shell),
+        Command::Man { folder } => man::man(&folder, json),
     }
 }
 

@@ -3,22 +3,30 @@
 
 mod args;
 mod commands;
+mod complete;
 mod error;
+mod help;
 mod load;
 mod machine;
 mod places;
 mod print;
 mod progress;
+mod reference;
 mod tables;
 mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
+use clap_complete::CompleteEnv;
 
-/// Parses the arguments, runs the command, prints its error, and gives the exit code (DESIGN §6).
+/// Answers the shell if it asks for completions; else parses the arguments, runs the command, prints its error, and gives the exit code (DESIGN §6).
 pub fn main() -> ExitCode {
-    let args = args::Args::parse();
+    CompleteEnv::with_factory(args::Args::command)
+        .var(complete::VARIABLE)
+        .complete();
+    let matches = help::sectioned(args::Args::command()).get_matches();
+    let args = args::Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match commands::dispatch(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -55,11 +55,7 @@ pub(crate) fn load_plan(args: &args::Experiment) -> Result<Loaded, CliError> {
             colour,
         ))
     })?;
-    let catalogue: Vec<&str> = ablate_models::source::catalogue()
-        .iter()
-        .map(|entry| entry.name)
-        .collect();
-    let (experiment, problems) = load(&source, ablate_registry::STAGES, &args.sets, &catalogue);
+    let (experiment, problems) = load(&source, ablate_registry::STAGES, &args.sets, &model_names());
     let Some(experiment) = experiment else {
         return Err(CliError::Experiment(render(&problems, &source, colour)));
     };
@@ -80,6 +76,14 @@ pub(crate) fn load_plan(args: &args::Experiment) -> Result<Loaded, CliError> {
         places,
         warnings,
     })
+}
+
+/// The names of the catalogue's models: no stage may take one.
+pub(crate) fn model_names() -> Vec<&'static str> {
+    ablate_models::source::catalogue()
+        .iter()
+        .map(|entry| entry.name)
+        .collect()
 }
 
 fn folder_of(file: &Path) -> PathBuf {

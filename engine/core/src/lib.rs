@@ -10,6 +10,7 @@ mod memo;
 mod params;
 mod record;
 pub mod rows;
+mod schema;
 mod seed;
 mod source;
 mod stage;
@@ -22,6 +23,7 @@ pub use kind::ArtifactKind;
 pub use memo::{Memo, MemoryRows, RowFunction, RowStore, RowValue, Sink};
 pub use params::{ParamProblem, Problems};
 pub use record::{Column, Record, RowsError, check_rows};
+pub use schema::{json_schema, properties, range, schema_of};
 pub use seed::{Seed, Stream};
 pub use source::{Places, SourceType};
 pub use stage::{

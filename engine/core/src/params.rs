@@ -1,10 +1,13 @@
 //! From the fields a user wrote to a stage's parameters, collecting every problem.
 
-use schemars::Schema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{canon, similar};
+use crate::{
+    canon,
+    schema::{out_of_range, properties},
+    similar,
+};
 
 /// What is wrong with one parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,18 +41,22 @@ impl Problems {
     }
 }
 
-/// Decodes `fields`, then lets `check` look at the ranges; every problem is returned.
+/// Decodes `fields`, then looks at the ranges `schema` declares and lets `check` look at the rest; every problem is
+/// returned.
 pub(crate) fn decode<P: Serialize + DeserializeOwned>(
     fields: &Map<String, Value>,
-    schema: impl FnOnce() -> Schema,
+    schema: &Value,
     check: impl FnOnce(&P, &mut Problems),
 ) -> Result<P, Vec<ParamProblem>> {
     let mut problems = Vec::new();
-    // Most stages of a sweep are right: the schema is only made to explain what is not.
-    let decoded = match serde_json::from_value::<P>(Value::Object(fields.clone())) {
-        Ok(params) => Some(params),
-        Err(_) => explain::<P>(fields.clone(), &schema(), &mut problems),
-    };
+    let mut fields = fields.clone();
+    // Most stages of a sweep are right: only what is not is looked at field by field.
+    let read = serde_json::from_value::<P>(Value::Object(fields.clone())).ok();
+    let decoded = read.or_else(|| {
+        drop_unknown(&mut fields, schema, &mut Vec::new(), &mut problems);
+        decode_each(&mut fields, &mut problems)
+    });
+    problems.extend(out_of_range(&fields, schema));
     if let Some(params) = &decoded {
         let mut found = Problems::default();
         check(params, &mut found);
@@ -67,22 +74,6 @@ pub(crate) fn decode<P: Serialize + DeserializeOwned>(
         Some(params) if problems.is_empty() => Ok(params),
         _ => Err(problems),
     }
-}
-
-/// Decodes fields known to be wrong, noting why.
-fn explain<P: DeserializeOwned>(
-    mut fields: Map<String, Value>,
-    schema: &Schema,
-    problems: &mut Vec<ParamProblem>,
-) -> Option<P> {
-    drop_unknown(
-        &mut fields,
-        schema.as_value(),
-        schema.as_value(),
-        &mut Vec::new(),
-        problems,
-    );
-    decode_each(&mut fields, problems)
 }
 
 /// Decodes, taking out each field that does not fit, so that the next one is seen too.
@@ -125,11 +116,10 @@ fn segments(path: &serde_path_to_error::Path) -> Vec<String> {
 fn drop_unknown(
     fields: &mut Map<String, Value>,
     schema: &Value,
-    root: &Value,
     path: &mut Vec<String>,
     problems: &mut Vec<ParamProblem>,
 ) {
-    let Some(known) = properties(schema, root) else {
+    let Some(known) = properties(schema) else {
         return;
     };
     fields.retain(|name, _| {
@@ -144,7 +134,7 @@ fn drop_unknown(
     for (name, value) in fields.iter_mut() {
         if let (Value::Object(inner), Some(schema)) = (value, known.get(name)) {
             path.push(name.clone());
-            drop_unknown(inner, schema, root, path, problems);
+            drop_unknown(inner, schema, path, problems);
             path.pop();
         }
     }
@@ -162,15 +152,4 @@ fn unknown(name: &str, path: Vec<String>, known: &Map<String, Value>) -> ParamPr
         message: format!("unknown field `{name}`"),
         help: Some(help),
     }
-}
-
-/// The named fields of an object schema, through `$ref` and `anyOf` with null; `None` for free maps and leaves.
-fn properties<'a>(schema: &'a Value, root: &'a Value) -> Option<&'a Map<String, Value>> {
-    if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-        return properties(root.pointer(target.trim_start_matches('#'))?, root);
-    }
-    if let Some(options) = schema.get("anyOf").and_then(Value::as_array) {
-        return options.iter().find_map(|option| properties(option, root));
-    }
-    schema.get("properties").and_then(Value::as_object)
 }

@@ -24,6 +24,16 @@ pub trait SourceType: Sync {
     /// What it is, for messages: "model", "collection", "prompt".
     fn name(&self) -> &'static str;
 
+    /// How it is written: "`demo`, `beir/NAME`, or a folder", for the reference and editors.
+    fn about(&self) -> &'static str {
+        ""
+    }
+
+    /// Names worth offering: those of a catalogue, or a few that show the spelling.
+    fn examples(&self) -> Vec<&'static str> {
+        vec![]
+    }
+
     /// Checks the spelling, without files or network. The error says what could have been meant.
     fn check(&self, text: &str) -> Result<(), String>;
 

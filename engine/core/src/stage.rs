@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{ArtifactKind, Io, ParamProblem, Problems, SourceType, canon, params};
+use crate::{ArtifactKind, Io, ParamProblem, Problems, SourceType, canon, params, schema_of};
 
 /// An input port.
 #[derive(Clone, Copy)]
@@ -19,6 +19,8 @@ pub struct Input {
     pub required: bool,
     /// The sources it takes instead of a stage, if any.
     pub source: Option<&'static dyn SourceType>,
+    /// One line on what it is for.
+    pub about: &'static str,
 }
 
 impl Input {
@@ -29,7 +31,14 @@ impl Input {
             kind,
             required: true,
             source: None,
+            about: "",
         }
+    }
+
+    /// The same, with a line on what it is for.
+    #[must_use]
+    pub const fn about(self, about: &'static str) -> Self {
+        Self { about, ..self }
     }
 
     /// The same, optional.
@@ -64,12 +73,24 @@ pub struct Output {
     pub name: &'static str,
     /// The kind of artifact.
     pub kind: ArtifactKind,
+    /// One line on what it holds.
+    pub about: &'static str,
 }
 
 impl Output {
     /// An output port.
     pub const fn of(name: &'static str, kind: ArtifactKind) -> Self {
-        Self { name, kind }
+        Self {
+            name,
+            kind,
+            about: "",
+        }
+    }
+
+    /// The same, with a line on what it holds.
+    #[must_use]
+    pub const fn about(self, about: &'static str) -> Self {
+        Self { about, ..self }
     }
 }
 
@@ -203,6 +224,8 @@ pub trait Stage: Sized + Send + Sync + 'static {
     const VERSION: u32;
     /// One line on what it does.
     const ABOUT: &'static str;
+    /// A line of an experiment file, `name: {use: KIND, ...}`. The examples of all kinds make one experiment together.
+    const EXAMPLE: &'static str = "";
     /// Input ports. Their names stand beside the parameters in the experiment file.
     const INPUTS: &'static [Input];
     /// Output ports.
@@ -215,7 +238,8 @@ pub trait Stage: Sized + Send + Sync + 'static {
     const MEMORY: Memory = Memory::READING;
     /// Declared data type and kernel family; enters the key.
     const NUMERIC: Numeric = "exact";
-    /// The parameters; derive `deny_unknown_fields` and give every field a default where one is sensible.
+    /// The parameters; derive `deny_unknown_fields` and give every field a doc comment, a default where one is sensible,
+    /// and its range as `#[schemars(range(min = 1))]`: values outside are refused, editors and the reference show it.
     type Params: Serialize + DeserializeOwned + JsonSchema + Send + Sync;
 
     /// What a node with these parameters occupies.
@@ -226,7 +250,7 @@ pub trait Stage: Sized + Send + Sync + 'static {
         }
     }
 
-    /// Finds values out of range.
+    /// Finds what is wrong beyond the ranges of single values.
     fn check(_params: &Self::Params, _problems: &mut Problems) {}
 
     /// Computes the outputs.
@@ -241,6 +265,8 @@ pub trait StageKind: Sync {
     fn version(&self) -> u32;
     /// [`Stage::ABOUT`].
     fn about(&self) -> &'static str;
+    /// [`Stage::EXAMPLE`].
+    fn example(&self) -> &'static str;
     /// [`Stage::INPUTS`].
     fn inputs(&self) -> &'static [Input];
     /// [`Stage::OUTPUTS`].
@@ -251,8 +277,8 @@ pub trait StageKind: Sync {
     fn slot(&self) -> Slot;
     /// [`Stage::NUMERIC`].
     fn numeric(&self) -> Numeric;
-    /// JSON Schema of the parameters.
-    fn schema(&self) -> Schema;
+    /// JSON Schema of the parameters, without references.
+    fn schema(&self) -> &'static Schema;
     /// Decodes the parameters (the fields without ports), or returns every problem.
     fn bind(&self, fields: &Map<String, Value>) -> Result<Box<dyn Bound>, Vec<ParamProblem>>;
 }
@@ -309,6 +335,9 @@ impl<S: Stage> StageKind for Of<S> {
     fn about(&self) -> &'static str {
         S::ABOUT
     }
+    fn example(&self) -> &'static str {
+        S::EXAMPLE
+    }
     fn inputs(&self) -> &'static [Input] {
         S::INPUTS
     }
@@ -324,11 +353,11 @@ impl<S: Stage> StageKind for Of<S> {
     fn numeric(&self) -> Numeric {
         S::NUMERIC
     }
-    fn schema(&self) -> Schema {
-        schemars::schema_for!(S::Params)
+    fn schema(&self) -> &'static Schema {
+        schema_of::<S::Params>()
     }
     fn bind(&self, fields: &Map<String, Value>) -> Result<Box<dyn Bound>, Vec<ParamProblem>> {
-        let params = params::decode(fields, || self.schema(), S::check)?;
+        let params = params::decode(fields, self.schema().as_value(), S::check)?;
         Ok(Box::new(BoundStage::<S>(params)))
     }
 }

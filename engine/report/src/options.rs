@@ -73,19 +73,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_read_as_in_experiment_files() {
-        fn readable<T: serde::de::DeserializeOwned>(names: &[&str]) -> bool {
-            names
-                .iter()
-                .all(|name| serde_json::from_value::<T>((*name).into()).is_ok())
-        }
-        assert!(readable::<Test>(&Test::NAMES));
-        assert!(readable::<Correction>(&Correction::NAMES));
-        assert!(readable::<Interval>(&Interval::NAMES));
-        assert!(!readable::<Interval>(&["normal"]));
-    }
-
-    #[test]
     fn a_wrong_name_is_corrected() {
         let formats = [("text", 1), ("json", 2)];
         let error = |name| choose("format", name, &formats).unwrap_err().to_string();

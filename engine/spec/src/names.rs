@@ -14,6 +14,14 @@ const TAKEN: [(&str, &str); 2] = [
     ),
 ];
 
+/// What [`plain`] takes, as a regular expression.
+pub(crate) const PLAIN: &str = r"^[\p{Alphabetic}\p{N}_-]+$";
+
+/// Names no axis may have.
+pub(crate) fn taken() -> [&'static str; 2] {
+    TAKEN.map(|(name, _)| name)
+}
+
 /// Whether a stage or an axis can have this name: it stands in `stage.port` and in `stage[axis=label]`.
 fn plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')

@@ -7,14 +7,13 @@ use ablate_core::{ArtifactKind, StageKind};
 use crate::{
     Experiment, Problem, Severity, Source, StageDef, Sweep,
     check::{cycles, grid, points, split, unused},
+    fields,
     problem::suggestion,
     report::{self, Known},
     stages::{self, Stages},
     sweep,
     yaml::{self, Data, Node},
 };
-
-const SECTIONS: [&str; 6] = ["experiment", "about", "stages", "sweep", "report", "expect"];
 
 /// Codes after which nothing is known about what uses what: a warning about it could be wrong.
 const HIDE_USE: [&str; 6] = [
@@ -112,10 +111,10 @@ fn sections(root: &Node, problems: &mut Vec<Problem>) -> Result<(), Problem> {
         return Err(problem.help("begin with `experiment: NAME` and `stages:`"));
     };
     for (key, _) in entries {
-        if !SECTIONS.contains(&key.name.as_str()) {
+        if !fields::known(&fields::FILE).any(|name| name == key.name) {
             let message = format!("there is no section `{}`", key.name);
             let problem = Problem::error("ablate::spec::unknown_field", message).at(key.at);
-            problems.push(problem.help(suggestion(&key.name, SECTIONS)));
+            problems.push(problem.help(suggestion(&key.name, fields::known(&fields::FILE))));
         }
     }
     for (section, help) in [

@@ -2,25 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ablate_stats::{Correction, Interval, Test};
+use ablate_core::schema_of;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::{
-    Axis, Expect, Problem, Report,
+    Axis, Expect, Problem, Report, fields,
     problem::suggestion,
     sweep::{labels, mapping},
     yaml::{Data, Node},
 };
-
-const FIELDS: [&str; 7] = [
-    "measure",
-    "baseline",
-    "test",
-    "correction",
-    "interval",
-    "confidence",
-    "equivalence",
-];
 
 /// What a report may speak of.
 pub(crate) struct Known<'a> {
@@ -50,9 +42,9 @@ pub(crate) fn report(node: &Node, known: &Known<'_>, problems: &mut Vec<Problem>
                 let wrong = report.measure.as_deref().and_then(|name| unmeasured(name, known));
                 problems.extend(wrong.map(|problem| problem.at(value.at)));
             }
-            "test" => report.test = choice(value, "test", &Test::NAMES, problems),
-            "correction" => report.correction = choice(value, "correction", &Correction::NAMES, problems),
-            "interval" => report.interval = Some(choice(value, "interval", &Interval::NAMES, problems)),
+            "test" => report.test = choice(value, "test", problems),
+            "correction" => report.correction = choice(value, "correction", problems),
+            "interval" => report.interval = Some(choice(value, "interval", problems)),
             "confidence" => {
                 let between = |number| number > 0.0 && number < 1.0;
                 report.confidence = number(value, "confidence", between, "between 0 and 1", problems);
@@ -65,7 +57,7 @@ pub(crate) fn report(node: &Node, known: &Known<'_>, problems: &mut Vec<Problem>
             other => {
                 let message = format!("`report` has no field `{other}`");
                 let problem = Problem::error("ablate::spec::unknown_field", message).at(key.at);
-                problems.push(problem.help(suggestion(other, FIELDS)));
+                problems.push(problem.help(suggestion(other, fields::known(&fields::REPORT))));
             }
         }
     }
@@ -82,17 +74,18 @@ pub(crate) fn text(node: &Node, name: &str, problems: &mut Vec<Problem>) -> Opti
     text
 }
 
-fn choice<T: DeserializeOwned + Default>(
+fn choice<T: DeserializeOwned + Default + JsonSchema + 'static>(
     node: &Node,
     name: &str,
-    known: &[&str],
     problems: &mut Vec<Problem>,
 ) -> T {
     serde_json::from_value(node.json()).unwrap_or_else(|_| {
         let found = node.label().unwrap_or_else(|| node.kind().to_owned());
         let message = format!("`report.{name}` cannot be `{found}`");
         let problem = Problem::error("ablate::spec::unknown_value", message).at(node.at);
-        problems.push(problem.help(suggestion(&found, known.iter().copied())));
+        let known = schema_of::<T>().get("enum").and_then(Value::as_array);
+        let known = known.into_iter().flatten().filter_map(Value::as_str);
+        problems.push(problem.help(suggestion(&found, known)));
         T::default()
     })
 }

@@ -2,7 +2,9 @@
 
 use std::string::FromUtf8Error;
 
-use crate::{Problem, Span};
+use serde_json::Value;
+
+use crate::{Problem, Span, yaml};
 
 /// A file's name and text.
 #[derive(Clone, Debug)]
@@ -22,6 +24,11 @@ impl Source {
         }
         let name = name.into();
         Ok(Self { name, text })
+    }
+
+    /// The text as JSON, as far as it is YAML: what the schema of experiment files is about.
+    pub fn json(&self) -> Option<Value> {
+        yaml::parse(self).0.map(|root| root.json())
     }
 
     /// The text of a line, counted from 1.

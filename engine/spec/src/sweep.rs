@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Axis, Point, Problem, Setting, Sweep, names,
+    Axis, Point, Problem, Setting, Sweep, fields, names,
     point::setting,
     problem::suggestion,
     yaml::{Data, Key, Node},
 };
-
-const SECTIONS: [&str; 4] = ["axes", "replicate", "exclude", "include"];
 
 /// Reads a sweep. What is wrong with its shape goes into `problems`; whether its values fit the stages is looked at
 /// elsewhere.
@@ -28,7 +26,7 @@ pub(crate) fn read(node: &Node, problems: &mut Vec<Problem>) -> Sweep {
             other => {
                 let message = format!("`sweep` has no field `{other}`");
                 let problem = Problem::error("ablate::spec::unknown_field", message).at(key.at);
-                problems.push(problem.help(suggestion(other, SECTIONS)));
+                problems.push(problem.help(suggestion(other, fields::known(&fields::SWEEP))));
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ablate_core::Seed;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Differences, paired_t, randomization, wilcoxon};
@@ -11,7 +12,7 @@ use crate::{Differences, paired_t, randomization, wilcoxon};
 pub const ROUNDS: usize = 10_000;
 
 /// A paired two-sided test whose unit is the query.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Test {
     /// Student's paired t-test.
@@ -47,9 +48,6 @@ pub struct Tested {
 }
 
 impl Test {
-    /// What each is called in an experiment file.
-    pub const NAMES: [&str; 3] = ["paired-t", "wilcoxon", "randomization"];
-
     /// Tests that the mean (or pseudo-median) of `differences` is 0; random signs come from the stream of `seed`.
     ///
     /// `None` for fewer than two differences.
@@ -90,7 +88,7 @@ impl fmt::Display for Method {
 }
 
 /// How a confidence interval of a mean difference is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interval {
     /// From Student's distribution.
@@ -98,11 +96,6 @@ pub enum Interval {
     T,
     /// By the bootstrap, BCa.
     Bootstrap,
-}
-
-impl Interval {
-    /// What each is called in an experiment file.
-    pub const NAMES: [&str; 2] = ["bootstrap", "t"];
 }
 
 /// As legends write it.

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A correction of p-values for the size of their family.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Correction {
     /// Holm's step-down procedure: family-wise error.
@@ -27,11 +28,6 @@ pub struct NotAProbability {
     pub place: usize,
     /// What it is.
     pub value: f64,
-}
-
-impl Correction {
-    /// What each is called in an experiment file.
-    pub const NAMES: [&str; 4] = ["holm", "bonferroni", "bh", "none"];
 }
 
 /// `p_values` adjusted for all of them being tested, in the same order. A `None` is a test that could not be made: it

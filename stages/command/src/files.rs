@@ -19,6 +19,14 @@ impl SourceType for FilesSource {
         "file"
     }
 
+    fn about(&self) -> &'static str {
+        "the path of a file or a folder, from the experiment file"
+    }
+
+    fn examples(&self) -> Vec<&'static str> {
+        vec!["mine.py"]
+    }
+
     fn check(&self, text: &str) -> Result<(), String> {
         match text.trim().is_empty() {
             true => Err("write the path of a file or a folder".into()),

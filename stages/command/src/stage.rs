@@ -19,19 +19,23 @@ pub struct Params {
     /// The program and its arguments; `{files}` stands for the path at the port `files`. It finds the paths of its
     /// inputs in `ABLATE_IN_<PORT>`, those of its outputs in `ABLATE_OUT_<PORT>`, and all of them as JSON in the file
     /// that `ABLATE_MANIFEST` names.
+    #[schemars(length(min = 1), extend("examples" = [["python3", "{files}"]]))]
     pub run: Vec<String>,
-    /// Raise it when the program gives other rows though `run` and `files` are the same.
+    /// A number of yours: raise it when the program gives other rows though `run` and `files` are the same.
     pub version: u32,
     /// What the program writes: corpus, queries, qrels, run, pairs, triples or scores.
+    #[schemars(length(min = 1), extend("items" = {"type": "string", "enum": TABLES}), extend("examples" = [["triples"]]))]
     pub outputs: Vec<String>,
-    /// The program is ended, and the stage fails, after this time.
+    /// The program is ended, and the stage fails, after so many seconds; never if not given.
     #[serde(default)]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub timeout_seconds: Option<f64>,
     /// Whether it computes on the device of the run (a GPU): then it waits for its turn.
     #[serde(default)]
     pub device: bool,
     /// Gigabytes of main memory it needs: it waits until so much is free.
     #[serde(default)]
+    #[schemars(range(min = 0))]
     pub memory_gb: f64,
 }
 
@@ -52,28 +56,47 @@ fn table(name: &str) -> Option<ArtifactKind> {
 impl Stage for Command {
     const NAME: &'static str = "command";
     const VERSION: u32 = 1;
-    const ABOUT: &'static str = "Any program: its inputs and outputs are Parquet files";
+    const ABOUT: &'static str = "any program: its inputs and outputs are Parquet files";
+    const EXAMPLE: &'static str = "mined: {use: command, pairs: kept, corpus: data.corpus, files: mine.py, run: [python3, \"{files}\"], \
+         outputs: [triples], version: 1}";
     const INPUTS: &'static [Input] = &[
-        Input::of("corpus", ArtifactKind::Corpus).optional(),
-        Input::of("queries", ArtifactKind::Queries).optional(),
-        Input::of("qrels", ArtifactKind::Qrels).optional(),
-        Input::of("ranking", ArtifactKind::Run).optional(),
-        Input::of("pairs", ArtifactKind::Pairs).optional(),
-        Input::of("triples", ArtifactKind::Triples).optional(),
-        Input::of("scores", ArtifactKind::Scores).optional(),
-        Input::of("model", ArtifactKind::Model).optional(),
+        Input::of("corpus", ArtifactKind::Corpus)
+            .optional()
+            .about("documents for the program"),
+        Input::of("queries", ArtifactKind::Queries)
+            .optional()
+            .about("queries for the program"),
+        Input::of("qrels", ArtifactKind::Qrels)
+            .optional()
+            .about("judgements for the program"),
+        Input::of("ranking", ArtifactKind::Run)
+            .optional()
+            .about("a ranking for the program"),
+        Input::of("pairs", ArtifactKind::Pairs)
+            .optional()
+            .about("synthetic queries for the program"),
+        Input::of("triples", ArtifactKind::Triples)
+            .optional()
+            .about("training triples for the program"),
+        Input::of("scores", ArtifactKind::Scores)
+            .optional()
+            .about("per-query scores for the program"),
+        Input::of("model", ArtifactKind::Model)
+            .optional()
+            .about("a model folder for the program"),
         Input::of("files", ArtifactKind::Corpus)
             .optional()
-            .or_source(&FILES_SOURCE),
+            .or_source(&FILES_SOURCE)
+            .about("the script, or a folder of them: its bytes enter the key"),
     ];
     const OUTPUTS: &'static [Output] = &[
-        Output::of("corpus", ArtifactKind::Corpus),
-        Output::of("queries", ArtifactKind::Queries),
-        Output::of("qrels", ArtifactKind::Qrels),
-        Output::of("run", ArtifactKind::Run),
-        Output::of("pairs", ArtifactKind::Pairs),
-        Output::of("triples", ArtifactKind::Triples),
-        Output::of("scores", ArtifactKind::Scores),
+        Output::of("corpus", ArtifactKind::Corpus).about("documents it wrote"),
+        Output::of("queries", ArtifactKind::Queries).about("queries it wrote"),
+        Output::of("qrels", ArtifactKind::Qrels).about("judgements it wrote"),
+        Output::of("run", ArtifactKind::Run).about("a ranking it wrote"),
+        Output::of("pairs", ArtifactKind::Pairs).about("synthetic queries it wrote"),
+        Output::of("triples", ArtifactKind::Triples).about("training triples it wrote"),
+        Output::of("scores", ArtifactKind::Scores).about("per-query scores it wrote"),
     ];
     const EXECUTION: &'static [&'static str] = &["timeout_seconds", "device", "memory_gb"];
     type Params = Params;
@@ -88,8 +111,6 @@ impl Stage for Command {
     }
 
     fn check(params: &Params, problems: &mut Problems) {
-        problems.require(!params.run.is_empty(), "run", "name a program");
-        problems.require(!params.outputs.is_empty(), "outputs", "name at least one output");
         for name in &params.outputs {
             let known = TABLES.map(ArtifactKind::name).join(", ");
             problems.require(
@@ -98,9 +119,6 @@ impl Stage for Command {
                 format!("`{name}` is none of {known}"),
             );
         }
-        let sound = params.timeout_seconds.is_none_or(|seconds| seconds > 0.0);
-        problems.require(sound, "timeout_seconds", "must be above 0");
-        problems.require(params.memory_gb >= 0.0, "memory_gb", "must not be below 0");
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

@@ -22,17 +22,21 @@ impl Stage for Collection {
     const VERSION: u32 = 1;
     const ABOUT: &'static str =
         "corpus, queries and qrels of a collection: demo, beir/NAME, or a folder in BEIR layout";
-    const INPUTS: &'static [Input] =
-        &[Input::of("source", ArtifactKind::Corpus).or_source(&COLLECTION_SOURCE)];
+    const EXAMPLE: &'static str = "data: {use: collection, source: demo}";
+    const INPUTS: &'static [Input] = &[Input::of("source", ArtifactKind::Corpus)
+        .about("which collection")
+        .or_source(&COLLECTION_SOURCE)];
     const OUTPUTS: &'static [Output] = &[
-        Output::of("corpus", ArtifactKind::Corpus),
-        Output::of("queries", ArtifactKind::Queries),
-        Output::of("queries.train", ArtifactKind::Queries),
-        Output::of("queries.dev", ArtifactKind::Queries),
-        Output::of("queries.test", ArtifactKind::Queries),
-        Output::of("qrels.train", ArtifactKind::Qrels),
-        Output::of("qrels.dev", ArtifactKind::Qrels),
-        Output::of("qrels.test", ArtifactKind::Qrels),
+        Output::of("corpus", ArtifactKind::Corpus).about("all documents"),
+        Output::of("queries", ArtifactKind::Queries).about("the queries of every split"),
+        Output::of("queries.train", ArtifactKind::Queries)
+            .about("queries with judgements in the training split"),
+        Output::of("queries.dev", ArtifactKind::Queries)
+            .about("queries with judgements in the development split"),
+        Output::of("queries.test", ArtifactKind::Queries).about("queries with judgements in the test split"),
+        Output::of("qrels.train", ArtifactKind::Qrels).about("judgements of the training split"),
+        Output::of("qrels.dev", ArtifactKind::Qrels).about("judgements of the development split"),
+        Output::of("qrels.test", ArtifactKind::Qrels).about("judgements of the test split"),
     ];
     type Params = Params;
 

@@ -11,7 +11,8 @@ pub struct Sample;
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// How many documents.
+    /// How many documents; all that fit, if there are fewer.
+    #[schemars(range(min = 1), example = 1000)]
     count: u32,
     /// Documents with fewer characters (title and text) are passed over.
     #[serde(default)]
@@ -19,7 +20,7 @@ pub struct Params {
     /// Documents with more characters are passed over.
     #[serde(default)]
     max_chars: Option<u32>,
-    /// Which draw.
+    /// Seed of the draw.
     #[serde(default = "seed")]
     seed: u64,
 }
@@ -32,12 +33,15 @@ impl Stage for Sample {
     const NAME: &'static str = "sample";
     const VERSION: u32 = 1;
     const ABOUT: &'static str = "documents drawn by chance; a larger count contains the smaller one";
-    const INPUTS: &'static [Input] = &[Input::of("documents", ArtifactKind::Corpus)];
-    const OUTPUTS: &'static [Output] = &[Output::of("documents", ArtifactKind::Corpus)];
+    const EXAMPLE: &'static str =
+        "docs: {use: sample, documents: data.corpus, count: 1000, min_chars: 300, seed: 1}";
+    const INPUTS: &'static [Input] =
+        &[Input::of("documents", ArtifactKind::Corpus).about("the documents drawn from")];
+    const OUTPUTS: &'static [Output] =
+        &[Output::of("documents", ArtifactKind::Corpus).about("the documents drawn")];
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {
-        problems.require(params.count > 0, "count", "must be at least 1");
         let ordered = params.min_chars.unwrap_or(0) <= params.max_chars.unwrap_or(u32::MAX);
         problems.require(ordered, "min_chars", "is larger than max_chars");
     }

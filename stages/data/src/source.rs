@@ -81,6 +81,14 @@ impl SourceType for CollectionSource {
         "collection"
     }
 
+    fn about(&self) -> &'static str {
+        "`demo` (in the program), `beir/NAME` (below `ABLATE_DATA`), or a folder in BEIR layout as `./NAME`"
+    }
+
+    fn examples(&self) -> Vec<&'static str> {
+        vec!["demo", "beir/scifact"]
+    }
+
     fn check(&self, text: &str) -> Result<(), String> {
         let path = text.contains('/') || text.starts_with('.');
         match text == "demo" || path {

@@ -29,9 +29,11 @@ pub struct Params {
     by: By,
     /// Keep this many of the best; ties go to the lower query id.
     #[serde(default)]
+    #[schemars(range(min = 1), example = 500)]
     top: Option<u32>,
-    /// Keep those that reach this value.
+    /// Keep those whose value is at least this.
     #[serde(default)]
+    #[schemars(example = -1.5)]
     threshold: Option<f64>,
     /// Drop queries with fewer characters.
     #[serde(default)]
@@ -51,12 +53,15 @@ impl Stage for Filter {
     const NAME: &'static str = "filter";
     const VERSION: u32 = 1;
     const ABOUT: &'static str = "the better queries, by log-probability, score, length, copying, duplicates";
-    const INPUTS: &'static [Input] = &[Input::of("pairs", ArtifactKind::Pairs)];
-    const OUTPUTS: &'static [Output] = &[Output::of("pairs", ArtifactKind::Pairs)];
+    const EXAMPLE: &'static str =
+        "kept: {use: filter, pairs: queries, by: mean_logprob, top: 500, drop_duplicates: true}";
+    const INPUTS: &'static [Input] =
+        &[Input::of("pairs", ArtifactKind::Pairs).about("the queries to choose from")];
+    const OUTPUTS: &'static [Output] =
+        &[Output::of("pairs", ArtifactKind::Pairs).about("the queries that are kept")];
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {
-        problems.require(params.top != Some(0), "top", "must be at least 1");
         let ordered = params.min_chars.unwrap_or(0) <= params.max_chars.unwrap_or(u32::MAX);
         problems.require(ordered, "min_chars", "is larger than max_chars");
     }

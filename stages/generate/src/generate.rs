@@ -27,11 +27,13 @@ pub struct Params {
     decoding: DecodingParams,
     /// Queries per document; more than one needs a temperature above 0.
     #[serde(default = "one")]
+    #[schemars(range(min = 1))]
     per_document: u32,
     /// Longer documents are cut to this many tokens; the rest of the prompt is never cut.
     #[serde(default = "max_document_tokens")]
+    #[schemars(range(min = 1))]
     max_document_tokens: u32,
-    /// Which draw, where decoding samples.
+    /// Seed of the draw, where decoding samples.
     #[serde(default = "seed")]
     seed: u64,
 }
@@ -40,19 +42,26 @@ pub struct Params {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DecodingParams {
-    /// 0 is greedy.
+    /// How much chance has a say: 0 takes the likeliest token each time, 1 samples as the model predicts.
+    #[schemars(range(min = 0))]
     temperature: f64,
-    /// Keep the k likeliest tokens.
+    /// Sample from the k likeliest tokens only.
+    #[schemars(range(min = 1), example = 50)]
     top_k: Option<u32>,
-    /// Keep the likeliest tokens until their mass reaches p.
+    /// Sample from the likeliest tokens whose probabilities together reach p.
+    #[schemars(range(min = 0, max = 1), example = 0.95)]
     top_p: Option<f64>,
-    /// Drop tokens below this share of the likeliest's probability.
+    /// Never sample a token below this share of the likeliest's probability.
+    #[schemars(range(min = 0, max = 1), example = 0.05)]
     min_p: Option<f64>,
-    /// Tokens at most.
+    /// Tokens of a query at most.
+    #[schemars(range(min = 1))]
     max_new_tokens: u32,
-    /// Texts that end a query.
+    /// Texts that end a query, and are no part of it.
+    #[schemars(inner(length(min = 1)))]
     stop: Vec<String>,
-    /// Rows decoded together; the result does not depend on it.
+    /// Rows decoded together.
+    #[schemars(range(min = 1))]
     batch: u32,
 }
 
@@ -86,46 +95,26 @@ impl Stage for Generate {
     const VERSION: u32 = 2;
     const ABOUT: &'static str =
         "queries written by a language model, each from one document, with log-probabilities";
+    const EXAMPLE: &'static str = "queries: {use: generate, documents: docs, prompt: ablate/vanilla, model: smollm2-135m-instruct, \
+         decoding: {temperature: 0.0, max_new_tokens: 32}}";
     const INPUTS: &'static [Input] = &[
-        Input::of("documents", ArtifactKind::Corpus),
-        Input::of("model", ArtifactKind::Model).or_source(&MODEL_SOURCE),
-        Input::of("prompt", ArtifactKind::Prompt).or_source(&PROMPT_SOURCE),
+        Input::of("documents", ArtifactKind::Corpus).about("the documents to write queries for"),
+        Input::of("model", ArtifactKind::Model)
+            .or_source(&MODEL_SOURCE)
+            .about("the language model that writes"),
+        Input::of("prompt", ArtifactKind::Prompt)
+            .or_source(&PROMPT_SOURCE)
+            .about("what the model is asked, around each document"),
     ];
-    const OUTPUTS: &'static [Output] = &[Output::of("pairs", ArtifactKind::Pairs)];
+    const OUTPUTS: &'static [Output] = &[Output::of("pairs", ArtifactKind::Pairs)
+        .about("the queries, each with its document and log-probability")];
     const EXECUTION: &'static [&'static str] = &["decoding.batch"];
     const SLOT: Slot = Slot::Device;
     const NUMERIC: &'static str = "f32";
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {
-        let decoding = &params.decoding;
-        let inside = |p: Option<f64>| p.is_none_or(|p| (0.0..=1.0).contains(&p));
-        problems.require(
-            decoding.temperature >= 0.0,
-            "decoding.temperature",
-            "must be at least 0",
-        );
-        problems.require(inside(decoding.top_p), "decoding.top_p", "must lie in 0..=1");
-        problems.require(inside(decoding.min_p), "decoding.min_p", "must lie in 0..=1");
-        problems.require(decoding.top_k != Some(0), "decoding.top_k", "must be at least 1");
-        problems.require(
-            decoding.max_new_tokens > 0,
-            "decoding.max_new_tokens",
-            "must be at least 1",
-        );
-        problems.require(decoding.batch > 0, "decoding.batch", "must be at least 1");
-        problems.require(
-            decoding.stop.iter().all(|s| !s.is_empty()),
-            "decoding.stop",
-            "an empty text ends everything",
-        );
-        problems.require(params.per_document > 0, "per_document", "must be at least 1");
-        problems.require(
-            params.max_document_tokens > 0,
-            "max_document_tokens",
-            "must be at least 1",
-        );
-        let varied = params.per_document == 1 || decoding.temperature > 0.0;
+        let varied = params.per_document == 1 || params.decoding.temperature > 0.0;
         problems.require(
             varied,
             "per_document",

@@ -98,6 +98,14 @@ impl SourceType for PromptSource {
         "prompt"
     }
 
+    fn about(&self) -> &'static str {
+        "a named strategy; for a text of your own use a stage of the kind `prompt`"
+    }
+
+    fn examples(&self) -> Vec<&'static str> {
+        STRATEGIES.to_vec()
+    }
+
     fn check(&self, text: &str) -> Result<(), String> {
         if STRATEGIES.contains(&text) {
             return Ok(());
@@ -134,6 +142,7 @@ pub struct Prompt;
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// A named strategy (ablate/vanilla, ablate/gbq), or a text of your own with {document} where the document belongs.
+    #[schemars(length(min = 1), example = "ablate/vanilla")]
     template: String,
 }
 
@@ -141,8 +150,11 @@ impl Stage for Prompt {
     const NAME: &'static str = "prompt";
     const VERSION: u32 = 1;
     const ABOUT: &'static str = "a prompt: a named strategy, or your own text with {document}";
+    const EXAMPLE: &'static str =
+        "asking: {use: prompt, template: \"Passage: {document}\\nA question it answers:\"}";
     const INPUTS: &'static [Input] = &[];
-    const OUTPUTS: &'static [Output] = &[Output::of("prompt", ArtifactKind::Prompt)];
+    const OUTPUTS: &'static [Output] =
+        &[Output::of("prompt", ArtifactKind::Prompt).about("the prompt, ready for `generate`")];
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {

@@ -18,6 +18,12 @@ pub struct Evaluate;
 pub struct Params {
     /// Measures by ir_measures' names: nDCG@10, R@100, RR@10, AP, P@5, Rprec, Bpref, Success@1.
     #[serde(default = "measures")]
+    #[schemars(
+        length(min = 1),
+        extend("uniqueItems" = true),
+        extend("items" = {"type": "string", "pattern": Measure::pattern()}),
+        extend("examples" = [["nDCG@10", "R@100", "RR@10"]])
+    )]
     measures: Vec<String>,
     /// Drop the hit whose document id is the query's id before scoring (ArguAna, Quora).
     #[serde(default)]
@@ -32,32 +38,23 @@ impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
     const VERSION: u32 = 1;
     const ABOUT: &'static str = "per-query scores of a run, by trec_eval's rules";
+    const EXAMPLE: &'static str =
+        "scores: {use: evaluate, run: lexical, qrels: data.qrels.test, measures: [nDCG@10, R@100]}";
     const INPUTS: &'static [Input] = &[
-        Input::of("run", ArtifactKind::Run),
-        Input::of("qrels", ArtifactKind::Qrels),
+        Input::of("run", ArtifactKind::Run).about("the ranking to score"),
+        Input::of("qrels", ArtifactKind::Qrels).about("the judgements to score by"),
     ];
-    const OUTPUTS: &'static [Output] = &[Output::of("scores", ArtifactKind::Scores)];
+    const OUTPUTS: &'static [Output] =
+        &[Output::of("scores", ArtifactKind::Scores)
+            .about("the value of each measure for each judged query")];
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {
-        problems.require(
-            !params.measures.is_empty(),
-            "measures",
-            "name at least one measure",
-        );
         for name in &params.measures {
             if let Err(error) = name.parse::<Measure>() {
                 problems.require(false, "measures", error.to_string());
             }
         }
-        let mut sorted = params.measures.clone();
-        sorted.sort();
-        sorted.dedup();
-        problems.require(
-            sorted.len() == params.measures.len(),
-            "measures",
-            "a measure stands twice",
-        );
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

@@ -52,6 +52,18 @@ pub struct UnknownMeasure {
     help: String,
 }
 
+impl Measure {
+    /// A regular expression of every measure's name.
+    pub fn pattern() -> String {
+        let name = |(name, _, cut): &(&str, Family, Cut)| match cut {
+            Cut::Must => format!("{name}@0*[1-9][0-9]*"),
+            Cut::May => format!("{name}(@0*[1-9][0-9]*)?"),
+            Cut::MayNot => (*name).to_owned(),
+        };
+        format!("^({})$", FAMILIES.iter().map(name).collect::<Vec<_>>().join("|"))
+    }
+}
+
 impl FromStr for Measure {
     type Err = UnknownMeasure;
 

@@ -38,6 +38,14 @@ impl SourceType for ModelSource {
         "model"
     }
 
+    fn about(&self) -> &'static str {
+        "a name of the catalogue (`ablate models list`), or a folder as `path:DIR`, `./DIR` or `/DIR`"
+    }
+
+    fn examples(&self) -> Vec<&'static str> {
+        catalogue().iter().map(|entry| entry.name).collect()
+    }
+
     fn check(&self, text: &str) -> Result<(), String> {
         if find(text).is_some() || path(text, &Places::default()).is_some() {
             return Ok(());

@@ -3,8 +3,7 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use ablate_core::{
-    ArtifactKind, Digest, Input, Io, Memo, Numeric, Output, Problems, RowFunction, Slot, Stage, StageError,
-    canon,
+    ArtifactKind, Digest, Input, Io, Memo, Numeric, Output, RowFunction, Slot, Stage, StageError, canon,
     rows::{Document, Hit, Query},
 };
 use ablate_models::{
@@ -39,15 +38,18 @@ pub enum Similarity {
 pub struct Params {
     /// Hits kept per query.
     #[serde(default = "default_depth")]
+    #[schemars(range(min = 1))]
     pub depth: usize,
-    /// Texts encoded at once. Cannot change a result.
+    /// Texts encoded at once.
     #[serde(default = "default_batch")]
+    #[schemars(range(min = 1))]
     pub batch: usize,
-    /// `cosine` or `dot`.
+    /// How two vectors are compared.
     #[serde(default)]
     pub similarity: Similarity,
     /// Tokens a text is cut at; the model's own limit if not given.
     #[serde(default)]
+    #[schemars(range(min = 3))]
     pub max_length: Option<usize>,
 }
 
@@ -64,24 +66,21 @@ pub struct RetrieveDense;
 impl Stage for RetrieveDense {
     const NAME: &'static str = "retrieve/dense";
     const VERSION: u32 = 1;
-    const ABOUT: &'static str = "Ranks documents by the similarity of their vectors to the query's, exactly";
+    const ABOUT: &'static str = "documents ranked by the similarity of their vectors to the query's, exactly";
+    const EXAMPLE: &'static str = "dense: {use: retrieve/dense, corpus: data.corpus, queries: data.queries.test, model: retriever, depth: 1000}";
     const INPUTS: &'static [Input] = &[
-        Input::of("corpus", ArtifactKind::Corpus),
-        Input::of("queries", ArtifactKind::Queries),
-        Input::of("model", ArtifactKind::Model).or_source(&MODEL_SOURCE),
+        Input::of("corpus", ArtifactKind::Corpus).about("the documents to rank"),
+        Input::of("queries", ArtifactKind::Queries).about("the queries to answer"),
+        Input::of("model", ArtifactKind::Model)
+            .or_source(&MODEL_SOURCE)
+            .about("the encoder of documents and queries"),
     ];
-    const OUTPUTS: &'static [Output] = &[Output::of("run", ArtifactKind::Run)];
+    const OUTPUTS: &'static [Output] =
+        &[Output::of("run", ArtifactKind::Run).about("the best documents of each query")];
     const EXECUTION: &'static [&'static str] = &["batch"];
     const SLOT: Slot = Slot::Device;
     const NUMERIC: Numeric = "f32";
     type Params = Params;
-
-    fn check(params: &Params, problems: &mut Problems) {
-        problems.require(params.depth > 0, "depth", "depth must be at least 1");
-        problems.require(params.batch > 0, "batch", "batch must be at least 1");
-        let long_enough = params.max_length.is_none_or(|tokens| tokens >= 3);
-        problems.require(long_enough, "max_length", "max_length must be at least 3 tokens");
-    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let mut documents: Vec<Document> = io.rows("corpus")?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     analysis::Analyser,
     bm25::{Bm25, Index},
-    retrieve::{b, check_constants, k1},
+    retrieve::{b, k1},
 };
 
 /// Negatives for each query, never its positive.
@@ -60,16 +60,18 @@ pub struct Params {
     /// Where negatives come from.
     #[serde(default)]
     source: Origin,
-    /// How many ranks are candidates (BM25).
+    /// How many ranks are candidates (BM25); at least `per_query`.
     #[serde(default = "depth")]
+    #[schemars(range(min = 1))]
     depth: u32,
     /// Negatives per query.
     #[serde(default = "per_query")]
+    #[schemars(range(min = 1))]
     per_query: u32,
     /// Which candidates are taken.
     #[serde(default)]
     pick: Pick,
-    /// Which draw.
+    /// Seed of the draw.
     #[serde(default = "seed")]
     seed: u64,
     /// What to do with a query that has too few candidates.
@@ -77,9 +79,11 @@ pub struct Params {
     on_shortfall: OnShortfall,
     /// BM25's term frequency saturation.
     #[serde(default = "k1")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     k1: f64,
     /// BM25's length normalisation.
     #[serde(default = "b")]
+    #[schemars(range(min = 0, max = 1))]
     b: f64,
 }
 
@@ -98,22 +102,22 @@ impl Stage for Negatives {
     const VERSION: u32 = 1;
     const ABOUT: &'static str =
         "hard (BM25) or random negatives for each query, never its positive, equal budgets";
+    const EXAMPLE: &'static str = "triples: {use: negatives, pairs: kept, corpus: data.corpus, source: bm25, depth: 100, per_query: 1, seed: 1}";
     const INPUTS: &'static [Input] = &[
-        Input::of("pairs", ArtifactKind::Pairs),
-        Input::of("corpus", ArtifactKind::Corpus),
+        Input::of("pairs", ArtifactKind::Pairs).about("queries, each with the document it is about"),
+        Input::of("corpus", ArtifactKind::Corpus).about("the documents negatives come from"),
     ];
-    const OUTPUTS: &'static [Output] = &[Output::of("triples", ArtifactKind::Triples)];
+    const OUTPUTS: &'static [Output] = &[Output::of("triples", ArtifactKind::Triples)
+        .about("query, positive and negative; `per_query` rows a query")];
     const NUMERIC: &'static str = "f32";
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {
-        problems.require(params.per_query > 0, "per_query", "must be at least 1");
         problems.require(
             params.depth >= params.per_query,
             "depth",
             "must be at least per_query",
         );
-        check_constants(params.k1, params.b, problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

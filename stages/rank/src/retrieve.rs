@@ -1,7 +1,7 @@
 //! The `retrieve/bm25` stage.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Problems, Stage, StageError,
+    ArtifactKind, Input, Io, Output, Stage, StageError,
     rows::{Document, Hit, Query},
 };
 use schemars::JsonSchema;
@@ -21,12 +21,15 @@ pub struct RetrieveBm25;
 pub struct Params {
     /// Hits per query.
     #[serde(default = "depth")]
+    #[schemars(range(min = 1))]
     depth: u32,
     /// Term frequency saturation; Anserini's default.
     #[serde(default = "k1")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     k1: f64,
     /// Length normalisation; Anserini's default.
     #[serde(default = "b")]
+    #[schemars(range(min = 0, max = 1))]
     b: f64,
     /// How text becomes terms.
     #[serde(default)]
@@ -43,28 +46,19 @@ pub(crate) fn b() -> f64 {
     0.4
 }
 
-/// Notes constants out of range.
-pub(crate) fn check_constants(k1: f64, b: f64, problems: &mut Problems) {
-    problems.require(k1 > 0.0 && k1.is_finite(), "k1", "must be above 0");
-    problems.require((0.0..=1.0).contains(&b), "b", "must lie in 0..=1");
-}
-
 impl Stage for RetrieveBm25 {
     const NAME: &'static str = "retrieve/bm25";
     const VERSION: u32 = 1;
     const ABOUT: &'static str = "BM25 as Lucene computes it, over title and text";
+    const EXAMPLE: &'static str = "lexical: {use: retrieve/bm25, corpus: data.corpus, queries: data.queries.test, depth: 1000, k1: 0.9, b: 0.4}";
     const INPUTS: &'static [Input] = &[
-        Input::of("corpus", ArtifactKind::Corpus),
-        Input::of("queries", ArtifactKind::Queries),
+        Input::of("corpus", ArtifactKind::Corpus).about("the documents to rank"),
+        Input::of("queries", ArtifactKind::Queries).about("the queries to answer"),
     ];
-    const OUTPUTS: &'static [Output] = &[Output::of("run", ArtifactKind::Run)];
+    const OUTPUTS: &'static [Output] =
+        &[Output::of("run", ArtifactKind::Run).about("the best documents of each query")];
     const NUMERIC: &'static str = "f32";
     type Params = Params;
-
-    fn check(params: &Params, problems: &mut Problems) {
-        problems.require(params.depth > 0, "depth", "must be at least 1");
-        check_constants(params.k1, params.b, problems);
-    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         // Rows come in id order, so a tie goes to the lower document id.

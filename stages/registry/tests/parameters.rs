@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ablate_core::StageKind;
+use ablate_core::{StageKind, properties};
 use ablate_registry::STAGES;
 use serde_json::{Map, Value, json};
 
@@ -53,35 +53,27 @@ fn meaning(kind: &dyn StageKind, fields: &Map<String, Value>) -> Vec<u8> {
     bound.meaning().encode()
 }
 
-/// Dotted paths of every parameter in the schema.
-fn schema_paths(prefix: &str, schema: &Value, root: &Value, into: &mut BTreeSet<String>) {
-    for (name, field) in properties(schema, root).into_iter().flatten() {
-        let path = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}.{name}")
-        };
-        if properties(field, root).is_some() {
-            schema_paths(&path, field, root, into);
-        } else {
-            into.insert(path);
+/// Every parameter in the schema, by its dotted path.
+fn parameters(kind: &dyn StageKind) -> BTreeMap<String, Value> {
+    fn walk(prefix: &str, schema: &Value, into: &mut BTreeMap<String, Value>) {
+        for (name, field) in properties(schema).into_iter().flatten() {
+            let path = format!("{prefix}{name}");
+            if properties(field).is_some() {
+                walk(&format!("{path}."), field, into);
+            } else {
+                into.insert(path, field.clone());
+            }
         }
     }
-}
-
-fn properties<'a>(schema: &'a Value, root: &'a Value) -> Option<&'a Map<String, Value>> {
-    if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-        return properties(root.pointer(target.trim_start_matches('#'))?, root);
-    }
-    schema.get("properties").and_then(Value::as_object)
+    let mut found = BTreeMap::new();
+    walk("", kind.schema().as_value(), &mut found);
+    found
 }
 
 #[test]
 fn every_parameter_is_mutated() {
     for kind in STAGES {
-        let mut known = BTreeSet::new();
-        let schema = kind.schema();
-        schema_paths("", schema.as_value(), schema.as_value(), &mut known);
+        let known: BTreeSet<String> = parameters(*kind).into_keys().collect();
         let mut tried = Vec::new();
         leaves("", values()[kind.name()].as_object().unwrap(), &mut tried);
         let tried: BTreeSet<String> = tried.into_iter().map(|(path, ..)| path).collect();
@@ -115,12 +107,10 @@ fn meaning_moves_the_key_and_execution_does_not() {
 #[test]
 fn execution_parameters_exist() {
     for kind in STAGES {
-        let mut known = BTreeSet::new();
-        let schema = kind.schema();
-        schema_paths("", schema.as_value(), schema.as_value(), &mut known);
+        let known = parameters(*kind);
         for path in kind.execution() {
             assert!(
-                known.contains(*path),
+                known.contains_key(*path),
                 "{} declares {path}, which is no parameter",
                 kind.name()
             );
@@ -159,13 +149,11 @@ fn kinds_are_unique_sorted_and_described() {
     for kind in STAGES {
         assert!(!kind.about().is_empty(), "{} says nothing of itself", kind.name());
         assert!(!kind.outputs().is_empty(), "{} makes nothing", kind.name());
-        let schema = kind.schema();
-        for (name, field) in properties(schema.as_value(), schema.as_value())
+        for name in properties(kind.schema().as_value())
             .into_iter()
             .flatten()
+            .map(|(name, _)| name)
         {
-            let described = field.get("description").is_some() || field.get("$ref").is_some();
-            assert!(described, "{}.{name} has no description", kind.name());
             assert!(
                 kind.inputs().iter().all(|input| input.name != name),
                 "{}.{name} is also a port",
@@ -173,4 +161,60 @@ fn kinds_are_unique_sorted_and_described() {
             );
         }
     }
+}
+
+#[test]
+fn every_port_parameter_and_value_says_what_it_is() {
+    for kind in STAGES {
+        let name = kind.name();
+        for port in kind.inputs() {
+            assert!(
+                !port.about.is_empty(),
+                "{name}: the input {} has no `about`",
+                port.name
+            );
+            let source = port.source.map(|source| (source.about(), source.examples()));
+            let shown = source.is_none_or(|(about, examples)| !about.is_empty() && !examples.is_empty());
+            assert!(
+                shown,
+                "{name}: the source of {} has no `about` or examples",
+                port.name
+            );
+        }
+        for port in kind.outputs() {
+            assert!(
+                !port.about.is_empty(),
+                "{name}: the output {} has no `about`",
+                port.name
+            );
+        }
+        for (path, field) in parameters(*kind) {
+            let about = field["description"].as_str().unwrap_or_default();
+            assert!(!about.is_empty(), "{name}.{path} has no doc comment");
+            assert!(
+                field.get("oneOf").is_none(),
+                "{name}.{path}: give every variant a doc comment"
+            );
+        }
+        let start = format!("{{use: {name}");
+        assert!(
+            kind.example().contains(&start),
+            "{name} has no example `NAME: {start}, ...}}`"
+        );
+    }
+}
+
+#[test]
+fn the_reference_s_ranges_hold() {
+    let fields = json!({"depth": 0, "b": 1.5});
+    let kind = STAGES.iter().find(|kind| kind.name() == "retrieve/bm25").unwrap();
+    let problems = kind.bind(fields.as_object().unwrap()).err().unwrap();
+    let told: Vec<_> = problems
+        .iter()
+        .map(|problem| format!("{} {}", problem.path.join("."), problem.message))
+        .collect();
+    assert_eq!(
+        told,
+        ["b must be at least 0 and at most 1", "depth must be at least 1"]
+    );
 }

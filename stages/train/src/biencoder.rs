@@ -1,7 +1,7 @@
 //! `train/biencoder`: a dense retriever from triples.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Numeric, Output, Problems, Seed, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Seed, Slot, Stage, StageError,
     rows::{Step, Triple},
 };
 use ablate_models::{device, encoder::SentenceEncoder, source::MODEL_SOURCE};
@@ -16,36 +16,46 @@ use crate::{Checkpoints, Settings, no_duplicates, train};
 pub struct Params {
     /// Times every row is trained on.
     #[serde(default = "epochs")]
+    #[schemars(range(min = 1))]
     pub epochs: usize,
     /// Rows of a batch: each brings a query, its positive and a hard negative.
     #[serde(default = "batch")]
+    #[schemars(range(min = 1))]
     pub batch: usize,
     /// Highest learning rate.
     #[serde(default = "lr")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
     /// Share of the steps in which the learning rate rises linearly; then it falls linearly to 0.
     #[serde(default = "warmup")]
+    #[schemars(range(min = 0, max = 1))]
     pub warmup: f64,
     /// Decoupled weight decay; biases and normalisations are not decayed.
     #[serde(default = "weight_decay")]
+    #[schemars(range(min = 0))]
     pub weight_decay: f64,
     /// Tokens a text is cut at in training. The trained model keeps its base's own limit.
     #[serde(default = "max_length")]
+    #[schemars(range(min = 3))]
     pub max_length: usize,
     /// What cosines are multiplied by before the softmax.
     #[serde(default = "scale")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub scale: f64,
     /// Dropout probability; that of the base's configuration if not given.
     #[serde(default)]
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub dropout: Option<f32>,
     /// Global gradient norm above which gradients are scaled down; 0 for never.
     #[serde(default = "max_grad_norm")]
+    #[schemars(range(min = 0))]
     pub max_grad_norm: f64,
     /// Seed of the order of rows and of dropout.
     #[serde(default = "seed")]
     pub seed: u64,
     /// Ends training after this many steps; the schedule ends with it.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub steps: Option<usize>,
 }
 
@@ -84,56 +94,23 @@ impl Stage for TrainBiencoder {
     const NAME: &'static str = "train/biencoder";
     const VERSION: u32 = 1;
     const ABOUT: &'static str =
-        "Trains a dense retriever with multiple negatives ranking over in-batch and hard negatives";
+        "a dense retriever, trained with multiple negatives ranking over in-batch and hard negatives";
+    const EXAMPLE: &'static str = "retriever: {use: train/biencoder, data: triples, base: all-minilm-l6-v2, epochs: 1, batch: 32, lr: 2e-5, seed: 1}";
     const INPUTS: &'static [Input] = &[
-        Input::of("data", ArtifactKind::Triples),
-        Input::of("base", ArtifactKind::Model).or_source(&MODEL_SOURCE),
+        Input::of("data", ArtifactKind::Triples).about("what it is trained on"),
+        Input::of("base", ArtifactKind::Model)
+            .or_source(&MODEL_SOURCE)
+            .about("the encoder that training starts from"),
     ];
     const OUTPUTS: &'static [Output] = &[
-        Output::of("model", ArtifactKind::Model),
-        Output::of("curve", ArtifactKind::Curve),
+        Output::of("model", ArtifactKind::Model)
+            .about("the trained encoder, in the layout of sentence-transformers"),
+        Output::of("curve", ArtifactKind::Curve).about("loss, learning rate and gradient norm of every step"),
     ];
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";
     type Params = Params;
-
-    fn check(params: &Params, problems: &mut Problems) {
-        let mut at_least_1 = |value: usize, name: &str| {
-            problems.require(value >= 1, name, format!("{name} must be at least 1"));
-        };
-        at_least_1(params.epochs, "epochs");
-        at_least_1(params.batch, "batch");
-        at_least_1(params.steps.unwrap_or(1), "steps");
-        problems.require(params.lr > 0.0, "lr", "lr must be above 0");
-        problems.require(
-            (0.0..=1.0).contains(&params.warmup),
-            "warmup",
-            "warmup is a share between 0 and 1",
-        );
-        problems.require(
-            params.weight_decay >= 0.0,
-            "weight_decay",
-            "weight_decay must not be negative",
-        );
-        problems.require(
-            params.max_length >= 3,
-            "max_length",
-            "max_length must be at least 3 tokens",
-        );
-        problems.require(params.scale > 0.0, "scale", "scale must be above 0");
-        problems.require(
-            params.max_grad_norm >= 0.0,
-            "max_grad_norm",
-            "max_grad_norm must not be negative",
-        );
-        let dropout = params.dropout.unwrap_or(0.0);
-        problems.require(
-            (0.0..1.0).contains(&dropout),
-            "dropout",
-            "dropout must be in [0, 1)",
-        );
-    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let rows: Vec<Triple> = io.rows("data")?;

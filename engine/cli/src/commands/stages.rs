@@ -1,94 +1,136 @@
 //! `stages`: the reference of the stage kinds.
 
+mod markdown;
+
 use ablate_core::{StageKind, similar};
 use ablate_registry::STAGES;
-use serde_json::{Value, json};
 
-use crate::{error::CliError, print};
+use crate::{
+    args::Stages,
+    error::CliError,
+    print,
+    reference::{Input, Parameter, Reference, Role, reference},
+};
 
 /// Lists the kinds, or shows one.
-pub(crate) fn stages(wanted: Option<&str>, json: bool) -> Result<(), CliError> {
-    let Some(name) = wanted else {
-        return list(json);
+pub(crate) fn stages(args: &Stages, json: bool) -> Result<(), CliError> {
+    let Some(name) = &args.kind else {
+        list(args.markdown, json);
+        return Ok(());
     };
-    let kind = STAGES.iter().find(|kind| kind.name() == name).ok_or_else(|| {
-        let near = similar(name, STAGES.iter().map(|kind| kind.name()));
-        let names = if near.is_empty() {
-            STAGES.iter().map(|kind| kind.name()).collect()
-        } else {
-            near
-        };
-        CliError::Usage(format!(
-            "there is no stage kind `{name}`; there is {}",
-            names.join(", ")
-        ))
-    })?;
-    if json {
-        print::json(&reference(*kind))
-    } else {
-        print::result(&text(*kind))
+    let found = reference(find(name)?);
+    match (json, args.markdown) {
+        (true, _) => print::json(&found),
+        (false, true) => print::result(&markdown::kind(&found)),
+        (false, false) => print::result(&text(&found)),
     }
     Ok(())
 }
 
-fn list(json: bool) -> Result<(), CliError> {
+fn find(name: &str) -> Result<&'static dyn StageKind, CliError> {
+    STAGES
+        .iter()
+        .copied()
+        .find(|kind| kind.name() == name)
+        .ok_or_else(|| {
+            let near = similar(name, STAGES.iter().map(|kind| kind.name()));
+            let names = if near.is_empty() {
+                STAGES.iter().map(|kind| kind.name()).collect()
+            } else {
+                near
+            };
+            CliError::Usage(format!(
+                "there is no stage kind `{name}`; there is {}",
+                names.join(", ")
+            ))
+        })
+}
+
+fn list(markdown: bool, json: bool) {
+    let all: Vec<_> = STAGES.iter().map(|kind| reference(*kind)).collect();
     if json {
-        print::json(&STAGES.iter().map(|kind| reference(*kind)).collect::<Vec<_>>());
+        print::json(&all);
+    } else if markdown {
+        print::result(&markdown::page(&all));
     } else {
-        let line = |kind: &&dyn StageKind| format!("{:20} {}", kind.name(), kind.about());
-        print::result(&STAGES.iter().map(line).collect::<Vec<_>>().join("\n"));
+        let line = |kind: &Reference| format!("{:20} {}", kind.kind, kind.about);
+        print::result(&all.iter().map(line).collect::<Vec<_>>().join("\n"));
     }
-    Ok(())
 }
 
-fn reference(kind: &dyn StageKind) -> Value {
-    let inputs: Vec<_> = kind
-        .inputs()
-        .iter()
-        .map(|i| json!({"name": i.name, "kind": i.kind, "required": i.required, "source": i.source.map(ablate_core::SourceType::name)}))
-        .collect();
-    let outputs: Vec<_> = kind
-        .outputs()
-        .iter()
-        .map(|o| json!({"name": o.name, "kind": o.kind}))
-        .collect();
-    json!({"kind": kind.name(), "version": kind.version(), "about": kind.about(), "inputs": inputs,
-           "outputs": outputs, "parameters": kind.schema()})
+fn text(kind: &Reference) -> String {
+    let mut out = format!("{}: {} (version {})\n", kind.kind, kind.about, kind.version);
+    let mut block = |title: &str, rows: Vec<[String; 3]>| {
+        if !rows.is_empty() {
+            out.push_str(&format!("\n{title}\n{}", columns(&rows)));
+        }
+    };
+    block("inputs", kind.inputs.iter().map(input).collect());
+    let output = |port: &crate::reference::Output| {
+        [
+            port.name.to_owned(),
+            port.kind.name().to_owned(),
+            port.about.to_owned(),
+        ]
+    };
+    block("outputs", kind.outputs.iter().map(output).collect());
+    block("parameters", kind.parameters.iter().flat_map(parameter).collect());
+    format!("{out}\nexample\n  {}", kind.example)
 }
 
-fn text(kind: &dyn StageKind) -> String {
-    let mut out = format!("{}: {}\n\ninputs\n", kind.name(), kind.about());
-    for input in kind.inputs() {
-        let need = if input.required { "" } else { " (optional)" };
-        let source = input
-            .source
-            .map(|source| format!(" or the name of a {}", source.name()))
-            .unwrap_or_default();
-        out.push_str(&format!("  {:14} {}{source}{need}\n", input.name, input.kind));
-    }
-    out.push_str("\noutputs\n");
-    kind.outputs()
-        .iter()
-        .for_each(|output| out.push_str(&format!("  {:14} {}\n", output.name, output.kind)));
-    out.push_str("\nparameters\n");
-    let schema = kind.schema();
-    let fields = schema
-        .as_value()
-        .get("properties")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
-    for (name, field) in fields {
-        let default = field
-            .get("default")
-            .map(|value| format!(" [default: {value}]"))
-            .unwrap_or_default();
-        let about = field
-            .get("description")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .replace('\n', " ");
-        out.push_str(&format!("  {name:14} {about}{default}\n"));
-    }
-    out
+/// Rows of a name, what it is, and a text, aligned.
+fn columns(rows: &[[String; 3]]) -> String {
+    let wide = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let (first, second) = (wide(0), wide(1));
+    let line = |[name, what, about]: &[String; 3]| {
+        let line = format!("  {name:first$}  {what:second$}  {about}");
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn input(port: &Input) -> [String; 3] {
+    let need = if port.required { "" } else { ", optional" };
+    let source = port.source.as_ref().map_or_else(String::new, |source| {
+        format!("; a stage, or a {}: {}", source.name, source.about)
+    });
+    [
+        port.name.to_owned(),
+        format!("{}{need}", port.kind),
+        format!("{}{source}", port.about),
+    ]
+}
+
+/// The line of a parameter, and one for each value it may have.
+fn parameter(parameter: &Parameter) -> Vec<[String; 3]> {
+    let range = parameter
+        .range
+        .as_ref()
+        .map_or_else(String::new, |range| format!(", {range}"));
+    let given = match &parameter.default {
+        Some(default) => format!(" [{default}]"),
+        None if parameter.required => " (required)".into(),
+        None => String::new(),
+    };
+    let role = match parameter.role {
+        Role::Execution => " Execution only: never moves a result or a key.",
+        Role::Meaning => "",
+    };
+    let what = format!("{}{range}{given}", parameter.type_name);
+    let about = format!("{}{role}", parameter.about);
+    let values = parameter.values.iter().filter(|choice| !choice.about.is_empty());
+    let values = values.map(|choice| {
+        [
+            String::new(),
+            String::new(),
+            format!("  {}: {}", choice.value, choice.about),
+        ]
+    });
+    let first = [parameter.name.clone(), what, about];
+    std::iter::once(first).chain(values).collect()
 }
