@@ -55,6 +55,6 @@ mod tests {
         for (p, z) in expected {
             assert!((quantile(p) - z).abs() < 1e-12, "{p}: {} is not {z}", quantile(p));
         }
-        assert_eq!([quantile(0.0), quantile(1.0)], [f64::NEG_INFINITY, f64::INFINITY]);
+        assert!(quantile(0.0) < f64::MIN && quantile(1.0) > f64::MAX);
     }
 }

@@ -59,7 +59,7 @@ fn no_difference_at_all() {
 #[test]
 fn two_queries() {
     // python: ttest_rel([.1, .3], [0, 0]).pvalue
-    assert!((p(Test::PairedT, &[0.1, 0.3]).unwrap() - 0.295_167_235_300_866_53).abs() < 1e-12);
+    assert!((p(Test::PairedT, &[0.1, 0.3]).unwrap() - 0.295_167_235_300_866_5).abs() < 1e-12);
     // Of four ways to set two signs, two are as extreme.
     assert_eq!(p(Test::Wilcoxon, &[0.1, 0.3]), Some(0.5));
     assert_eq!(p(Test::Randomization, &[0.1, 0.3]), Some(0.5));
@@ -191,7 +191,7 @@ fn arms_without_seeds_or_without_variance() {
     assert_eq!(seed_test(&[0.4], &[0.5]), None);
     let same = seed_test(&[0.4, 0.4], &[0.4, 0.4]).unwrap();
     assert_eq!((same.p, same.error), (1.0, 0.0));
-    assert_eq!(seed_test(&[0.4, 0.4], &[0.5]).unwrap().p, 0.0);
+    assert!(seed_test(&[0.4, 0.4], &[0.5]).unwrap().p.abs() < 1e-300);
     let equal = Replicates::new(vec![vec![0.3, 0.3]; 3]).unwrap();
     assert_eq!(equal.standard_error(), Some(0.0));
     let still = Noise::of(&equal, &equal, &of(&[0.0, 0.0])).unwrap();
