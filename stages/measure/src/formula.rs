@@ -125,7 +125,11 @@ impl<'a> Ranking<'a> {
 
 /// 0 where nothing was found or there is nothing to find; the sum of no numbers is -0.0 in Rust.
 fn ratio(part: f64, whole: f64) -> f64 {
-    if part == 0.0 || whole == 0.0 { 0.0 } else { part / whole }
+    if part == 0.0 || whole == 0.0 {
+        0.0
+    } else {
+        part / whole
+    }
 }
 
 /// m_ndcg.c, m_ndcg_cut.c.

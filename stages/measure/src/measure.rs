@@ -175,13 +175,11 @@ fn read(text: &str) -> Result<Measure, String> {
 
 fn unknown(text: &str, family: &str) -> String {
     let known = || FAMILIES.iter().flat_map(|family| family.names.iter().copied());
-    match similar(family, known()).first() {
-        Some(best) => format!("did you mean `{}`?", text.replacen(family, best, 1)),
-        None => {
-            let names: Vec<_> = FAMILIES.iter().map(|family| family.names[0]).collect();
-            format!("there is {}", names.join(", "))
-        }
+    if let Some(best) = similar(family, known()).first() {
+        return format!("did you mean `{}`?", text.replacen(family, best, 1));
     }
+    let names: Vec<_> = FAMILIES.iter().map(|family| family.names[0]).collect();
+    format!("there is {}", names.join(", "))
 }
 
 fn cutoff(name: &Name<'_>, at: At) -> Result<Option<usize>, String> {

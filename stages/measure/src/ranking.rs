@@ -1,6 +1,6 @@
 //! Joins a run with judgements, under trec_eval's rules.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use ablate_core::rows::{Hit, Judgement};
 use rayon::prelude::*;
@@ -22,7 +22,7 @@ impl Judged {
         let mut hits = hits.to_vec();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| b.doc_id.cmp(&a.doc_id)));
         hits.truncate(depth.unwrap_or(usize::MAX));
-        let known: HashMap<&str, i32> = judgements
+        let known: BTreeMap<&str, i32> = judgements
             .iter()
             .map(|judgement| (judgement.doc_id.as_str(), judgement.grade))
             .collect();

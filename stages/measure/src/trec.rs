@@ -1,6 +1,6 @@
 //! TREC run and qrels files, plain or gzipped.
 
-use std::{collections::HashSet, fmt, io::Read, path::Path};
+use std::{collections::BTreeSet, fmt, io::Read, path::Path};
 
 use ablate_core::rows::{Hit, Judgement};
 
@@ -145,7 +145,7 @@ fn read<T>(
             Err(what) => bad.note(at + 1, what),
         }
     }
-    let mut seen = HashSet::with_capacity(rows.len());
+    let mut seen = BTreeSet::new();
     for (row, number) in rows.iter().zip(numbers) {
         let (query, doc) = key(row);
         if !seen.insert((query, doc)) {

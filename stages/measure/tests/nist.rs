@@ -77,19 +77,14 @@ fn compare(expected: &Path, found: &BTreeMap<(String, String), String>) -> (usiz
         let [measure, query, value] = fields[..] else {
             panic!("{line}");
         };
-        match found.get(&(measure.to_owned(), query.to_owned())) {
-            Some(known) => {
-                assert_eq!(known, value, "{}: {line}", expected.display());
-                ours += 1;
-            }
-            None => {
-                let cut = measure.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
-                assert!(
-                    NOT_OURS.contains(&cut) || NOT_OURS.contains(&measure),
-                    "no value for {line}"
-                );
-                others += 1;
-            }
+        if let Some(known) = found.get(&(measure.to_owned(), query.to_owned())) {
+            assert_eq!(known, value, "{}: {line}", expected.display());
+            ours += 1;
+        } else {
+            let cut = measure.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
+            let named = NOT_OURS.contains(&cut) || NOT_OURS.contains(&measure);
+            assert!(named, "no value for {line}");
+            others += 1;
         }
     }
     (ours, others)
