@@ -254,21 +254,31 @@ pub(crate) enum Models {
 
 #[derive(ClapArgs)]
 pub(crate) struct Eval {
-    /// A run in TREC format: query, Q0, document, rank, score, tag
+    /// A run in TREC format, plain or gzipped: query, Q0, document, rank, score, tag
     pub(crate) run: PathBuf,
-    /// Judgements in TREC format: query, 0, document, grade
+    /// Judgements in TREC format, plain or gzipped: query, 0, document, grade
     pub(crate) qrels: PathBuf,
-    /// A measure by ir_measures' name; may be repeated
+    /// A measure by ir_measures' name (`nDCG@10`) or trec_eval's (`ndcg_cut.10`); may be repeated [default: trec_eval's]
     #[arg(
         short = 'm',
         long = "measure",
         value_name = "MEASURE",
-        default_value = "nDCG@10"
+        default_value = "official",
+        hide_default_value = true
     )]
     pub(crate) measures: Vec<String>,
     /// Print every query, too
     #[arg(short = 'q', long)]
     pub(crate) queries: bool,
+    /// Average over all judged queries: one the run lacks counts as 0
+    #[arg(short = 'c', long)]
+    pub(crate) complete: bool,
+    /// The least grade that is relevant, for measures whose name does not say
+    #[arg(short = 'l', long, value_name = "GRADE", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) level: i32,
+    /// Look at no more than so many documents of a query
+    #[arg(short = 'M', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) depth: Option<u32>,
 }
 
 #[derive(ClapArgs)]

@@ -7,7 +7,7 @@ use ablate_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Measure, evaluate};
+use crate::{Measure, Options, evaluate};
 
 /// Scores a run, query by query. A judged query the run lacks counts as 0.
 pub struct Evaluate;
@@ -16,7 +16,7 @@ pub struct Evaluate;
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Measures by ir_measures' names: nDCG@10, R@100, RR@10, AP, P@5, Rprec, Bpref, Success@1.
+    /// Measures by ir_measures' names: nDCG@10, R@100, RR@10, AP, P(rel=2)@5, nDCG(dcg='exp-log2')@10, IPrec@0.1, ERR@20.
     #[serde(default = "measures")]
     #[schemars(
         length(min = 1),
@@ -28,15 +28,24 @@ pub struct Params {
     /// Drop the hit whose document id is the query's id before scoring (ArguAna, Quora).
     #[serde(default)]
     drop_self: bool,
+    /// The least relevant grade of measures whose name does not say.
+    #[serde(default = "level")]
+    relevance_level: i32,
+    /// How many hits of a query are looked at, after `drop_self`; all of them by default.
+    #[serde(default)]
+    depth: Option<u32>,
 }
 
 fn measures() -> Vec<String> {
     vec!["nDCG@10".into()]
 }
+fn level() -> i32 {
+    1
+}
 
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "per-query scores of a run, by trec_eval's rules";
     const EXAMPLE: &'static str =
         "scores: {use: evaluate, run: lexical, qrels: data.qrels.test, measures: [nDCG@10, R@100]}";
@@ -68,8 +77,13 @@ impl Stage for Evaluate {
             .iter()
             .map(|name| name.parse())
             .collect::<Result<Vec<Measure>, _>>()?;
+        let options = Options {
+            complete: true,
+            level: params.relevance_level,
+            depth: params.depth.map(|depth| depth as usize),
+        };
         let mut scores = Vec::new();
-        for (query_id, values) in evaluate(&run, &qrels, &measures, true) {
+        for (query_id, values) in evaluate(&run, &qrels, &measures, options) {
             for (measure, value) in params.measures.iter().zip(values) {
                 scores.push(Score {
                     query_id: query_id.clone(),

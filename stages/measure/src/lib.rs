@@ -1,11 +1,15 @@
 //! trec_eval's measures over runs and judgements.
 
 mod evaluate;
+mod formula;
 mod measure;
+mod name;
 mod ranking;
+mod summary;
 mod trec;
 
 pub use evaluate::Evaluate;
 pub use measure::{Measure, UnknownMeasure};
-pub use ranking::{Judged, PerQuery, evaluate};
-pub use trec::{TrecError, read_qrels, read_run};
+pub use ranking::{Judged, Options, PerQuery, evaluate};
+pub use summary::{Column, Mean, columns, official};
+pub use trec::{BadLines, TrecError, TrecRun, read_qrels, read_run};

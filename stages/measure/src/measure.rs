@@ -1,47 +1,141 @@
-//! Measures by ir_measures' names, computed as trec_eval does.
+//! Measures by ir_measures' names.
 
 use std::{fmt, str::FromStr};
 
 use ablate_core::similar;
 
-use crate::Judged;
+use crate::{
+    Judged,
+    formula::{Dcg, Formula, Ranking},
+    name::{Name, integer_map, unquoted},
+};
 
 /// A measure over one ranking.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Measure {
-    family: Family,
+    name: String,
+    formula: Formula,
     cutoff: Option<usize>,
+    /// The least relevant grade; the evaluation's where the name does not say.
+    rel: Option<i32>,
+    /// Documents without a judgement are taken out of the ranking first.
+    judged_only: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Family {
-    Ndcg,
-    Recall,
-    ReciprocalRank,
-    AveragePrecision,
-    Precision,
-    RPrecision,
-    Bpref,
-    Success,
-}
-
-/// Name, family, and whether a cutoff must, may or may not follow.
-const FAMILIES: [(&str, Family, Cut); 8] = [
-    ("nDCG", Family::Ndcg, Cut::May),
-    ("R", Family::Recall, Cut::Must),
-    ("RR", Family::ReciprocalRank, Cut::May),
-    ("AP", Family::AveragePrecision, Cut::May),
-    ("P", Family::Precision, Cut::Must),
-    ("Rprec", Family::RPrecision, Cut::MayNot),
-    ("Bpref", Family::Bpref, Cut::MayNot),
-    ("Success", Family::Success, Cut::Must),
-];
-
+/// What may follow `@`.
 #[derive(Clone, Copy, PartialEq)]
-enum Cut {
+enum At {
     Must,
     May,
-    MayNot,
+    Never,
+    Recall,
+}
+
+/// ir_measures' name and aliases, what follows `@`, parameters, and the formula they make.
+struct Family {
+    names: &'static [&'static str],
+    at: At,
+    parameters: &'static [&'static str],
+    make: fn(&Name<'_>) -> Result<Formula, String>,
+}
+
+const BINARY: &[&str] = &["rel", "judged_only"];
+const REL: &[&str] = &["rel"];
+
+const fn family(
+    names: &'static [&'static str],
+    at: At,
+    parameters: &'static [&'static str],
+    make: fn(&Name<'_>) -> Result<Formula, String>,
+) -> Family {
+    Family {
+        names,
+        at,
+        parameters,
+        make,
+    }
+}
+
+const FAMILIES: [Family; 22] = [
+    family(&["nDCG", "NDCG"], At::May, &["dcg", "gains", "judged_only"], ndcg),
+    family(&["AP", "MAP"], At::May, BINARY, |_| Ok(Formula::AveragePrecision)),
+    family(&["RR", "MRR"], At::May, BINARY, |_| Ok(Formula::ReciprocalRank)),
+    family(&["P", "Precision"], At::Must, BINARY, |_| Ok(Formula::Precision)),
+    family(&["R", "Recall"], At::Must, BINARY, |_| Ok(Formula::Recall)),
+    family(&["Rprec", "RPrec"], At::Never, BINARY, |_| {
+        Ok(Formula::RPrecision)
+    }),
+    family(&["Bpref", "BPref"], At::Never, REL, |_| Ok(Formula::Bpref)),
+    family(&["infAP"], At::Never, REL, |_| Ok(Formula::InferredAp)),
+    family(&["Success"], At::Must, BINARY, |_| Ok(Formula::Success)),
+    family(&["IPrec"], At::Recall, BINARY, interpolated),
+    family(
+        &["SetP"],
+        At::Never,
+        &["rel", "judged_only", "relative"],
+        |name| {
+            Ok(Formula::SetPrecision {
+                relative: name.truth("relative")?,
+            })
+        },
+    ),
+    family(&["SetRelP"], At::Never, BINARY, |_| {
+        Ok(Formula::SetPrecision { relative: true })
+    }),
+    family(&["SetR"], At::Never, REL, |_| Ok(Formula::SetRecall)),
+    family(&["SetF"], At::Never, &["rel", "judged_only", "beta"], set_f),
+    family(&["SetAP"], At::Never, BINARY, |_| Ok(Formula::SetAp)),
+    family(&["RBP"], At::May, &["rel", "p"], rbp),
+    family(&["ERR"], At::May, &[], |_| Ok(Formula::ExpectedReciprocalRank)),
+    family(&["Judged"], At::May, &[], |_| Ok(Formula::Judged)),
+    family(&["NumQ"], At::Never, &[], |_| Ok(Formula::Queries)),
+    family(&["NumRel"], At::Never, REL, |_| Ok(Formula::Relevant)),
+    family(&["NumRelRet"], At::Never, REL, |_| Ok(Formula::RelevantRetrieved)),
+    // With a level it counts the relevant ones, as in ir_measures.
+    family(&["NumRet"], At::Never, REL, |name| match name.integer("rel")? {
+        Some(_) => Ok(Formula::RelevantRetrieved),
+        None => Ok(Formula::Retrieved),
+    }),
+];
+
+fn ndcg(name: &Name<'_>) -> Result<Formula, String> {
+    let dcg = |text: &str| match unquoted(text)? {
+        "log2" => Some(Dcg::Linear),
+        "exp-log2" => Some(Dcg::Exponential),
+        _ => None,
+    };
+    let gains = name.take("gains", "a map of whole numbers, as in {1:0,2:1}", integer_map)?;
+    Ok(Formula::Ndcg {
+        dcg: name
+            .take("dcg", "'log2' or 'exp-log2'", dcg)?
+            .unwrap_or(Dcg::Linear),
+        gains: gains.unwrap_or_default(),
+    })
+}
+
+fn interpolated(name: &Name<'_>) -> Result<Formula, String> {
+    let recall = name
+        .at
+        .and_then(|text| text.parse().ok())
+        .filter(|recall| (0.0..=1.0).contains(recall));
+    let recall = recall.ok_or("it needs a recall of 0 to 1, as in `IPrec@0.2`")?;
+    Ok(Formula::InterpolatedPrecision { recall })
+}
+
+fn set_f(name: &Name<'_>) -> Result<Formula, String> {
+    let positive = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|beta: &f64| *beta > 0.0 && beta.is_finite())
+    };
+    let beta = name.take("beta", "a number above 0", positive)?.unwrap_or(1.0);
+    Ok(Formula::SetF { beta })
+}
+
+fn rbp(name: &Name<'_>) -> Result<Formula, String> {
+    let share = |text: &str| text.parse().ok().filter(|p: &f64| *p > 0.0 && *p < 1.0);
+    let persistence = name.take("p", "a number between 0 and 1", share)?.unwrap_or(0.8);
+    Ok(Formula::RankBiasedPrecision { persistence })
 }
 
 /// A name that is no measure, with what it could have been.
@@ -68,139 +162,86 @@ impl FromStr for Measure {
     type Err = UnknownMeasure;
 
     fn from_str(text: &str) -> Result<Self, UnknownMeasure> {
-        let (name, cutoff) = match text.split_once('@') {
-            Some((name, cutoff)) => (name, Some(cutoff)),
-            None => (text, None),
-        };
-        let fail = |help: String| UnknownMeasure {
+        read(text).map_err(|help| UnknownMeasure {
             name: text.to_owned(),
             help,
-        };
-        let Some((_, family, cut)) = FAMILIES.iter().find(|(known, ..)| *known == name) else {
-            let near = similar(name, FAMILIES.iter().map(|(known, ..)| *known));
-            return Err(fail(match near.first() {
-                Some(best) => format!("did you mean `{}`?", text.replacen(name, best, 1)),
-                None => "there is nDCG, nDCG@k, R@k, RR, RR@k, AP, AP@k, P@k, Rprec, Bpref, Success@k".into(),
-            }));
-        };
-        let cutoff = cutoff
-            .map(|k| k.parse::<usize>().ok().filter(|k| *k > 0))
-            .map(|k| {
-                k.ok_or_else(|| {
-                    fail(format!(
-                        "the cutoff must be a whole number above 0, as in `{name}@10`"
-                    ))
-                })
-            });
-        match (cut, cutoff.transpose()?) {
-            (Cut::Must, None) => Err(fail(format!("it needs a cutoff, as in `{name}@10`"))),
-            (Cut::MayNot, Some(_)) => Err(fail(format!("it has no cutoff: write `{name}`"))),
-            (_, cutoff) => Ok(Self {
-                family: *family,
-                cutoff,
-            }),
+        })
+    }
+}
+
+fn read(text: &str) -> Result<Measure, String> {
+    let name = Name::parse(text)?;
+    let family = FAMILIES
+        .iter()
+        .find(|family| family.names.contains(&name.family))
+        .ok_or_else(|| unknown(text, name.family))?;
+    name.allow(family.parameters)?;
+    Ok(Measure {
+        name: text.to_owned(),
+        formula: (family.make)(&name)?,
+        cutoff: cutoff(&name, family.at)?,
+        rel: name.integer("rel")?,
+        judged_only: name.truth("judged_only")?,
+    })
+}
+
+fn unknown(text: &str, family: &str) -> String {
+    let known = || FAMILIES.iter().flat_map(|family| family.names.iter().copied());
+    if let Some(best) = similar(family, known()).first() {
+        return format!("did you mean `{}`?", text.replacen(family, best, 1));
+    }
+    let names: Vec<_> = FAMILIES.iter().map(|family| family.names[0]).collect();
+    format!("there is {}", names.join(", "))
+}
+
+fn cutoff(name: &Name<'_>, at: At) -> Result<Option<usize>, String> {
+    let family = name.family;
+    match (at, name.at) {
+        (At::Must, None) => Err(format!("it needs a cutoff, as in `{family}@10`")),
+        (At::Never, Some(_)) => Err(format!("it has no cutoff: write `{family}`")),
+        (At::Must | At::May, Some(text)) => {
+            let cutoff = text.parse().ok().filter(|cutoff| *cutoff > 0);
+            let help = || format!("the cutoff must be a whole number above 0, as in `{family}@10`");
+            cutoff.map(Some).ok_or_else(help)
         }
+        _ => Ok(None),
     }
 }
 
 impl fmt::Display for Measure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = FAMILIES
-            .iter()
-            .find(|(_, family, _)| *family == self.family)
-            .map_or("", |(name, ..)| name);
-        match self.cutoff {
-            Some(cutoff) => write!(f, "{name}@{cutoff}"),
-            None => f.write_str(name),
-        }
+        f.write_str(&self.name)
     }
 }
 
 impl Measure {
-    /// Its value on one ranking. Formulas: trec_eval 9 (m_ndcg_cut.c, m_map.c, m_bpref.c, …).
-    pub fn value(&self, query: &Judged) -> f64 {
-        let cut = &query.grades[..self.cutoff.unwrap_or(usize::MAX).min(query.grades.len())];
-        let relevant = query.relevant() as f64;
-        match self.family {
-            Family::Ndcg => ratio(gain(cut.iter().map(|g| g.unwrap_or(0))), self.ideal(query)),
-            Family::Recall => ratio(hits(cut) as f64, relevant),
-            Family::ReciprocalRank => first_hit(cut).map_or(0.0, |rank| 1.0 / rank as f64),
-            Family::AveragePrecision => ratio(precisions(cut), relevant),
-            Family::Precision => ratio(hits(cut) as f64, self.cutoff.unwrap_or(1) as f64),
-            Family::RPrecision => ratio(
-                hits(&query.grades[..query.relevant().min(query.grades.len())]) as f64,
-                relevant,
-            ),
-            Family::Bpref => bpref(query),
-            Family::Success => f64::from(u8::from(first_hit(cut).is_some())),
-        }
-    }
-
-    /// The gain of the best ranking, cut like the run's.
-    fn ideal(&self, query: &Judged) -> f64 {
-        gain(
-            query
-                .ideal
+    /// Its value on one ranking; `level` is the least relevant grade where its name does not say.
+    pub fn value(&self, query: &Judged, level: i32) -> f64 {
+        let judged: Vec<Option<i32>>;
+        let grades = if self.judged_only {
+            judged = query
+                .grades
                 .iter()
                 .copied()
-                .take(self.cutoff.unwrap_or(usize::MAX)),
-        )
-    }
-}
-
-fn ratio(part: f64, whole: f64) -> f64 {
-    if whole == 0.0 { 0.0 } else { part / whole }
-}
-
-fn is_hit(grade: &Option<i32>) -> bool {
-    grade.is_some_and(|grade| grade > 0)
-}
-
-fn hits(grades: &[Option<i32>]) -> usize {
-    grades.iter().filter(|grade| is_hit(grade)).count()
-}
-
-fn first_hit(grades: &[Option<i32>]) -> Option<usize> {
-    grades.iter().position(is_hit).map(|at| at + 1)
-}
-
-/// Linear gain over log2(rank + 1).
-fn gain(grades: impl Iterator<Item = i32>) -> f64 {
-    grades
-        .enumerate()
-        .map(|(at, grade)| f64::from(grade.max(0)) / ((at + 2) as f64).log2())
-        .sum()
-}
-
-/// The sum of the precisions at each relevant rank.
-fn precisions(grades: &[Option<i32>]) -> f64 {
-    let ranks = grades
-        .iter()
-        .enumerate()
-        .filter(|(_, grade)| is_hit(grade))
-        .map(|(at, _)| at + 1);
-    ranks
-        .enumerate()
-        .map(|(seen, rank)| (seen + 1) as f64 / rank as f64)
-        .sum()
-}
-
-/// Buckley and Voorhees 2004, as trec_eval: judged non-relevant above each relevant, bounded by min(R, N).
-fn bpref(query: &Judged) -> f64 {
-    let bound = query.relevant().min(query.judged - query.relevant()) as f64;
-    let (mut above, mut sum) = (0usize, 0.0);
-    for grade in query.grades.iter().flatten() {
-        if *grade > 0 {
-            sum += if above == 0 {
-                1.0
-            } else {
-                1.0 - (above.min(query.relevant()) as f64).min(bound) / bound
-            };
+                .filter(|grade| grade.is_some_and(|g| g >= 0))
+                .collect();
+            &judged
         } else {
-            above += 1;
-        }
+            &query.grades
+        };
+        self.formula.value(&Ranking {
+            grades,
+            pool: &query.pool,
+            level: self.rel.unwrap_or(level),
+            level_named: self.rel.is_some(),
+            cutoff: self.cutoff,
+        })
     }
-    ratio(sum, query.relevant() as f64)
+
+    /// Whether its values are counts, which trec_eval adds up over the queries.
+    pub fn is_count(&self) -> bool {
+        self.formula.is_count()
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +263,16 @@ mod tests {
             "Rprec",
             "Bpref",
             "Success@1",
+            "P(rel=2)@10",
+            "nDCG(dcg='exp-log2')@10",
+            "nDCG(gains={1:0,2:3},judged_only=True)@5",
+            "SetF(beta=2.0,rel=2)",
+            "IPrec@0.1",
+            "RBP(p=0.9,rel=1)",
+            "ERR@20",
+            "Judged@10",
+            "NumRet(rel=1)",
+            "infAP",
         ] {
             assert_eq!(name.parse::<Measure>().unwrap().to_string(), name);
         }
@@ -231,8 +282,8 @@ mod tests {
     fn wrong_names_are_corrected() {
         let told = |name: &str| name.parse::<Measure>().unwrap_err().to_string();
         assert_eq!(
-            told("NDCG@10"),
-            "`NDCG@10` is no measure: did you mean `nDCG@10`?"
+            told("nDGC@10"),
+            "`nDGC@10` is no measure: did you mean `nDCG@10`?"
         );
         assert_eq!(told("P"), "`P` is no measure: it needs a cutoff, as in `P@10`");
         assert_eq!(
@@ -242,6 +293,18 @@ mod tests {
         assert_eq!(
             told("Rprec@5"),
             "`Rprec@5` is no measure: it has no cutoff: write `Rprec`"
+        );
+        assert_eq!(
+            told("P(relevance=2)@5"),
+            "`P(relevance=2)@5` is no measure: it has no parameter `relevance`: did you mean `rel`?"
+        );
+        assert_eq!(
+            told("nDCG(dcg='exp')@5"),
+            "`nDCG(dcg='exp')@5` is no measure: `dcg` must be 'log2' or 'exp-log2', not `'exp'`"
+        );
+        assert_eq!(
+            told("P(rel=2@5"),
+            "`P(rel=2@5` is no measure: a closing parenthesis is missing, as in `P(rel=2)@10`"
         );
     }
 }

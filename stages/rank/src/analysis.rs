@@ -1,22 +1,156 @@
 //! From text to terms, as Lucene's analysers do it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
+use rust_stemmers::Algorithm;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, IntoDeserializer, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::porter;
 
-/// How text becomes terms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+/// How text becomes terms: by name or by steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
 pub enum Analyser {
+    /// By name.
+    Named(Named),
+    /// By steps.
+    Steps(Steps),
+}
+
+impl Default for Analyser {
+    fn default() -> Self {
+        Self::Named(Named::LuceneEnglish)
+    }
+}
+
+/// Analysers with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Named {
     /// Words by UAX #29, possessives cut, lower case, Lucene's 33 stop words, Porter's stemmer: Anserini's default.
-    #[default]
     LuceneEnglish,
+    /// The same with Snowball's English stemmer (Porter 2).
+    EnglishSnowball,
     /// Split on white space, nothing else.
     Whitespace,
+}
+
+/// The steps of an analyser, in the order of the fields.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Steps {
+    /// How text becomes words.
+    #[serde(default)]
+    tokenizer: Tokenizer,
+    /// Whether the English `'s` is cut.
+    #[serde(default)]
+    possessive: bool,
+    /// Whether words become lower case.
+    #[serde(default = "yes")]
+    lowercase: bool,
+    /// Words left out: `lucene-english` or a list; none by default.
+    #[serde(default)]
+    stop_words: StopWords,
+    /// How words become stems; not at all by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stemmer: Option<Stemmer>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How text becomes words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tokenizer {
+    /// Words by UAX #29, as Lucene's StandardTokenizer.
+    #[default]
+    Standard,
+    /// Split on white space.
+    Whitespace,
+}
+
+/// Words left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum StopWords {
+    /// By name.
+    Named(StopList),
+    /// These.
+    List(Vec<String>),
+}
+
+impl Default for StopWords {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+/// Stop lists with a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopList {
+    /// Lucene's 33 English words.
+    LuceneEnglish,
+}
+
+/// Stemmers: Porter's of 1980, and Snowball's by language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Stemmer {
+    Porter,
+    Arabic,
+    Danish,
+    Dutch,
+    English,
+    Finnish,
+    French,
+    German,
+    Greek,
+    Hungarian,
+    Italian,
+    Norwegian,
+    Portuguese,
+    Romanian,
+    Russian,
+    Spanish,
+    Swedish,
+    Tamil,
+    Turkish,
+}
+
+impl Stemmer {
+    /// Snowball's algorithm; `None` for Porter's of 1980, which is our own.
+    fn snowball(self) -> Option<Algorithm> {
+        Some(match self {
+            Self::Porter => return None,
+            Self::Arabic => Algorithm::Arabic,
+            Self::Danish => Algorithm::Danish,
+            Self::Dutch => Algorithm::Dutch,
+            Self::English => Algorithm::English,
+            Self::Finnish => Algorithm::Finnish,
+            Self::French => Algorithm::French,
+            Self::German => Algorithm::German,
+            Self::Greek => Algorithm::Greek,
+            Self::Hungarian => Algorithm::Hungarian,
+            Self::Italian => Algorithm::Italian,
+            Self::Norwegian => Algorithm::Norwegian,
+            Self::Portuguese => Algorithm::Portuguese,
+            Self::Romanian => Algorithm::Romanian,
+            Self::Russian => Algorithm::Russian,
+            Self::Spanish => Algorithm::Spanish,
+            Self::Swedish => Algorithm::Swedish,
+            Self::Tamil => Algorithm::Tamil,
+            Self::Turkish => Algorithm::Turkish,
+        })
+    }
 }
 
 /// Lucene's EnglishAnalyzer.ENGLISH_STOP_WORDS_SET.
@@ -30,23 +164,88 @@ const STOP_WORDS: [&str; 33] = [
 const LONGEST: usize = 255;
 
 impl Analyser {
-    /// The terms of `text`, in order.
-    pub fn terms(self, text: &str) -> Vec<String> {
-        match self {
-            Self::Whitespace => text.split_whitespace().map(str::to_owned).collect(),
-            Self::LuceneEnglish => lucene_english(text),
-        }
+    /// The analyser made ready.
+    pub fn pipeline(&self) -> Pipeline {
+        let english = |stemmer| Steps {
+            tokenizer: Tokenizer::Standard,
+            possessive: true,
+            lowercase: true,
+            stop_words: StopWords::Named(StopList::LuceneEnglish),
+            stemmer: Some(stemmer),
+        };
+        let steps = match self {
+            Self::Named(Named::LuceneEnglish) => english(Stemmer::Porter),
+            Self::Named(Named::EnglishSnowball) => english(Stemmer::English),
+            Self::Named(Named::Whitespace) => Steps {
+                tokenizer: Tokenizer::Whitespace,
+                possessive: false,
+                lowercase: false,
+                stop_words: StopWords::default(),
+                stemmer: None,
+            },
+            Self::Steps(steps) => steps.clone(),
+        };
+        Pipeline::of(steps)
     }
 }
 
-fn lucene_english(text: &str) -> Vec<String> {
-    let stop: BTreeSet<&str> = STOP_WORDS.into();
-    text.unicode_words()
-        .filter(|word| word.chars().count() <= LONGEST)
-        .map(|word| without_possessive(word).to_lowercase())
-        .filter(|word| !stop.contains(word.as_str()))
-        .map(|word| porter::stem(&word))
-        .collect()
+/// An analyser made ready: its stop words in a set, its stemmer at hand.
+pub struct Pipeline {
+    steps: Steps,
+    stop_words: BTreeSet<String>,
+    snowball: Option<rust_stemmers::Stemmer>,
+}
+
+impl Pipeline {
+    fn of(steps: Steps) -> Self {
+        let stop_words = match &steps.stop_words {
+            StopWords::Named(StopList::LuceneEnglish) => STOP_WORDS.map(str::to_owned).into(),
+            StopWords::List(words) => words.iter().cloned().collect(),
+        };
+        let snowball = steps.stemmer.and_then(Stemmer::snowball);
+        Self {
+            steps,
+            stop_words,
+            snowball: snowball.map(rust_stemmers::Stemmer::create),
+        }
+    }
+
+    /// The terms of `text`, in order.
+    pub fn terms(&self, text: &str) -> Vec<String> {
+        match self.steps.tokenizer {
+            Tokenizer::Whitespace => text
+                .split_whitespace()
+                .filter_map(|word| self.term(word))
+                .collect(),
+            Tokenizer::Standard => text
+                .unicode_words()
+                .filter(|word| word.chars().count() <= LONGEST)
+                .filter_map(|word| self.term(word))
+                .collect(),
+        }
+    }
+
+    /// The term of one word, unless it is a stop word.
+    fn term(&self, word: &str) -> Option<String> {
+        let word = if self.steps.possessive {
+            without_possessive(word)
+        } else {
+            word
+        };
+        let word = if self.steps.lowercase {
+            word.to_lowercase()
+        } else {
+            word.to_owned()
+        };
+        if self.stop_words.contains(&word) {
+            return None;
+        }
+        Some(match (&self.snowball, self.steps.stemmer) {
+            (Some(snowball), _) => snowball.stem(&word).into_owned(),
+            (None, Some(_)) => porter::stem(&word),
+            (None, None) => word,
+        })
+    }
 }
 
 /// Cuts `'s` with any of the apostrophes of Lucene's EnglishPossessiveFilter.
@@ -57,19 +256,88 @@ fn without_possessive(word: &str) -> &str {
     cut.unwrap_or(word)
 }
 
+// By hand, because an untagged enum does not say what is wrong with its variants.
+impl<'de> Deserialize<'de> for Analyser {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Analyser;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an analyser or its steps")
+            }
+            fn visit_str<E: Error>(self, name: &str) -> Result<Analyser, E> {
+                Named::deserialize(name.into_deserializer()).map(Analyser::Named)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Analyser, A::Error> {
+                Steps::deserialize(MapAccessDeserializer::new(map)).map(Analyser::Steps)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn terms(analyser: Value, text: &str) -> Vec<String> {
+        serde_json::from_value::<Analyser>(analyser)
+            .unwrap()
+            .pipeline()
+            .terms(text)
+    }
 
     #[test]
     fn terms_as_lucene_makes_them() {
-        let terms = Analyser::LuceneEnglish
-            .terms("The Bees' hive isn't the keeper's; 3.5 mm TNF-alpha, U.S.A. relational");
+        let text = "The Bees' hive isn't the keeper's; 3.5 mm TNF-alpha, U.S.A. relational";
         assert_eq!(
-            terms,
+            terms(json!("lucene-english"), text),
             [
                 "bee", "hive", "isn't", "keeper", "3.5", "mm", "tnf", "alpha", "u.s.a", "relat"
             ]
         );
+    }
+
+    #[test]
+    fn steps_are_taken_one_by_one() {
+        assert_eq!(
+            terms(json!("whitespace"), "The Cat's  mat."),
+            ["The", "Cat's", "mat."]
+        );
+        assert_eq!(terms(json!({}), "The Cat's mat."), ["the", "cat's", "mat"]);
+        let steps =
+            json!({"possessive": true, "lowercase": false, "stop_words": ["The"], "tokenizer": "whitespace"});
+        assert_eq!(terms(steps, "The Cat's mat."), ["Cat", "mat."]);
+        // Where the stemmers differ (Snowball's vocabulary lists): Porter 2 keeps `generously` apart from `general`.
+        assert_eq!(
+            terms(json!("english-snowball"), "generously skies"),
+            ["generous", "sky"]
+        );
+        assert_eq!(
+            terms(json!("lucene-english"), "generously skies"),
+            ["gener", "ski"]
+        );
+        assert_eq!(
+            terms(json!({"stemmer": "german"}), "aufeinanderfolgenden Häuser"),
+            ["aufeinanderfolg", "haus"]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_analyser_is_said() {
+        let told = |analyser: Value| {
+            serde_json::from_value::<Analyser>(analyser)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(told(json!("lucene")).contains("unknown variant `lucene`, expected one of `lucene-english`"));
+        assert!(told(json!({"stemer": "porter"})).contains("unknown field `stemer`"));
+        assert!(told(json!(1)).contains("expected the name of an analyser or its steps"));
     }
 }

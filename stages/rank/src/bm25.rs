@@ -1,41 +1,36 @@
-//! BM25 as Lucene computes it (BM25Similarity, Lucene 8 and later), over an index in memory.
+//! BM25 over inverted indexes in memory.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use crate::analysis::Analyser;
+use crate::{
+    analysis::{Analyser, Pipeline},
+    feedback::Rm3,
+    length,
+    similarity::{Bm25, Variant},
+};
 
-/// The two constants of BM25.
-#[derive(Clone, Copy, Debug)]
-pub struct Bm25 {
-    /// Term frequency saturation.
-    pub k1: f32,
-    /// Length normalisation.
-    pub b: f32,
-}
+/// A query as terms with weights.
+pub(crate) type Weights = BTreeMap<String, f32>;
 
-/// An inverted index over texts, by position.
-pub struct Index {
-    analyser: Analyser,
+/// An inverted index over the texts of one field, by position.
+pub(crate) struct Index {
     terms: BTreeMap<String, usize>,
     /// Per term, (document, frequency) in document order.
-    postings: Vec<Vec<(u32, u32)>>,
-    /// Per document, its length as Lucene keeps it: in one byte.
-    lengths: Vec<u8>,
-    /// Mean of the exact lengths.
+    pub(crate) postings: Vec<Vec<(u32, u32)>>,
+    lengths: Vec<u32>,
     average_length: f32,
+    /// How many documents the weights of terms are relative to.
+    documents: usize,
 }
 
 impl Index {
-    /// Indexes `texts`; a document's number is its position.
-    pub fn build(texts: &[String], analyser: Analyser) -> Self {
+    fn build(texts: &[String], analyser: &Pipeline) -> Self {
         let counted: Vec<(BTreeMap<String, u32>, u32)> =
             texts.par_iter().map(|text| count(text, analyser)).collect();
-        let total: u64 = counted.iter().map(|(_, length)| u64::from(*length)).sum();
-        // Lucene's avgdl counts the documents that have the field at all.
-        let documents = counted.iter().filter(|(_, length)| *length > 0).count().max(1);
-        let lengths = counted.iter().map(|(_, length)| encode_length(*length)).collect();
+        let lengths: Vec<u32> = counted.iter().map(|(_, length)| *length).collect();
+        let total: u64 = lengths.iter().map(|length| u64::from(*length)).sum();
         let mut terms = BTreeMap::new();
         let mut postings: Vec<Vec<(u32, u32)>> = Vec::new();
         for (document, (counts, _)) in counted.into_iter().enumerate() {
@@ -47,63 +42,54 @@ impl Index {
                 postings[at].push((document as u32, frequency));
             }
         }
-        let average_length = (total as f64 / documents as f64) as f32;
-        Self {
-            analyser,
+        let documents = lengths.len();
+        let mut index = Self {
             terms,
             postings,
             lengths,
-            average_length,
-        }
-    }
-
-    /// The best `depth` documents for `query`: by score, ties by position. Documents without a query term are no hits.
-    pub fn search(&self, query: &str, depth: usize, bm25: Bm25) -> Vec<(u32, f32)> {
-        let mut weights: BTreeMap<usize, f32> = BTreeMap::new();
-        for term in self.analyser.terms(query) {
-            if let Some(at) = self.terms.get(&term) {
-                *weights.entry(*at).or_default() += 1.0;
-            }
-        }
-        let norms = self.norms(bm25);
-        let mut scores = vec![0.0f32; self.lengths.len()];
-        for (term, weight) in weights {
-            let idf = self.idf(self.postings[term].len());
-            let weight = weight * idf;
-            for (document, frequency) in &self.postings[term] {
-                let norm = norms[usize::from(self.lengths[*document as usize])];
-                // As Lucene writes it, so that rounding agrees: w - w / (1 + tf * norm).
-                scores[*document as usize] += weight - weight / (1.0 + *frequency as f32 * norm);
-            }
-        }
-        best(&scores, depth)
-    }
-
-    /// Searches many queries over all cores, in the order given.
-    pub fn search_all(&self, queries: &[String], depth: usize, bm25: Bm25) -> Vec<Vec<(u32, f32)>> {
-        queries
-            .par_iter()
-            .map(|query| self.search(query, depth, bm25))
-            .collect()
-    }
-
-    /// ln(1 + (N - df + .5) / (df + .5)).
-    fn idf(&self, frequency: usize) -> f32 {
-        let (all, frequency) = (self.lengths.len() as f64, frequency as f64);
-        (1.0 + (all - frequency + 0.5) / (frequency + 0.5)).ln() as f32
-    }
-
-    /// 1 / (k1 (1 - b + b dl / avgdl)) for each of the 256 lengths a byte can hold.
-    fn norms(&self, bm25: Bm25) -> Vec<f32> {
-        let norm = |byte: u8| {
-            let length = decode_length(byte) as f32;
-            1.0 / (bm25.k1 * ((1.0 - bm25.b) + bm25.b * length / self.average_length))
+            average_length: 0.0,
+            documents,
         };
-        (0..=255).map(norm).collect()
+        // Lucene's avgdl counts the documents that have the field at all.
+        index.average_length = (total as f64 / index.filled().max(1) as f64) as f32;
+        index
+    }
+
+    /// How many documents have a term in this field.
+    fn filled(&self) -> usize {
+        self.lengths.iter().filter(|length| **length > 0).count()
+    }
+
+    /// The norm of each document.
+    fn norms(&self, bm25: Bm25) -> Vec<f32> {
+        let norm = |length: u32| bm25.norm(length as f32, self.average_length);
+        if bm25.variant == Variant::Lucene {
+            let known: Vec<f32> = (0..=255).map(|byte| norm(length::decode(byte))).collect();
+            let byte = |length: &u32| usize::from(length::encode(*length));
+            self.lengths.iter().map(|length| known[byte(length)]).collect()
+        } else {
+            self.lengths.iter().map(|length| norm(*length)).collect()
+        }
+    }
+
+    /// Every term of each document with its frequency.
+    pub(crate) fn documents(&self) -> Vec<Vec<(&str, u32)>> {
+        let mut documents = vec![Vec::new(); self.lengths.len()];
+        for (term, at) in &self.terms {
+            for (document, frequency) in &self.postings[*at] {
+                documents[*document as usize].push((term.as_str(), *frequency));
+            }
+        }
+        documents
+    }
+
+    /// In how many documents a term is.
+    pub(crate) fn frequency(&self, term: &str) -> usize {
+        self.terms.get(term).map_or(0, |at| self.postings[*at].len())
     }
 }
 
-fn count(text: &str, analyser: Analyser) -> (BTreeMap<String, u32>, u32) {
+fn count(text: &str, analyser: &Pipeline) -> (BTreeMap<String, u32>, u32) {
     let mut counts = BTreeMap::new();
     let terms = analyser.terms(text);
     let length = terms.len() as u32;
@@ -111,6 +97,122 @@ fn count(text: &str, analyser: Analyser) -> (BTreeMap<String, u32>, u32) {
         .into_iter()
         .for_each(|term| *counts.entry(term).or_default() += 1);
     (counts, length)
+}
+
+struct Field {
+    index: Index,
+    boost: f32,
+    norms: Vec<f32>,
+}
+
+/// Finds documents, numbered by position, in one field or several.
+pub struct Searcher {
+    analyser: Pipeline,
+    bm25: Bm25,
+    fields: Vec<Field>,
+}
+
+impl Searcher {
+    /// Over one field that every document has.
+    pub fn flat(texts: &[String], analyser: &Analyser, bm25: Bm25) -> Self {
+        let analyser = analyser.pipeline();
+        let index = Index::build(texts, &analyser);
+        let norms = index.norms(bm25);
+        let field = Field {
+            index,
+            boost: 1.0,
+            norms,
+        };
+        Self {
+            analyser,
+            bm25,
+            fields: vec![field],
+        }
+    }
+
+    /// Over several fields: the sum of each field's score times its boost, as a disjunction of Lucene's over fields.
+    /// Statistics of a field count the documents that have it.
+    pub fn fielded(fields: &[(Vec<String>, f32)], analyser: &Analyser, bm25: Bm25) -> Self {
+        let analyser = analyser.pipeline();
+        let field = |(texts, boost): &(Vec<String>, f32)| {
+            let mut index = Index::build(texts, &analyser);
+            index.documents = index.filled();
+            let norms = index.norms(bm25);
+            Field {
+                index,
+                boost: *boost,
+                norms,
+            }
+        };
+        let fields = fields.iter().map(field).collect();
+        Self {
+            analyser,
+            bm25,
+            fields,
+        }
+    }
+
+    /// The best `depth` documents for `query`: by score, ties by position. Documents without a query term are no hits.
+    pub fn search(&self, query: &str, depth: usize) -> Vec<(u32, f32)> {
+        self.find(&self.weights(query), depth)
+    }
+
+    /// Searches many queries over all cores, in the order given; with `rm3`, each expanded from its first hits.
+    pub fn search_all(&self, queries: &[String], depth: usize, rm3: Option<&Rm3>) -> Vec<Vec<(u32, f32)>> {
+        let Some(rm3) = rm3 else {
+            return queries
+                .par_iter()
+                .map(|query| self.search(query, depth))
+                .collect();
+        };
+        let index = &self.fields[0].index;
+        let documents = index.documents();
+        let search = |query: &String| {
+            let weights = self.weights(query);
+            let first = self.find(&weights, rm3.fb_docs as usize);
+            self.find(&rm3.expand(&weights, &first, index, &documents), depth)
+        };
+        queries.par_iter().map(search).collect()
+    }
+
+    fn weights(&self, query: &str) -> Weights {
+        let mut weights = Weights::new();
+        for term in self.analyser.terms(query) {
+            *weights.entry(term).or_default() += 1.0;
+        }
+        weights
+    }
+
+    fn find(&self, query: &Weights, depth: usize) -> Vec<(u32, f32)> {
+        let documents = self.fields.first().map_or(0, |field| field.norms.len());
+        let (mut scores, mut floor) = (vec![0.0f32; documents], 0.0);
+        for field in &self.fields {
+            floor += self.add(field, query, &mut scores);
+        }
+        let mut hits = best(&scores, depth);
+        hits.iter_mut().for_each(|(_, score)| *score += floor);
+        hits
+    }
+
+    /// Adds the scores of one field; what every document gets on top is returned.
+    fn add(&self, field: &Field, query: &Weights, scores: &mut [f32]) -> f32 {
+        let terms = query
+            .iter()
+            .filter_map(|(term, weight)| Some((*field.index.terms.get(term)?, *weight)));
+        // Terms in the order of the index, so that sums round alike whatever the query's order.
+        let terms: BTreeMap<usize, f32> = terms.collect();
+        let mut floor = 0.0;
+        for (term, weight) in terms {
+            let postings = &field.index.postings[term];
+            let weight = weight * field.boost * self.bm25.weight(postings.len(), field.index.documents);
+            floor += self.bm25.floor(weight);
+            for (document, frequency) in postings {
+                let document = *document as usize;
+                scores[document] += self.bm25.gain(weight, *frequency, field.norms[document]);
+            }
+        }
+        floor
+    }
 }
 
 fn best(scores: &[f32], depth: usize) -> Vec<(u32, f32)> {
@@ -129,66 +231,22 @@ fn best(scores: &[f32], depth: usize) -> Vec<(u32, f32)> {
     hits
 }
 
-/// Lengths up to this one fit the byte as they are (SmallFloat.NUM_FREE_VALUES).
-const EXACT: u32 = 255 - long_to_int4(i32::MAX as u64);
-
-/// Lucene's SmallFloat.intToByte4: four significant bits.
-const fn encode_length(length: u32) -> u8 {
-    if length < EXACT {
-        length as u8
-    } else {
-        (EXACT + long_to_int4((length - EXACT) as u64)) as u8
-    }
-}
-
-/// Lucene's SmallFloat.byte4ToInt.
-const fn decode_length(byte: u8) -> u32 {
-    let byte = byte as u32;
-    if byte < EXACT {
-        byte
-    } else {
-        EXACT + int4_to_long(byte - EXACT) as u32
-    }
-}
-
-const fn long_to_int4(value: u64) -> u32 {
-    let bits = 64 - value.leading_zeros();
-    if bits < 4 {
-        return value as u32;
-    }
-    let shift = bits - 4;
-    (((value >> shift) & 7) as u32) | ((shift + 1) << 3)
-}
-
-const fn int4_to_long(code: u32) -> u64 {
-    let mantissa = (code & 7) as u64;
-    match code >> 3 {
-        0 => mantissa,
-        shift => (mantissa | 8) << (shift - 1),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::Named;
 
-    /// Small lengths exact, larger ones rounded down to four significant bits.
-    #[test]
-    fn lengths_as_lucene_keeps_them() {
-        assert_eq!(EXACT, 24);
-        assert!((0..40).all(|length| decode_length(encode_length(length)) == length));
-        assert_eq!(
-            [41, 57, 107, 180, 310].map(|l| decode_length(encode_length(l))),
-            [40, 56, 104, 168, 280]
-        );
-        assert_eq!(encode_length(i32::MAX as u32), 255);
+    fn searcher<const N: usize>(texts: [&str; N]) -> Searcher {
+        Searcher::flat(
+            &texts.map(String::from),
+            &Analyser::Named(Named::Whitespace),
+            Bm25::lucene(0.9, 0.4),
+        )
     }
 
     #[test]
     fn a_hand_computed_score() {
-        let texts = ["red apple pie", "green apple", "blue sky over the sea"].map(String::from);
-        let index = Index::build(&texts, Analyser::Whitespace);
-        let hits = index.search("apple", 10, Bm25 { k1: 0.9, b: 0.4 });
+        let hits = searcher(["red apple pie", "green apple", "blue sky over the sea"]).search("apple", 10);
         // N = 3, df = 2: idf = ln(1 + 1.5 / 2.5) = .4700; avgdl = 10/3; dl = 2: norm = 1 / (.9 (.6 + .4 · 2 / 3.3333)).
         let (idf, norm) = (1.6f64.ln(), 1.0 / (0.9 * (0.6 + 0.4 * 2.0 / (10.0 / 3.0))));
         assert_eq!(hits.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1, 0]);
@@ -200,9 +258,7 @@ mod tests {
 
     #[test]
     fn ties_go_by_position_and_depth_cuts() {
-        let texts = ["same words", "same words", "same words"].map(String::from);
-        let index = Index::build(&texts, Analyser::Whitespace);
-        let hits = index.search("words", 2, Bm25 { k1: 0.9, b: 0.4 });
+        let hits = searcher(["same words", "same words", "same words"]).search("words", 2);
         assert_eq!(hits.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1]);
     }
 }

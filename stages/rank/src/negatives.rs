@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     analysis::Analyser,
-    bm25::{Bm25, Index},
+    bm25::Searcher,
     retrieve::{b, k1},
+    similarity::Bm25,
 };
 
 /// Negatives for each query, never its positive.
@@ -163,16 +164,13 @@ fn candidates(params: &Params, pairs: &[Pair], corpus: &[Document]) -> Vec<Vec<u
         return vec![vec![]; pairs.len()];
     }
     let texts: Vec<String> = corpus.iter().map(Document::full_text).collect();
-    let index = Index::build(&texts, Analyser::LuceneEnglish);
+    let bm25 = Bm25::lucene(params.k1 as f32, params.b as f32);
+    let searcher = Searcher::flat(&texts, &Analyser::default(), bm25);
     // Queries that read the same are searched once.
     let distinct: BTreeSet<&str> = pairs.iter().map(|pair| pair.query.as_str()).collect();
     let asked: Vec<String> = distinct.iter().map(|query| (*query).to_owned()).collect();
     // One rank more: the positive may be among them.
-    let bm25 = Bm25 {
-        k1: params.k1 as f32,
-        b: params.b as f32,
-    };
-    let found = index.search_all(&asked, params.depth as usize + 1, bm25);
+    let found = searcher.search_all(&asked, params.depth as usize + 1, None);
     let found: BTreeMap<&str, Vec<usize>> = distinct
         .into_iter()
         .zip(found)

@@ -91,7 +91,7 @@ fn outputs_are_those_of_their_version() {
     let retrieve = corpora().with("queries", queries);
     let retrieved = lines("retrieve/bm25", &retrieve, json!({"depth": 20}));
     let run: Vec<Hit> = retrieve.output("run");
-    let evaluate = MemoryHost::new().with("run", run).with("qrels", qrels);
+    let evaluate = MemoryHost::new().with("run", run.clone()).with("qrels", qrels);
     now += &lines(
         "evaluate",
         &evaluate,
@@ -102,6 +102,12 @@ fn outputs_are_those_of_their_version() {
         &MemoryHost::new().with("pairs", pairs.clone()),
         json!({"top": 9}),
     );
+    let shallow = lines("retrieve/bm25", &retrieve, json!({"depth": 5, "b": 0.9}));
+    assert!(shallow.starts_with("retrieve/bm25 1 run "), "{shallow}");
+    let runs = MemoryHost::new()
+        .with("first", run.clone())
+        .with("second", retrieve.output::<Hit>("run"));
+    now += &lines("fuse", &runs, json!({}));
     now += &lines(
         "negatives",
         &corpora().with("pairs", pairs),

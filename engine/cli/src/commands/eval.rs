@@ -2,73 +2,114 @@
 
 use std::collections::BTreeMap;
 
-use ablate_measure::{Measure, PerQuery, evaluate, read_qrels, read_run};
-use serde_json::json;
+use ablate_measure::{Column, Options, PerQuery, TrecError, columns, evaluate, read_qrels, read_run};
+use serde_json::{Value, json};
 
 use crate::{args::Eval, error::CliError, print};
 
 /// Evaluates and prints means, and every query where asked.
 pub(crate) fn eval(args: &Eval, json: bool) -> Result<(), CliError> {
-    let unusable = |error: ablate_measure::TrecError| CliError::Usage(error.to_string());
-    let measures = args
-        .measures
-        .iter()
-        .map(|name| name.parse())
-        .collect::<Result<Vec<Measure>, _>>();
-    let measures = measures.map_err(|error| CliError::Usage(error.to_string()))?;
-    let run = read_run(&args.run).map_err(unusable)?;
-    let qrels = read_qrels(&args.qrels).map_err(unusable)?;
-    let queries = evaluate(&run, &qrels, &measures, false);
+    let columns = asked(&args.measures)?;
+    let (run, qrels) = both(read_run(&args.run), read_qrels(&args.qrels))?;
+    let options = Options {
+        complete: args.complete,
+        level: args.level,
+        depth: args.depth.map(|depth| depth as usize),
+    };
+    let measures: Vec<_> = columns.iter().map(|column| column.measure.clone()).collect();
+    let queries = evaluate(&run.hits, &qrels, &measures, options);
     if queries.is_empty() {
         return Err(CliError::Failed(
             "error: run and qrels share no query: are they of one collection?".into(),
         ));
     }
-    let means = means(&args.measures, &queries);
     if json {
-        let mut answer = json!({"mean": means});
-        if args.queries {
-            let row = |values: &Vec<f64>| {
-                args.measures
-                    .iter()
-                    .cloned()
-                    .zip(values.clone())
-                    .collect::<BTreeMap<_, _>>()
-            };
-            let rows: BTreeMap<_, _> = queries
-                .iter()
-                .map(|(query, values)| (query, row(values)))
-                .collect();
-            answer["queries"] = json!(rows);
-        }
-        print::json(&answer);
+        print::json(&answer(args.queries, &columns, &queries));
     } else {
-        print::result(&text(args, &queries, &means));
+        print::result(&text(args, &run.tag, &columns, &queries));
     }
     Ok(())
 }
 
-fn means(names: &[String], queries: &PerQuery) -> BTreeMap<String, f64> {
-    let mean = |at: usize| queries.values().map(|values| values[at]).sum::<f64>() / queries.len() as f64;
-    names
-        .iter()
-        .enumerate()
-        .map(|(at, name)| (name.clone(), mean(at)))
-        .collect()
+/// The lines of every name, each once; all unknown names are told together.
+fn asked(names: &[String]) -> Result<Vec<Column>, CliError> {
+    let (mut asked, mut unknown): (Vec<Column>, Vec<String>) = (Vec::new(), Vec::new());
+    for name in names {
+        match columns(name) {
+            Ok(columns) => asked.extend(columns),
+            Err(error) => unknown.push(error.to_string()),
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(CliError::Usage(unknown.join("\n")));
+    }
+    let mut once: Vec<Column> = Vec::new();
+    for column in asked {
+        if once.iter().all(|known| known.label != column.label) {
+            once.push(column);
+        }
+    }
+    Ok(once)
 }
 
-fn text(args: &Eval, queries: &PerQuery, means: &BTreeMap<String, f64>) -> String {
+/// Both files, or what is wrong with either of them.
+fn both<A, B>(run: Result<A, TrecError>, qrels: Result<B, TrecError>) -> Result<(A, B), CliError> {
+    match (run, qrels) {
+        (Ok(run), Ok(qrels)) => Ok((run, qrels)),
+        (Err(run), Err(qrels)) => Err(CliError::Usage(format!("{run}\n{qrels}"))),
+        (Err(error), _) | (_, Err(error)) => Err(CliError::Usage(error.to_string())),
+    }
+}
+
+/// A line's value over all queries.
+fn fold(columns: &[Column], queries: &PerQuery, at: usize) -> f64 {
+    columns[at].fold(queries.values().map(|values| values[at]))
+}
+
+fn answer(per_query: bool, columns: &[Column], queries: &PerQuery) -> Value {
+    let means: BTreeMap<&str, f64> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, column)| (column.label.as_str(), fold(columns, queries, at)))
+        .collect();
+    if !per_query {
+        return json!({"mean": means});
+    }
+    let row = |values: &[f64]| -> BTreeMap<String, f64> {
+        let row = columns
+            .iter()
+            .zip(values)
+            .filter(|(column, _)| column.is_per_query());
+        row.map(|(column, value)| (column.label.clone(), *value))
+            .collect()
+    };
+    let rows: BTreeMap<_, _> = queries
+        .iter()
+        .map(|(query, values)| (query, row(values)))
+        .collect();
+    json!({"mean": means, "queries": rows})
+}
+
+/// trec_eval's table: measure, query, value; the run's name first where trec_eval would print its own choice of measures.
+fn text(args: &Eval, tag: &str, columns: &[Column], queries: &PerQuery) -> String {
+    let line = |label: &str, query: &str, value: &str| format!("{label:<22}\t{query}\t{value}");
+    let value = |column: &Column, query: &str, value: f64| {
+        line(&column.label, query, &column.format(value).to_string())
+    };
     let mut lines = Vec::new();
     if args.queries {
         for (query, values) in queries {
-            let row = args.measures.iter().zip(values);
-            lines.extend(row.map(|(name, value)| format!("{name:<12}\t{query}\t{value:.4}")));
+            let row = columns
+                .iter()
+                .zip(values)
+                .filter(|(column, _)| column.is_per_query());
+            lines.extend(row.map(|(column, number)| value(column, query, *number)));
         }
     }
-    lines.extend(
-        args.measures
-            .iter()
-            .map(|name| format!("{name:<12}\tall\t{:.4}", means[name])),
-    );
+    if args.measures.iter().any(|name| name == "official") {
+        lines.push(line("runid", "all", tag));
+    }
+    let all = columns.iter().enumerate();
+    lines.extend(all.map(|(at, column)| value(column, "all", fold(columns, queries, at))));
     lines.join("\n")
 }
