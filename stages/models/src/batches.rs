@@ -9,7 +9,7 @@ use rayon::prelude::*;
 const CACHE_TOKENS: usize = 2048;
 
 /// Takes what was computed of the text at an index.
-pub(crate) type RowSink<'s> = &'s mut dyn FnMut(usize, &[f32]) -> std::result::Result<(), StageError>;
+pub type RowSink<'s> = &'s mut dyn FnMut(usize, &[f32]) -> std::result::Result<(), StageError>;
 
 /// Computes `width` numbers of every text, given the lengths of the texts in tokens: `compute` is called with the
 /// indices of at most `most` texts of about the same length, `each` hears the numbers of every text, in no order.

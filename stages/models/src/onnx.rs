@@ -9,10 +9,7 @@
 mod proto;
 mod wire;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use ablate_core::StageError;
 
@@ -45,9 +42,9 @@ pub fn read(file: &Path) -> Result<BTreeMap<String, Parameter>, StageError> {
 /// A model's nodes, found by the values that go in and out.
 struct Graph<'a> {
     nodes: &'a [Node],
-    initialisers: HashMap<&'a str, &'a Tensor<'a>>,
-    producers: HashMap<&'a str, &'a Node>,
-    consumers: HashMap<&'a str, Vec<&'a Node>>,
+    initialisers: BTreeMap<&'a str, &'a Tensor<'a>>,
+    producers: BTreeMap<&'a str, &'a Node>,
+    consumers: BTreeMap<&'a str, Vec<&'a Node>>,
 }
 
 /// A constant of the graph: its name in the file, shape and numbers.
@@ -82,7 +79,7 @@ impl Table<'_> {
 
 impl<'a> Graph<'a> {
     fn new(model: &'a Model<'a>) -> Self {
-        let mut consumers: HashMap<&str, Vec<&Node>> = HashMap::new();
+        let mut consumers: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
         for node in &model.nodes {
             for input in &node.input {
                 consumers.entry(input).or_default().push(node);
@@ -219,12 +216,11 @@ impl<'a> Graph<'a> {
         let between = ["Cast", "Mul", "QuantizeLinear", "DequantizeLinear"];
         let step = |node: &&'a Node| between.iter().find_map(|kind| self.next(node, kind));
         let steps = std::iter::successors(Some(product), step).take(between.len() + 1);
-        let bias = match product.kind.as_str() {
-            "Gemm" => product.input.get(2).and_then(|bias| self.name(bias)),
-            _ => {
-                let sum = steps.last().and_then(|node| self.next(node, "Add"))?;
-                sum.input.iter().find_map(|input| self.name(input))
-            }
+        let bias = if product.kind == "Gemm" {
+            product.input.get(2).and_then(|bias| self.name(bias))
+        } else {
+            let sum = steps.last().and_then(|node| self.next(node, "Add"))?;
+            sum.input.iter().find_map(|input| self.name(input))
         };
         Some(format!("{}.weight", bias?.strip_suffix(".bias")?))
     }

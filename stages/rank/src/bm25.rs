@@ -59,6 +59,11 @@ impl Index {
 
     /// The best `depth` documents for `query`: by score, ties by position. Documents without a query term are no hits.
     pub fn search(&self, query: &str, depth: usize, bm25: Bm25) -> Vec<(u32, f32)> {
+        best(&self.scores(query, bm25), depth)
+    }
+
+    /// The score of every document for `query`; 0 for those without a query term.
+    pub fn scores(&self, query: &str, bm25: Bm25) -> Vec<f32> {
         let mut weights: BTreeMap<usize, f32> = BTreeMap::new();
         for term in self.analyser.terms(query) {
             if let Some(at) = self.terms.get(&term) {
@@ -76,7 +81,7 @@ impl Index {
                 scores[*document as usize] += weight - weight / (1.0 + *frequency as f32 * norm);
             }
         }
-        best(&scores, depth)
+        scores
     }
 
     /// Searches many queries over all cores, in the order given.

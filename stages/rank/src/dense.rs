@@ -88,11 +88,8 @@ impl Stage for RetrieveDense {
         // Ties in score are broken by the order of the documents.
         documents.sort_by(|a, b| a.doc_id.cmp(&b.doc_id));
         let queries: Vec<Query> = io.rows("queries")?;
-        let mut encoder = SentenceEncoder::load(&io.tree("model")?, &device::open(io.device())?)?;
-        if let Some(tokens) = params.max_length {
-            encoder.set_max_length(tokens)?;
-        }
-        let memo = vectors_memo(&encoder, io)?;
+        let encoder = open(io, "model", params.max_length)?;
+        let memo = vectors_memo(&encoder, "model", io)?;
         let texts: Vec<String> = documents
             .iter()
             .map(Document::full_text)
@@ -119,10 +116,36 @@ const EMBED: RowFunction = RowFunction {
     version: 1,
 };
 
-/// The memo of the vectors of an encoder, shared by all stages that encode with it.
-fn vectors_memo<'a>(encoder: &SentenceEncoder, io: &'a Io<'_>) -> Result<Memo<'a>, StageError> {
+/// The encoder at `port`, cutting texts at `max_length`.
+fn open(io: &Io<'_>, port: &str, max_length: Option<usize>) -> Result<SentenceEncoder, StageError> {
+    let mut encoder = SentenceEncoder::load(&io.tree(port)?, &device::open(io.device())?)?;
+    if let Some(tokens) = max_length {
+        encoder.set_max_length(tokens)?;
+    }
+    Ok(encoder)
+}
+
+/// The vectors of `texts` by the encoder at `port`, scaled to length 1: known ones from the memo, the others computed.
+pub(crate) fn unit_vectors(
+    io: &Io<'_>,
+    port: &str,
+    texts: &[String],
+    max_length: Option<usize>,
+    batch: usize,
+) -> Result<Embeddings, StageError> {
+    let encoder = open(io, port, max_length)?;
+    let mut vectors = embed(&encoder, &vectors_memo(&encoder, port, io)?, texts, batch, io)?;
+    if !encoder.normalizes() {
+        normalize(&mut vectors);
+    }
+    refuse_unsound(&vectors, |at| format!("the text `{}`", texts[at]))?;
+    Ok(vectors)
+}
+
+/// The memo of the vectors of the encoder at `port`, shared by all stages that encode with it.
+fn vectors_memo<'a>(encoder: &SentenceEncoder, port: &str, io: &'a Io<'_>) -> Result<Memo<'a>, StageError> {
     let meaning = canon::Value::map([
-        ("model", io.digest("model")?),
+        ("model", io.digest(port)?),
         ("max_length", canon::Value::Int(encoder.max_length() as i128)),
         ("numeric", canon::Value::text(RetrieveDense::NUMERIC)),
     ]);

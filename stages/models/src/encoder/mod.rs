@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use tokenizers::{Tokenizer, TruncationParams};
 
+pub use crate::batches::RowSink;
 use layout::Modules;
 
 use crate::{
@@ -262,12 +263,7 @@ impl SentenceEncoder {
     }
 
     /// The same, giving each vector with the index of its text to `each` as soon as it is there, in no order.
-    pub fn encode_each(
-        &self,
-        texts: &[String],
-        batch: usize,
-        each: &mut dyn FnMut(usize, &[f32]) -> Result<(), StageError>,
-    ) -> Result<(), StageError> {
+    pub fn encode_each(&self, texts: &[String], batch: usize, each: RowSink<'_>) -> Result<(), StageError> {
         let ids = self.tokenize(texts)?;
         let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
         let compute = |batch: &[usize]| self.encode_batch(&ids, batch);

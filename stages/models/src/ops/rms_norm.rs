@@ -32,7 +32,7 @@ vectorized! {
     /// `out = gelu(gate) · up` over one row of gate and up, with the hyperbolic tangent's approximation of GELU:
     /// x (1 + tanh y) / 2 is x / (1 + e^-2y).
     fn gate_row<'a>(gate: &'a [f32], up: &'a [f32], out: &'a mut [f32]) {
-        const TWICE_ROOT_2_OVER_PI: f32 = 1.595_769_1;
+        const TWICE_ROOT_2_OVER_PI: f32 = 1.595_769;
         for ((out, x), up) in out.iter_mut().zip(gate).zip(up) {
             let twice = TWICE_ROOT_2_OVER_PI * (x + 0.044_715 * x * x * x);
             *out = x / (1.0 + exp(-twice)) * up;
