@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ablate_core::{ArtifactKind, Input, Io, Output, Problems, Stage, StageError, rows::Pair};
+use ablate_core::{
+    ArtifactKind, Input, Io, Output, Problems, Stage, StageError,
+    rows::{Hit, Pair},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,16 +50,25 @@ pub struct Params {
     /// Of queries that read the same (case and spaces aside), keep the best.
     #[serde(default)]
     drop_duplicates: bool,
+    /// Keep pairs whose document is among this many best of `run` for their query (Promptagator's round trip).
+    #[serde(default)]
+    #[schemars(range(min = 1), example = 1)]
+    round_trip: Option<u32>,
 }
 
 impl Stage for Filter {
     const NAME: &'static str = "filter";
     const VERSION: u32 = 1;
-    const ABOUT: &'static str = "the better queries, by log-probability, score, length, copying, duplicates";
+    const ABOUT: &'static str =
+        "the better queries, by log-probability, score, length, copying, duplicates, round trip";
     const EXAMPLE: &'static str =
         "kept: {use: filter, pairs: queries, by: mean_logprob, top: 500, drop_duplicates: true}";
-    const INPUTS: &'static [Input] =
-        &[Input::of("pairs", ArtifactKind::Pairs).about("the queries to choose from")];
+    const INPUTS: &'static [Input] = &[
+        Input::of("pairs", ArtifactKind::Pairs).about("the queries to choose from"),
+        Input::of("run", ArtifactKind::Run)
+            .optional()
+            .about("what a retriever finds for them, for `round_trip`"),
+    ];
     const OUTPUTS: &'static [Output] =
         &[Output::of("pairs", ArtifactKind::Pairs).about("the queries that are kept")];
     type Params = Params;
@@ -69,7 +81,7 @@ impl Stage for Filter {
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let pairs: Vec<Pair> = io.rows("pairs")?;
         let before = pairs.len();
-        let kept = keep(params, pairs)?;
+        let kept = keep(params, round_trip(params, pairs, io.optional_rows("run")?)?)?;
         if kept.len() == before {
             io.note(format!(
                 "the filter kept all {before} pairs: it is an identity here"
@@ -83,6 +95,24 @@ impl Stage for Filter {
         }
         io.put("pairs", kept)
     }
+}
+
+/// The pairs whose document the run found early enough for their query.
+fn round_trip(params: &Params, pairs: Vec<Pair>, run: Option<Vec<Hit>>) -> Result<Vec<Pair>, StageError> {
+    let (depth, run) = match (params.round_trip, run) {
+        (Some(depth), Some(run)) => (depth, run),
+        (None, None) => return Ok(pairs),
+        _ => {
+            return Err(StageError::with_help(
+                "a round trip needs both a depth and a run",
+                "set `round_trip`, and `run` to a run of the queries of these pairs",
+            ));
+        }
+    };
+    let hits = run.into_iter().filter(|hit| hit.rank <= depth);
+    let found: BTreeSet<(String, String)> = hits.map(|hit| (hit.query_id, hit.doc_id)).collect();
+    let returned = |pair: &Pair| found.contains(&(pair.query_id.clone(), pair.doc_id.clone()));
+    Ok(pairs.into_iter().filter(returned).collect())
 }
 
 /// Best first; length and copies, then threshold, duplicates and top.
@@ -170,6 +200,34 @@ mod tests {
         assert_eq!(kept(r#"{"max_chars": 19}"#), ["d", "a"]);
         assert_eq!(kept(r#"{"drop_copies": true}"#), ["b", "d", "a"]);
         assert_eq!(kept(r#"{"drop_duplicates": true}"#), ["b", "d", "c"]);
+    }
+
+    #[test]
+    fn a_round_trip_keeps_what_was_found_in_time() {
+        let hit = |query: &str, document: &str, rank| Hit {
+            query_id: query.into(),
+            doc_id: document.into(),
+            rank,
+            score: 0.0,
+        };
+        let run = || {
+            vec![
+                hit("a", "x", 1),
+                hit("a", "a", 2),
+                hit("b", "b", 1),
+                hit("c", "a", 1),
+            ]
+        };
+        let pairs = || ["a", "b", "c"].map(|id| pair(id, "q", -1.0)).to_vec();
+        let kept = |depth: &str, run: Option<Vec<Hit>>| {
+            let params = serde_json::from_str(depth).unwrap();
+            let kept = round_trip(&params, pairs(), run).map_err(|error| error.to_string())?;
+            Ok::<_, String>(kept.into_iter().map(|pair| pair.query_id).collect::<Vec<_>>())
+        };
+        assert_eq!(kept(r#"{"round_trip": 1}"#, Some(run())).unwrap(), ["b"]);
+        assert_eq!(kept(r#"{"round_trip": 2}"#, Some(run())).unwrap(), ["a", "b"]);
+        assert!(kept("{}", Some(run())).is_err());
+        assert!(kept(r#"{"round_trip": 1}"#, None).is_err());
     }
 
     #[test]

@@ -30,9 +30,11 @@ pub struct Params {
     drop_self: bool,
     /// The least relevant grade of measures whose name does not say.
     #[serde(default = "level")]
+    #[schemars(range(min = 1))]
     relevance_level: i32,
     /// How many hits of a query are looked at, after `drop_self`; all of them by default.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     depth: Option<u32>,
 }
 

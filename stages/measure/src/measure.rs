@@ -147,16 +147,23 @@ pub struct UnknownMeasure {
 }
 
 impl Measure {
-    /// A regular expression of every measure's name.
+    /// A regular expression of every measure's name. What stands in parentheses is not looked at.
     pub fn pattern() -> String {
-        let name = |(name, _, cut): &(&str, Family, Cut)| match cut {
-            Cut::Must => format!("{name}@0*[1-9][0-9]*"),
-            Cut::May => format!("{name}(@0*[1-9][0-9]*)?"),
-            Cut::MayNot => (*name).to_owned(),
+        let name = |family: &Family| {
+            let names = format!("({})({PARAMETERS})?", family.names.join("|"));
+            match family.at {
+                At::Must => format!("{names}@0*[1-9][0-9]*"),
+                At::May => format!("{names}(@0*[1-9][0-9]*)?"),
+                At::Recall => format!("{names}@[0-9.]+"),
+                At::Never => names,
+            }
         };
         format!("^({})$", FAMILIES.iter().map(name).collect::<Vec<_>>().join("|"))
     }
 }
+
+/// A regular expression of a name's parameters.
+const PARAMETERS: &str = r"\([^()]*\)";
 
 impl FromStr for Measure {
     type Err = UnknownMeasure;

@@ -1,11 +1,16 @@
 //! candle models: architectures, loading, tokenizers, and the catalogue of sources.
 
+mod batches;
 pub mod bert;
 pub mod device;
 pub mod distilbert;
 pub mod encoder;
+mod files;
 pub mod gguf;
 pub mod llama;
+pub mod onnx;
 pub mod ops;
 pub mod params;
+pub mod reranker;
 pub mod source;
+pub mod t5;

@@ -9,7 +9,7 @@ use ablate_core::StageError;
 use candle_core::{DType, Device, Result, Tensor, Var, safetensors::Load as _};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use crate::ops::with_numbers;
+use crate::{onnx, ops::with_numbers};
 
 /// The parameters of a model, f32, by the names of its checkpoint.
 ///
@@ -21,6 +21,49 @@ pub struct ParamStore {
 }
 
 impl ParamStore {
+    /// Reads the parameters of a model folder, as f32: `model.safetensors`, else `pytorch_model.bin`, else
+    /// `model.onnx` (see [`crate::onnx`]).
+    ///
+    /// # Errors
+    /// If there is none of them, or it is damaged; the message names it.
+    pub fn open(folder: &Path, device: &Device) -> std::result::Result<Self, StageError> {
+        let file = |name: &str| Some(folder.join(name)).filter(|file| file.is_file());
+        if let Some(file) = file("model.safetensors") {
+            Self::load(&file, device)
+        } else if let Some(file) = file("pytorch_model.bin") {
+            Self::load_pickled(&file, device)
+        } else if let Some(file) = file("model.onnx") {
+            Self::load_onnx(&file, device)
+        } else {
+            Err(StageError::with_help(
+                format!("`{}` holds no parameters", folder.display()),
+                "give it model.safetensors, pytorch_model.bin or model.onnx",
+            ))
+        }
+    }
+
+    fn load_pickled(file: &Path, device: &Device) -> std::result::Result<Self, StageError> {
+        let tensors = candle_core::pickle::read_all(file).map_err(|error| {
+            StageError::new(format!(
+                "`{}` is no sound PyTorch checkpoint: {error}",
+                file.display()
+            ))
+        })?;
+        let mut store = Self::default();
+        for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype().is_float()) {
+            store.insert(name, &tensor.to_device(device)?)?;
+        }
+        Ok(store)
+    }
+
+    fn load_onnx(file: &Path, device: &Device) -> std::result::Result<Self, StageError> {
+        let mut store = Self::default();
+        for (name, (shape, values)) in onnx::read(file)? {
+            store.insert(&name, &Tensor::from_vec(values, shape, device)?)?;
+        }
+        Ok(store)
+    }
+
     /// Reads the floating-point tensors of a safetensors file, as f32.
     ///
     /// # Errors

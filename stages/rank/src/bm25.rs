@@ -157,6 +157,11 @@ impl Searcher {
         self.find(&self.weights(query), depth)
     }
 
+    /// The score of every document for `query`; 0 for those without a query term.
+    pub fn scores(&self, query: &str) -> Vec<f32> {
+        self.score(&self.weights(query)).0
+    }
+
     /// Searches many queries over all cores, in the order given; with `rm3`, each expanded from its first hits.
     pub fn search_all(&self, queries: &[String], depth: usize, rm3: Option<&Rm3>) -> Vec<Vec<(u32, f32)>> {
         let Some(rm3) = rm3 else {
@@ -184,14 +189,20 @@ impl Searcher {
     }
 
     fn find(&self, query: &Weights, depth: usize) -> Vec<(u32, f32)> {
+        let (scores, floor) = self.score(query);
+        let mut hits = best(&scores, depth);
+        hits.iter_mut().for_each(|(_, score)| *score += floor);
+        hits
+    }
+
+    /// The score of every document above the floor, and the floor: what every document gets.
+    fn score(&self, query: &Weights) -> (Vec<f32>, f32) {
         let documents = self.fields.first().map_or(0, |field| field.norms.len());
         let (mut scores, mut floor) = (vec![0.0f32; documents], 0.0);
         for field in &self.fields {
             floor += self.add(field, query, &mut scores);
         }
-        let mut hits = best(&scores, depth);
-        hits.iter_mut().for_each(|(_, score)| *score += floor);
-        hits
+        (scores, floor)
     }
 
     /// Adds the scores of one field; what every document gets on top is returned.

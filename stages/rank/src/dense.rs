@@ -87,8 +87,8 @@ impl Stage for RetrieveDense {
         // Ties in score are broken by the order of the documents.
         documents.sort_by(|a, b| a.doc_id.cmp(&b.doc_id));
         let queries: Vec<Query> = io.rows("queries")?;
-        let encoder = encoder(params.max_length, io)?;
-        let memo = vectors_memo(&encoder, io)?;
+        let encoder = encoder("model", params.max_length, io)?;
+        let memo = vectors_memo(&encoder, "model", io)?;
         let texts: Vec<String> = documents
             .iter()
             .map(Document::full_text)
@@ -109,10 +109,10 @@ impl Stage for RetrieveDense {
     }
 }
 
-/// The encoder at port `model`, its texts cut at `max_length`.
-fn encoder(max_length: Option<usize>, io: &Io<'_>) -> Result<Arc<SentenceEncoder>, StageError> {
+/// The encoder at `port`, its texts cut at `max_length`.
+fn encoder(port: &str, max_length: Option<usize>, io: &Io<'_>) -> Result<Arc<SentenceEncoder>, StageError> {
     let device = device::open(io.device())?;
-    let encoder = io.model("model", |folder| SentenceEncoder::load(folder, &device))?;
+    let encoder = io.model(port, |folder| SentenceEncoder::load(folder, &device))?;
     let Some(tokens) = max_length else {
         return Ok(encoder);
     };
@@ -127,10 +127,27 @@ const EMBED: RowFunction = RowFunction {
     version: 1,
 };
 
-/// The memo of the vectors of an encoder, shared by all stages that encode with it.
-fn vectors_memo<'a>(encoder: &SentenceEncoder, io: &'a Io<'_>) -> Result<Memo<'a>, StageError> {
+/// The vectors of `texts` by the encoder at `port`, scaled to length 1: known ones from the memo, the others computed.
+pub(crate) fn unit_vectors(
+    io: &Io<'_>,
+    port: &str,
+    texts: &[String],
+    max_length: Option<usize>,
+    batch: usize,
+) -> Result<Embeddings, StageError> {
+    let encoder = encoder(port, max_length, io)?;
+    let mut vectors = embed(&encoder, &vectors_memo(&encoder, port, io)?, texts, batch, io)?;
+    if !encoder.normalizes() {
+        normalize(&mut vectors);
+    }
+    refuse_unsound(&vectors, |at| format!("the text `{}`", texts[at]))?;
+    Ok(vectors)
+}
+
+/// The memo of the vectors of the encoder at `port`, shared by all stages that encode with it.
+fn vectors_memo<'a>(encoder: &SentenceEncoder, port: &str, io: &'a Io<'_>) -> Result<Memo<'a>, StageError> {
     let meaning = canon::Value::map([
-        ("model", io.digest("model")?),
+        ("model", io.digest(port)?),
         ("max_length", canon::Value::Int(encoder.max_length() as i128)),
         ("numeric", canon::Value::text(RetrieveDense::NUMERIC)),
     ]);

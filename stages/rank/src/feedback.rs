@@ -13,12 +13,15 @@ use crate::bm25::{Index, Weights};
 pub struct Rm3 {
     /// Terms of the relevance model.
     #[serde(default = "ten")]
+    #[schemars(range(min = 1))]
     pub fb_terms: u32,
     /// Hits the model is estimated from.
     #[serde(default = "ten")]
+    #[schemars(range(min = 1))]
     pub fb_docs: u32,
     /// The share of the original query.
     #[serde(default = "half")]
+    #[schemars(range(min = 0, max = 1))]
     pub original_query_weight: f64,
 }
 

@@ -42,6 +42,7 @@ pub struct Params {
     method: Method,
     /// What softens the first ranks (`rrf`).
     #[serde(default = "k")]
+    #[schemars(range(min = 0))]
     k: f64,
     /// What is done to scores before they are added (`sum`).
     #[serde(default)]
@@ -51,6 +52,7 @@ pub struct Params {
     weights: Vec<f64>,
     /// Hits per query.
     #[serde(default = "depth")]
+    #[schemars(range(min = 1))]
     depth: u32,
 }
 
@@ -65,20 +67,20 @@ impl Stage for Fuse {
     const NAME: &'static str = "fuse";
     const VERSION: u32 = 1;
     const ABOUT: &'static str = "several runs as one, by reciprocal ranks or normalised scores";
+    const EXAMPLE: &'static str = "hybrid: {use: fuse, first: lexical, second: dense, method: rrf}";
     const INPUTS: &'static [Input] = &[
-        Input::of("first", ArtifactKind::Run),
-        Input::of("second", ArtifactKind::Run),
-        Input::of("third", ArtifactKind::Run).optional(),
-        Input::of("fourth", ArtifactKind::Run).optional(),
-        Input::of("fifth", ArtifactKind::Run).optional(),
-        Input::of("sixth", ArtifactKind::Run).optional(),
+        Input::of("first", ArtifactKind::Run).about("a ranking"),
+        Input::of("second", ArtifactKind::Run).about("another of the same queries"),
+        Input::of("third", ArtifactKind::Run).optional().about("another"),
+        Input::of("fourth", ArtifactKind::Run).optional().about("another"),
+        Input::of("fifth", ArtifactKind::Run).optional().about("another"),
+        Input::of("sixth", ArtifactKind::Run).optional().about("another"),
     ];
-    const OUTPUTS: &'static [Output] = &[Output::of("run", ArtifactKind::Run)];
+    const OUTPUTS: &'static [Output] =
+        &[Output::of("run", ArtifactKind::Run).about("the one ranking they make")];
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {
-        problems.require(params.depth > 0, "depth", "must be at least 1");
-        problems.require(params.k >= 0.0 && params.k.is_finite(), "k", "must be at least 0");
         let finite = params.weights.iter().all(|weight| weight.is_finite());
         problems.require(finite, "weights", "must be numbers");
     }

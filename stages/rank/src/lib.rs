@@ -1,4 +1,4 @@
-//! Analysers, BM25, exact dense search, fusion, negatives.
+//! Analysers, BM25, exact dense search, reranking, fusion, scores of pairs, negatives.
 
 pub mod analysis;
 pub mod bm25;
@@ -8,10 +8,15 @@ mod fuse;
 mod length;
 mod negatives;
 pub mod porter;
+mod rerank;
 mod retrieve;
+mod score;
+mod scoring;
 pub mod similarity;
 
 pub use dense::RetrieveDense;
 pub use fuse::Fuse;
 pub use negatives::Negatives;
+pub use rerank::Rerank;
 pub use retrieve::RetrieveBm25;
+pub use score::Score;

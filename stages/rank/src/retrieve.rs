@@ -1,7 +1,7 @@
 //! The `retrieve/bm25` stage.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Stage, StageError,
+    ArtifactKind, Input, Io, Output, Problems, Stage, StageError,
     rows::{Document, Hit, Query},
 };
 use schemars::JsonSchema;
@@ -41,6 +41,7 @@ pub struct Params {
     variant: Variant,
     /// The shift of BM25L and BM25+ [default: 0.5, as bm25s].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     delta: Option<f64>,
     /// Search title and text as fields of their own, with these boosts; without it they are one text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,9 +57,11 @@ pub struct Params {
 pub(crate) struct Boosts {
     /// The title's.
     #[serde(default = "one")]
+    #[schemars(range(min = 0))]
     title: f64,
     /// The text's.
     #[serde(default = "one")]
+    #[schemars(range(min = 0))]
     text: f64,
 }
 

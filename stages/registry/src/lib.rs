@@ -12,8 +12,11 @@ pub const STAGES: &[&dyn StageKind] = &[
     &Of::<ablate_generate::Generate>::NEW,
     &Of::<ablate_rank::Negatives>::NEW,
     &Of::<ablate_generate::Prompt>::NEW,
+    &Of::<ablate_generate::Queries>::NEW,
+    &Of::<ablate_rank::Rerank>::NEW,
     &Of::<ablate_rank::RetrieveBm25>::NEW,
     &Of::<ablate_rank::RetrieveDense>::NEW,
     &Of::<ablate_data::Sample>::NEW,
+    &Of::<ablate_rank::Score>::NEW,
     &Of::<ablate_train::TrainBiencoder>::NEW,
 ];

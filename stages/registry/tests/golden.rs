@@ -110,10 +110,11 @@ fn outputs_are_those_of_their_version() {
     now += &lines("fuse", &runs, json!({}));
     now += &lines(
         "negatives",
-        &corpora().with("pairs", pairs),
+        &corpora().with("pairs", pairs.clone()),
         json!({"per_query": 2}),
     );
     now += &lines("prompt", &MemoryHost::new(), json!({"template": "ablate/gbq"}));
+    now += &lines("queries", &MemoryHost::new().with("pairs", pairs), json!({}));
     now += &retrieved;
     now += &lines(
         "sample",
@@ -197,6 +198,75 @@ fn ranked() -> String {
     lines("retrieve/dense", &host, json!({"depth": 10}))
 }
 
+fn word_corpus() -> Vec<Document> {
+    let document = |at: usize| Document {
+        doc_id: format!("d{at:02}"),
+        title: None,
+        text: words(at * 3),
+    };
+    (0..40).map(document).collect()
+}
+
+/// Pairs over the words of the tiny models, each made from a document of the corpus.
+fn word_pairs(corpus: &[Document]) -> Vec<Pair> {
+    corpus
+        .iter()
+        .step_by(4)
+        .enumerate()
+        .map(|(at, document)| pair(at, document))
+        .collect()
+}
+
+/// The stages that read query and document together, by a tiny cross-encoder.
+fn reranked() -> String {
+    let model = encoders::tiny_cross_encoder();
+    let corpus = word_corpus();
+    let query = |at: usize| Query {
+        query_id: format!("q{at}"),
+        text: words(at * 7),
+    };
+    let host = || MemoryHost::new().with("corpus", corpus.clone());
+    let asked = host().with("queries", (0..8).map(query).collect());
+    lines(
+        "retrieve/bm25",
+        &asked,
+        json!({"depth": 12, "analyser": "whitespace"}),
+    );
+    let run: Vec<Hit> = asked.output("run");
+    let rerank = asked.with("run", run).with_source("model", "tiny", model.path());
+    let mut now = lines("rerank", &rerank, json!({"depth": 10}));
+    let score = host()
+        .with("pairs", word_pairs(&corpus))
+        .with_source("model", "tiny", model.path());
+    now += &lines("score", &score, json!({"activation": "sigmoid"}));
+    let mine = host()
+        .with("pairs", word_pairs(&corpus))
+        .with_source("scorer", "tiny", model.path());
+    let fields = json!({"source": "cross_encoder", "depth": 8, "per_query": 2, "relative_margin": 0.0, "on_shortfall": "fill"});
+    now + &lines("negatives", &mine, fields)
+}
+
+/// The same with the vectors of a tiny sentence encoder.
+fn compared() -> String {
+    let model = encoders::tiny_encoder();
+    let corpus = word_corpus();
+    let host = || {
+        MemoryHost::new()
+            .with("corpus", corpus.clone())
+            .with("pairs", word_pairs(&corpus))
+    };
+    let score = host().with_source("model", "tiny", model.path());
+    let now = lines(
+        "score",
+        &score,
+        json!({"by": "weighted", "analyser": "whitespace"}),
+    );
+    let mine = host().with_source("scorer", "tiny", model.path());
+    let fields =
+        json!({"source": "dense", "depth": 8, "per_query": 2, "max_score": 0.999, "on_shortfall": "fill"});
+    now + &lines("negatives", &mine, fields)
+}
+
 fn trained() -> String {
     let model = encoders::tiny_encoder();
     let host = MemoryHost::new()
@@ -212,7 +282,7 @@ fn models_outputs_are_those_of_their_version() {
         platform(),
         include_str!("golden-models.txt").split_once('\n').unwrap(),
     );
-    let now = generated() + &ranked() + &trained();
+    let now = generated() + &ranked() + &reranked() + &compared() + &trained();
     if pinned.0 != format!("platform {platform}") {
         eprintln!("SKIPPED: pinned on another mathematics library; here it is platform {platform}\n{now}");
         return;

@@ -530,7 +530,7 @@ fn flipped_bits_never_reach_a_result() {
         let rows = rows(documents, "a");
         format!("{}{}", sums.yaml(), rows.split_once("stages:\n").unwrap().1)
     };
-    let shouted: Vec<_> = (12..15).map(|count| shouted(count)).collect();
+    let shouted: Vec<_> = (12..15).map(shouted).collect();
     run(folder.path(), &text(&sums, 12), 1);
     // More of them on request: `ABLATE_FLIPS=10000`.
     let flips = std::env::var("ABLATE_FLIPS").map_or(300, |count| count.parse().unwrap());

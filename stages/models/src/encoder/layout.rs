@@ -7,6 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::Pooling;
+use crate::files::json;
 
 /// Files beside the parameters that a trained model takes over from its base.
 const COMPANIONS: [&str; 8] = [
@@ -173,10 +174,4 @@ fn optional_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, StageErr
     } else {
         Ok(None)
     }
-}
-
-/// Reads a JSON file; the error names it.
-pub(super) fn json<T: DeserializeOwned>(file: &Path) -> Result<T, StageError> {
-    serde_json::from_slice(&fs_err::read(file)?)
-        .map_err(|error| StageError::new(format!("`{}` cannot be read: {error}", file.display())))
 }

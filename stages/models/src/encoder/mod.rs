@@ -10,18 +10,17 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use tokenizers::{Tokenizer, TruncationParams};
 
-use layout::{Modules, json};
+pub use crate::batches::RowSink;
+use layout::Modules;
 
 use crate::{
+    batches::each_row,
     bert::{self, Bert, Mode, Tokens},
     distilbert::{self, DistilBert},
+    files::{json, load_tokenizer},
     ops,
     params::{ParamStore, to_vec},
 };
-
-/// The texts of a batch stop being added at this many tokens on the CPU, so that its states stay in the cache.
-/// Cannot change a result: texts of a batch do not see each other.
-const CACHE_TOKENS: usize = 2048;
 
 /// How a text's vector comes from the states of its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +115,6 @@ impl Embeddings {
     }
 }
 
-/// Takes the vector of the text at an index.
-pub type VectorSink<'s> = &'s mut dyn FnMut(usize, &[f32]) -> Result<(), StageError>;
-
 /// A sentence encoder. A clone shares the parameters.
 #[derive(Clone)]
 pub struct SentenceEncoder {
@@ -132,7 +128,7 @@ pub struct SentenceEncoder {
 }
 
 impl SentenceEncoder {
-    /// Loads a model folder: `config.json`, `model.safetensors`, `tokenizer.json`, and where they are there
+    /// Loads a model folder: `config.json`, parameters (see [`ParamStore::open`]), `tokenizer.json`, and where they are there
     /// `modules.json`, `1_Pooling/config.json` and `sentence_bert_config.json`. A folder without `modules.json` is
     /// a plain encoder: mean pooling, no normalisation, as sentence-transformers reads it.
     ///
@@ -141,7 +137,7 @@ impl SentenceEncoder {
     pub fn load(folder: &Path, device: &Device) -> Result<Self, StageError> {
         let modules = Modules::read(folder)?;
         let transformer = modules.transformer();
-        let store = ParamStore::load(&transformer.join("model.safetensors"), device)?;
+        let store = ParamStore::open(&transformer, device)?;
         let architecture = Architecture::load(&transformer, &store)?;
         let mut encoder = Self {
             tokenizer: load_tokenizer(&transformer.join("tokenizer.json"))?,
@@ -268,32 +264,11 @@ impl SentenceEncoder {
     }
 
     /// The same, giving each vector with the index of its text to `each` as soon as it is there, in no order.
-    pub fn encode_each(
-        &self,
-        texts: &[String],
-        batch: usize,
-        each: VectorSink<'_>,
-    ) -> Result<(), StageError> {
+    pub fn encode_each(&self, texts: &[String], batch: usize, each: RowSink<'_>) -> Result<(), StageError> {
         let ids = self.tokenize(texts)?;
-        let batches = self.batches(&ids, batch);
-        // On the CPU a thread per batch; operations split further where threads would idle.
-        let wave = if self.device.is_cpu() {
-            rayon::current_num_threads()
-        } else {
-            1
-        };
-        for wave in batches.chunks(wave) {
-            let vectors: Vec<Vec<f32>> = wave
-                .par_iter()
-                .map(|batch| self.encode_batch(&ids, batch))
-                .collect::<Result<_, _>>()?;
-            for (batch, vectors) in wave.iter().zip(&vectors) {
-                for (text, vector) in batch.iter().zip(vectors.chunks_exact(self.dim())) {
-                    each(*text, vector)?;
-                }
-            }
-        }
-        Ok(())
+        let lengths: Vec<usize> = ids.iter().map(Vec::len).collect();
+        let compute = |batch: &[usize]| self.encode_batch(&ids, batch);
+        each_row(&lengths, batch, self.dim(), &self.device, compute, each)
     }
 
     fn encode_batch(&self, ids: &[Vec<u32>], batch: &[usize]) -> candle_core::Result<Vec<f32>> {
@@ -305,37 +280,4 @@ impl SentenceEncoder {
             vectors
         })
     }
-
-    /// Indices of the texts of each batch, longest first, so that a wave's batches cost about the same.
-    fn batches(&self, ids: &[Vec<u32>], most: usize) -> Vec<Vec<usize>> {
-        let budget = if self.device.is_cpu() {
-            CACHE_TOKENS
-        } else {
-            usize::MAX
-        };
-        let mut order: Vec<usize> = (0..ids.len()).collect();
-        order.sort_by_key(|text| std::cmp::Reverse(ids[*text].len()));
-        let mut batches: Vec<Vec<usize>> = Vec::new();
-        let mut tokens = 0;
-        for text in order {
-            let length = ids[text].len();
-            match batches.last_mut() {
-                Some(batch) if batch.len() < most && tokens + length <= budget => {
-                    batch.push(text);
-                    tokens += length;
-                }
-                _ => {
-                    batches.push(vec![text]);
-                    tokens = length;
-                }
-            }
-        }
-        batches
-    }
-}
-
-fn load_tokenizer(file: &Path) -> Result<Tokenizer, StageError> {
-    let bytes = fs_err::read(file)?;
-    Tokenizer::from_bytes(bytes)
-        .map_err(|error| StageError::new(format!("`{}` is no tokenizer: {error}", file.display())))
 }

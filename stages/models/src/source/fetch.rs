@@ -122,9 +122,16 @@ fn unpack(entry: &Entry, archive: &Path, inside: &str, into: &Path) -> Result<()
                 "the package was changed since it entered the catalogue: do not use it",
             ));
         }
-        let path = into.join(file.path);
-        fs_err::create_dir_all(path.parent().unwrap_or(into))?;
-        fs_err::write(path, bytes)?;
+        write(into, file.path, &bytes)?;
+    }
+    for (path, text) in entry.written {
+        write(into, path, text.as_bytes())?;
     }
     Ok(())
+}
+
+fn write(folder: &Path, path: &str, bytes: &[u8]) -> Result<(), StageError> {
+    let path = folder.join(path);
+    fs_err::create_dir_all(path.parent().unwrap_or(folder))?;
+    Ok(fs_err::write(path, bytes)?)
 }

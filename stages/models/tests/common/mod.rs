@@ -16,9 +16,14 @@ pub(crate) fn fixture(name: &str) -> Value {
     serde_json::from_slice(&fs_err::read(file).unwrap()).unwrap()
 }
 
-/// The folder of all-MiniLM-L6-v2; `None`, loudly, where it is neither cached nor fetchable.
-#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+/// The folder of all-MiniLM-L6-v2, if it can be had.
 pub(crate) fn minilm() -> Option<PathBuf> {
+    model("all-minilm-l6-v2")
+}
+
+/// The folder of a model of the catalogue; `None`, loudly, where it is neither cached nor fetchable.
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+pub(crate) fn model(name: &str) -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/ablate/models"));
     let places = Places {
         models: std::env::var_os("ABLATE_MODELS")
@@ -27,10 +32,10 @@ pub(crate) fn minilm() -> Option<PathBuf> {
         python: "python3".into(),
         ..Places::default()
     };
-    match MODEL_SOURCE.fetch("all-minilm-l6-v2", &places, &|_| {}) {
+    match MODEL_SOURCE.fetch(name, &places, &|_| {}) {
         Ok(folder) => Some(folder),
         Err(error) => {
-            eprintln!("SKIPPED: all-minilm-l6-v2 cannot be had: {error}");
+            eprintln!("SKIPPED: {name} cannot be had: {error}");
             None
         }
     }
@@ -61,7 +66,27 @@ pub(crate) fn tiny_encoder() -> tempfile::TempDir {
         module(2, "2_Normalize", "Normalize"),
     ];
     write("modules.json", &json!(modules));
-    fs_err::write(folder.path().join("model.safetensors"), parameters()).unwrap();
+    fs_err::write(folder.path().join("model.safetensors"), parameters(&[])).unwrap();
+    folder
+}
+
+/// A folder with a random cross-encoder of the same shape over the same words.
+pub(crate) fn tiny_cross_encoder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tokenizer = tokenizer();
+    let part = |id: &str, kind: u32| json!({"Sequence": {"id": id, "type_id": kind}});
+    let special = |token: &str, kind: u32| json!({"SpecialToken": {"id": token, "type_id": kind}});
+    tokenizer["post_processor"]["pair"] = json!([
+        special("[CLS]", 0),
+        part("A", 0),
+        special("[SEP]", 0),
+        part("B", 1),
+        special("[SEP]", 1)
+    ]);
+    fs_err::write(folder.path().join("config.json"), config().to_string()).unwrap();
+    fs_err::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let head = [("pooler.dense", vec![32, 32]), ("classifier", vec![1, 32])];
+    fs_err::write(folder.path().join("model.safetensors"), parameters(&head)).unwrap();
     folder
 }
 
@@ -96,8 +121,8 @@ fn tokenizer() -> Value {
     })
 }
 
-/// A safetensors file of random parameters by the shapes of the configuration.
-fn parameters() -> Vec<u8> {
+/// A safetensors file of random parameters by the shapes of the configuration, and of these linear layers beside them.
+fn parameters(head: &[(&str, Vec<usize>)]) -> Vec<u8> {
     let mut tensors = Vec::new();
     let mut put = |name: String, shape: &[usize]| {
         let mut stream = Seed::root(11).child(&name).stream();
@@ -113,6 +138,10 @@ fn parameters() -> Vec<u8> {
             numbers.flat_map(f32::to_le_bytes).collect::<Vec<u8>>(),
         ));
     };
+    for (name, shape) in head {
+        put(format!("{name}.weight"), shape);
+        put(format!("{name}.bias"), &shape[..1]);
+    }
     put("embeddings.word_embeddings.weight".into(), &[94, 32]);
     put("embeddings.position_embeddings.weight".into(), &[64, 32]);
     put("embeddings.token_type_embeddings.weight".into(), &[2, 32]);

@@ -1,20 +1,27 @@
 //! The `negatives` stage: hard and random negatives for synthetic pairs.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod candidates;
+mod margins;
+
+use std::collections::BTreeSet;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Problems, Seed, Stage, StageError,
+    ArtifactKind, Input, Io, Needs, Output, Problems, Seed, Slot, Stage, StageError,
     rows::{Document, Pair, Triple},
+};
+use ablate_models::{
+    reranker::{Activation, Truncation},
+    source::MODEL_SOURCE,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    analysis::Analyser,
-    bm25::Searcher,
     retrieve::{b, k1},
-    similarity::Bm25,
+    scoring::default_batch,
 };
+use candidates::candidates;
+use margins::Margins;
 
 /// Negatives for each query, never its positive.
 pub struct Negatives;
@@ -26,8 +33,29 @@ pub(crate) enum Origin {
     /// The ranks of BM25 for the query, as InPars.
     #[default]
     Bm25,
+    /// The ranks of a sentence encoder for the query.
+    Dense,
+    /// The pool that BM25 or a given run finds, ranked by a cross-encoder or a monoT5.
+    CrossEncoder,
     /// Any document.
     Random,
+}
+
+impl Origin {
+    /// Its name in triples.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bm25 => "bm25",
+            Self::Dense => "dense",
+            Self::CrossEncoder => "cross_encoder",
+            Self::Random => "random",
+        }
+    }
+
+    /// Whether a model scores the candidates.
+    fn has_scores(self) -> bool {
+        matches!(self, Self::Dense | Self::CrossEncoder)
+    }
 }
 
 /// Which of the candidates are taken.
@@ -61,7 +89,7 @@ pub struct Params {
     /// Where negatives come from.
     #[serde(default)]
     source: Origin,
-    /// How many ranks are candidates (BM25); at least `per_query`.
+    /// How many ranks of BM25, of the encoder or of the given run are candidates; at least `per_query`.
     #[serde(default = "depth")]
     #[schemars(range(min = 1))]
     depth: u32,
@@ -86,6 +114,43 @@ pub struct Params {
     #[serde(default = "b")]
     #[schemars(range(min = 0, max = 1))]
     b: f64,
+    /// A candidate must score at least this much less than the positive.
+    #[serde(default)]
+    absolute_margin: Option<f64>,
+    /// A candidate must score less than the positive by at least this share of the positive's absolute score.
+    #[serde(default)]
+    relative_margin: Option<f64>,
+    /// A candidate must not score more: it may be a positive that nobody judged.
+    #[serde(default)]
+    max_score: Option<f64>,
+    /// A candidate must not score less: it would be too easy.
+    #[serde(default)]
+    min_score: Option<f64>,
+    /// What a cross-encoder's scores are before margins are looked at.
+    #[serde(default)]
+    activation: Activation,
+    /// Tokens a text, or a cross-encoder's pair, is cut at; the model's own limit if not given.
+    #[serde(default)]
+    #[schemars(range(min = 5))]
+    max_length: Option<usize>,
+    /// How a cross-encoder's pair that is too long is cut.
+    #[serde(default)]
+    truncation: Truncation,
+    /// Texts a model takes at once. Cannot change a result.
+    #[serde(default = "default_batch")]
+    #[schemars(range(min = 1))]
+    batch: usize,
+}
+
+impl Params {
+    fn margins(&self) -> Margins {
+        Margins {
+            absolute: self.absolute_margin,
+            relative: self.relative_margin,
+            max_score: self.max_score,
+            min_score: self.min_score,
+        }
+    }
 }
 
 fn depth() -> u32 {
@@ -101,17 +166,35 @@ fn seed() -> u64 {
 impl Stage for Negatives {
     const NAME: &'static str = "negatives";
     const VERSION: u32 = 1;
-    const ABOUT: &'static str =
-        "hard (BM25) or random negatives for each query, never its positive, equal budgets";
+    const ABOUT: &'static str = "hard (BM25, dense, cross-encoder) or random negatives for each query, never its positive, equal budgets";
     const EXAMPLE: &'static str = "triples: {use: negatives, pairs: kept, corpus: data.corpus, source: bm25, depth: 100, per_query: 1, seed: 1}";
     const INPUTS: &'static [Input] = &[
         Input::of("pairs", ArtifactKind::Pairs).about("queries, each with the document it is about"),
         Input::of("corpus", ArtifactKind::Corpus).about("the documents negatives come from"),
+        Input::of("scorer", ArtifactKind::Model)
+            .or_source(&MODEL_SOURCE)
+            .optional()
+            .about("a sentence encoder for `source: dense`, a reranker for `source: cross_encoder`"),
+        Input::of("run", ArtifactKind::Run)
+            .optional()
+            .about("the pool of `source: cross_encoder`, instead of BM25's"),
     ];
     const OUTPUTS: &'static [Output] = &[Output::of("triples", ArtifactKind::Triples)
         .about("query, positive and negative; `per_query` rows a query")];
+    const EXECUTION: &'static [&'static str] = &["batch"];
     const NUMERIC: &'static str = "f32";
     type Params = Params;
+
+    fn needs(params: &Params) -> Needs {
+        Needs {
+            slot: if params.source.has_scores() {
+                Slot::Device
+            } else {
+                Slot::Cpu
+            },
+            memory: Self::MEMORY,
+        }
+    }
 
     fn check(params: &Params, problems: &mut Problems) {
         problems.require(
@@ -119,12 +202,13 @@ impl Stage for Negatives {
             "depth",
             "must be at least per_query",
         );
+        params.margins().check(params.source.has_scores(), problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let pairs: Vec<Pair> = io.rows("pairs")?;
         let corpus: Vec<Document> = io.rows("corpus")?;
-        let candidates = candidates(params, &pairs, &corpus);
+        let candidates = candidates(params, &pairs, &corpus, io)?;
         let mut triples = Vec::new();
         let (mut dropped, mut filled) = (0, 0);
         for (pair, ranked) in pairs.iter().zip(candidates) {
@@ -158,30 +242,6 @@ impl Stage for Negatives {
     }
 }
 
-/// The candidates of each pair as positions in the corpus, best first; empty for random negatives.
-fn candidates(params: &Params, pairs: &[Pair], corpus: &[Document]) -> Vec<Vec<usize>> {
-    if params.source == Origin::Random {
-        return vec![vec![]; pairs.len()];
-    }
-    let texts: Vec<String> = corpus.iter().map(Document::full_text).collect();
-    let bm25 = Bm25::lucene(params.k1 as f32, params.b as f32);
-    let searcher = Searcher::flat(&texts, &Analyser::default(), bm25);
-    // Queries that read the same are searched once.
-    let distinct: BTreeSet<&str> = pairs.iter().map(|pair| pair.query.as_str()).collect();
-    let asked: Vec<String> = distinct.iter().map(|query| (*query).to_owned()).collect();
-    // One rank more: the positive may be among them.
-    let found = searcher.search_all(&asked, params.depth as usize + 1, None);
-    let found: BTreeMap<&str, Vec<usize>> = distinct
-        .into_iter()
-        .zip(found)
-        .map(|(query, hits)| (query, hits.into_iter().map(|(at, _)| at as usize).collect()))
-        .collect();
-    pairs
-        .iter()
-        .map(|pair| found[pair.query.as_str()].clone())
-        .collect()
-}
-
 type Taken = Vec<(usize, &'static str)>;
 
 fn choose(params: &Params, pair: &Pair, ranked: &[usize], corpus: &[Document]) -> Taken {
@@ -191,16 +251,15 @@ fn choose(params: &Params, pair: &Pair, ranked: &[usize], corpus: &[Document]) -
         draw_random(params, pair, &mut taken, corpus);
         return taken;
     }
-    let mut ranked: Vec<usize> = ranked
-        .iter()
-        .copied()
-        .filter(|at| corpus[*at].doc_id != pair.doc_id)
-        .take(params.depth as usize)
-        .collect();
+    let mut ranked = ranked.to_vec();
     if params.pick == Pick::Random {
         stream(params, pair, "pick").shuffle(&mut ranked);
     }
-    ranked.into_iter().take(count).map(|at| (at, "bm25")).collect()
+    ranked
+        .into_iter()
+        .take(count)
+        .map(|at| (at, params.source.name()))
+        .collect()
 }
 
 fn fill(params: &Params, pair: &Pair, taken: &mut Taken, corpus: &[Document]) -> usize {

@@ -1,0 +1,165 @@
+//! Cross-encoders (Nogueira and Cho, 2019): `BertForSequenceClassification` of the transformers library with one
+//! label, as sentence-transformers' `CrossEncoder` uses it.
+
+use std::path::Path;
+
+use ablate_core::StageError;
+use candle_core::{Device, Result as Computed, Tensor};
+use rayon::prelude::*;
+use tokenizers::{Tokenizer, TruncationParams, TruncationStrategy};
+
+use super::Truncation;
+use crate::{
+    bert::{self, Bert, Mode, Tokens},
+    files::{json, load_tokenizer},
+    ops,
+    params::{ParamStore, to_vec},
+};
+
+/// Special tokens of a pair and a token of each text: no less can be scored.
+const SHORTEST: usize = 5;
+
+/// A BERT whose pooled `[CLS]` state goes through a classifier of one label.
+#[derive(Clone)]
+pub struct CrossEncoder {
+    tokenizer: Tokenizer,
+    bert: Bert,
+    store: ParamStore,
+    device: Device,
+    max_length: usize,
+}
+
+/// The tokens of a query and a document in one sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairTokens {
+    /// Token ids, special ones included.
+    pub ids: Vec<u32>,
+    /// Of each token: 0 in the query's part, 1 in the document's.
+    pub types: Vec<u32>,
+}
+
+impl CrossEncoder {
+    /// Loads a model folder: `config.json`, parameters (see [`ParamStore::open`]) and `tokenizer.json`.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged, or has another number of labels than one; the message names it.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, StageError> {
+        let store = ParamStore::open(folder, device)?;
+        let bert = Bert::new(json::<bert::Config>(&folder.join("config.json"))?, &store)?;
+        let hidden = bert.config().hidden_size;
+        let pooler = format!("{}pooler.dense", bert.prefix());
+        let head = [
+            bert::with_bias(&pooler, vec![hidden, hidden]),
+            bert::with_bias("classifier", vec![1, hidden]),
+        ];
+        store.expect(&head.concat())?;
+        let mut model = Self {
+            tokenizer: load_tokenizer(&folder.join("tokenizer.json"))?,
+            bert,
+            store,
+            device: device.clone(),
+            max_length: 0,
+        };
+        model.set_truncation(None, Truncation::default())?;
+        Ok(model)
+    }
+
+    /// Cuts pairs at `tokens`, the special ones included, or at the model's last position.
+    ///
+    /// # Errors
+    /// If `tokens` leaves no room between the special tokens.
+    pub fn set_truncation(&mut self, tokens: Option<usize>, how: Truncation) -> Result<(), StageError> {
+        let positions = self.bert.config().max_position_embeddings;
+        self.max_length = tokens.unwrap_or(positions).min(positions);
+        if self.max_length < SHORTEST {
+            let message = format!(
+                "max_length {} leaves no room for a query and a document",
+                self.max_length
+            );
+            return Err(StageError::new(message));
+        }
+        let truncation = TruncationParams {
+            max_length: self.max_length,
+            strategy: match how {
+                Truncation::LongestFirst => TruncationStrategy::LongestFirst,
+                Truncation::OnlySecond => TruncationStrategy::OnlySecond,
+            },
+            ..TruncationParams::default()
+        };
+        let refused =
+            |error| StageError::new(format!("max_length {} cannot be used: {error}", self.max_length));
+        self.tokenizer
+            .with_padding(None)
+            .with_truncation(Some(truncation))
+            .map_err(refused)?;
+        Ok(())
+    }
+
+    /// Tokens a pair is cut at, the special ones included.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Where it computes.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The parameters.
+    pub fn store(&self) -> &ParamStore {
+        &self.store
+    }
+
+    /// The parameters, to change what is frozen.
+    pub fn store_mut(&mut self) -> &mut ParamStore {
+        &mut self.store
+    }
+
+    /// The tokens of each pair (query, document), cut at [`Self::max_length`].
+    ///
+    /// # Errors
+    /// If a pair cannot be cut: with [`Truncation::OnlySecond`], a query that leaves no room.
+    pub fn tokenize(&self, pairs: &[(&str, &str)]) -> Result<Vec<PairTokens>, StageError> {
+        let encoded =
+            |(query, document): &(&str, &str)| match self.tokenizer.encode_fast((*query, *document), true) {
+                Ok(encoding) => Ok(PairTokens {
+                    ids: encoding.get_ids().to_vec(),
+                    types: encoding.get_type_ids().to_vec(),
+                }),
+                Err(error) => Err(StageError::with_help(
+                    format!(
+                        "the query `{query}` and its document cannot be cut at {} tokens: {error}",
+                        self.max_length
+                    ),
+                    "raise max_length, or set truncation to longest_first",
+                )),
+            };
+        pairs.par_iter().map(encoded).collect()
+    }
+
+    /// The logits of a batch, `(pairs)`.
+    pub fn forward<'a>(&self, pairs: impl Iterator<Item = &'a PairTokens>, mode: Mode) -> Computed<Tensor> {
+        let pairs: Vec<&PairTokens> = pairs.collect();
+        let ids: Vec<&[u32]> = pairs.iter().map(|pair| pair.ids.as_slice()).collect();
+        let types = pairs.iter().flat_map(|pair| pair.types.iter().copied()).collect();
+        let tokens = Tokens::new(&ids).with_types(types);
+        let states = self.bert.forward(&self.store, &tokens, mode)?;
+        let first = ops::pool_first(&states, tokens.segments())?;
+        let pooled = self
+            .linear(&first, &format!("{}pooler.dense", self.bert.prefix()), mode)?
+            .tanh()?;
+        let dropout = mode.dropout("classifier", self.bert.config().hidden_dropout_prob);
+        self.linear(&ops::dropout(&pooled, dropout)?, "classifier", mode)?
+            .squeeze(1)
+    }
+
+    fn linear(&self, x: &Tensor, name: &str, mode: Mode) -> Computed<Tensor> {
+        let value = |part: &str| self.store.value(&format!("{name}.{part}"), mode.is_training());
+        ops::linear(x, &value("weight")?, &value("bias")?)
+    }
+
+    /// The logits of a batch, as numbers.
+    pub(super) fn score<'a>(&self, pairs: impl Iterator<Item = &'a PairTokens>) -> Computed<Vec<f32>> {
+        to_vec(&self.forward(pairs, Mode::Inference)?)
+    }
+}

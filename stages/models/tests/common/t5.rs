@@ -1,0 +1,85 @@
+//! T5s whose parameters are a formula, as tests/fixtures/t5.py fills them.
+
+use std::path::Path;
+
+use ablate_models::params::ParamStore;
+use candle_core::{Device, Tensor};
+use serde_json::{Value, json};
+
+/// Value `i` of parameter `k`: a hash of both as a number in -1..1.
+fn hashed(i: usize, k: usize) -> f64 {
+    let h = (i as u32)
+        .wrapping_mul(2_654_435_761)
+        .wrapping_add((k as u32 + 1) * 40503);
+    let h = (h ^ (h >> 15)).wrapping_mul(2_246_822_519);
+    f64::from(h ^ (h >> 13)) / 2f64.powi(31) - 1.0
+}
+
+/// The parameters of these names and shapes.
+pub(crate) fn formula(parameters: &Value) -> ParamStore {
+    let mut store = ParamStore::default();
+    for (k, entry) in parameters.as_array().unwrap().iter().enumerate() {
+        let name = entry[0].as_str().unwrap();
+        let shape: Vec<usize> = serde_json::from_value(entry[1].clone()).unwrap();
+        let root = (shape[shape.len() - 1] as f64).sqrt();
+        let value = |i: usize| match name {
+            _ if name.ends_with("norm.weight") => 1.0 + hashed(i, k) / 2.0,
+            "shared.weight" => hashed(i, k),
+            _ => hashed(i, k) / root,
+        };
+        let values: Vec<f32> = (0..shape.iter().product()).map(|i| value(i) as f32).collect();
+        store
+            .insert(name, &Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
+            .unwrap();
+    }
+    store
+}
+
+/// A folder with the fixture's tiny T5 over the words `w0` … `w89`, those of monoT5's prompt and its answers.
+pub(crate) fn tiny_monot5(fixture: &Value) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let model = &fixture["models"]["tiny"];
+    let mut config = model["config"].clone();
+    config["model_type"] = "t5".into();
+    fs_err::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    fs_err::write(folder.path().join("tokenizer.json"), tokenizer().to_string()).unwrap();
+    save(&formula(&model["parameters"]), folder.path());
+    folder
+}
+
+fn save(store: &ParamStore, folder: &Path) {
+    store
+        .save(&folder.join("model.safetensors"))
+        .map_err(|e| e.to_string())
+        .unwrap();
+}
+
+fn tokenizer() -> Value {
+    let special = [
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "▁Query:",
+        "▁Document:",
+        "▁Relevant:",
+        "▁true",
+        "▁false",
+    ];
+    let words = special
+        .map(str::to_owned)
+        .into_iter()
+        .chain((0..90).map(|i| format!("▁w{i}")));
+    let vocab: serde_json::Map<_, _> = words.enumerate().map(|(id, word)| (word, json!(id))).collect();
+    let sequence = json!({"Sequence": {"id": "A", "type_id": 0}});
+    let end = json!({"SpecialToken": {"id": "</s>", "type_id": 0}});
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true},
+        "decoder": null,
+        "post_processor": {
+            "type": "TemplateProcessing", "single": [sequence, end], "pair": [sequence, end],
+            "special_tokens": {"</s>": {"id": "</s>", "ids": [1], "tokens": ["</s>"]}},
+        },
+        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "<unk>"},
+    })
+}

@@ -1,0 +1,190 @@
+//! The documents that negatives are taken from, ranked for each pair.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ablate_core::{
+    Io, StageError,
+    rows::{Document, Hit, Pair},
+};
+
+use super::{Origin, Params};
+use crate::{
+    analysis::Analyser,
+    bm25::Searcher,
+    dense::{Match, search, unit_vectors},
+    scoring::{self, Scoring},
+    similarity::Bm25,
+};
+
+/// Places in the corpus, best first, of one pair; never its positive.
+type Ranked = Vec<usize>;
+/// The same with their scores.
+type Scored = Vec<(usize, f32)>;
+
+/// At most `depth` candidates of each pair; none for random negatives.
+pub(super) fn candidates(
+    params: &Params,
+    pairs: &[Pair],
+    corpus: &[Document],
+    io: &Io<'_>,
+) -> Result<Vec<Ranked>, StageError> {
+    if params.source != Origin::CrossEncoder && io.optional_rows::<Hit>("run")?.is_some() {
+        return Err(StageError::with_help(
+            format!("a run is of no use to `source: {}`", params.source.name()),
+            "leave `run` out, or set `source: cross_encoder`",
+        ));
+    }
+    match params.source {
+        Origin::Random => Ok(vec![vec![]; pairs.len()]),
+        Origin::Bm25 => Ok(lexical(params, pairs, corpus)),
+        Origin::Dense => dense(params, pairs, corpus, io),
+        Origin::CrossEncoder => reranked(params, pairs, corpus, io),
+    }
+}
+
+fn lexical(params: &Params, pairs: &[Pair], corpus: &[Document]) -> Vec<Ranked> {
+    let texts: Vec<String> = corpus.iter().map(Document::full_text).collect();
+    let bm25 = Bm25::lucene(params.k1 as f32, params.b as f32);
+    let searcher = Searcher::flat(&texts, &Analyser::default(), bm25);
+    // Queries that read the same are searched once.
+    let distinct: BTreeSet<&str> = pairs.iter().map(|pair| pair.query.as_str()).collect();
+    let asked: Vec<String> = distinct.iter().map(|query| (*query).to_owned()).collect();
+    // One rank more: the positive may be among them.
+    let found = searcher.search_all(&asked, params.depth as usize + 1, None);
+    let found: BTreeMap<&str, Vec<(u32, f32)>> = distinct.into_iter().zip(found).collect();
+    let of_pair = |pair: &Pair| {
+        let hits = found[pair.query.as_str()].iter().map(|(at, _)| *at as usize);
+        others(params, pair, corpus, hits)
+    };
+    pairs.iter().map(of_pair).collect()
+}
+
+/// The first `depth` of these places that are not the positive's.
+fn others(params: &Params, pair: &Pair, corpus: &[Document], places: impl Iterator<Item = usize>) -> Ranked {
+    let others = places.filter(|at| corpus[*at].doc_id != pair.doc_id);
+    others.take(params.depth as usize).collect()
+}
+
+/// By the cosine of vectors, within the margins.
+fn dense(
+    params: &Params,
+    pairs: &[Pair],
+    corpus: &[Document],
+    io: &Io<'_>,
+) -> Result<Vec<Ranked>, StageError> {
+    require_scorer(io)?;
+    let documents = corpus.iter().map(Document::full_text);
+    let queries = pairs.iter().map(|pair| pair.query.clone());
+    let positives = pairs.iter().map(|pair| pair.text.clone());
+    let texts: Vec<String> = documents.chain(queries).chain(positives).collect();
+    let mut documents = unit_vectors(io, "scorer", &texts, params.max_length, params.batch)?;
+    let mut queries = documents.split_off(corpus.len());
+    let positives = queries.split_off(pairs.len());
+    let depth = params.depth as usize + 1;
+    let found = search(&queries, &documents, depth).into_iter().zip(pairs);
+    let others = |(found, pair): (Vec<Match>, &Pair)| -> Scored {
+        let found = found.iter().map(|hit| (hit.document, hit.score));
+        found
+            .filter(|(at, _)| corpus[*at].doc_id != pair.doc_id)
+            .take(params.depth as usize)
+            .collect()
+    };
+    let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let positives = queries.rows().zip(positives.rows()).map(dot);
+    let scored = found.map(others).zip(positives);
+    Ok(scored
+        .map(|(scored, positive)| within_margins(params, scored, positive))
+        .collect())
+}
+
+/// The pool in the order of the cross-encoder, within the margins.
+fn reranked(
+    params: &Params,
+    pairs: &[Pair],
+    corpus: &[Document],
+    io: &Io<'_>,
+) -> Result<Vec<Ranked>, StageError> {
+    require_scorer(io)?;
+    let pools = match io.optional_rows::<Hit>("run")? {
+        Some(run) => from_run(params, pairs, corpus, run)?,
+        None => lexical(params, pairs, corpus),
+    };
+    let texts: Vec<String> = corpus.iter().map(Document::full_text).collect();
+    // Of each pair the positive, then its pool.
+    let mut asked: Vec<(&str, &str)> = Vec::new();
+    for (pair, pool) in pairs.iter().zip(&pools) {
+        asked.push((&pair.query, &pair.text));
+        asked.extend(pool.iter().map(|at| (pair.query.as_str(), texts[*at].as_str())));
+    }
+    let scoring = Scoring {
+        max_length: params.max_length,
+        truncation: params.truncation,
+        batch: params.batch,
+    };
+    let logits = scoring::logits(io, "scorer", &asked, &scoring)?;
+    let mut scores = logits.into_iter().map(|logit| params.activation.apply(logit));
+    let mut next = || {
+        scores
+            .next()
+            .unwrap_or_else(|| unreachable!("a score for every pair that was asked"))
+    };
+    let of_pool = |pool: Ranked| {
+        let positive = next();
+        let mut scored: Scored = pool.into_iter().map(|at| (at, next())).collect();
+        // A stable sort: ties stay in the order of the pool.
+        scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+        within_margins(params, scored, positive)
+    };
+    Ok(pools.into_iter().map(of_pool).collect())
+}
+
+fn within_margins(params: &Params, scored: Scored, positive: f32) -> Ranked {
+    let margins = params.margins();
+    let kept = scored
+        .into_iter()
+        .filter(|(_, score)| margins.keep(*score, positive));
+    kept.map(|(at, _)| at).collect()
+}
+
+/// The head of a run whose queries are those of the pairs.
+fn from_run(
+    params: &Params,
+    pairs: &[Pair],
+    corpus: &[Document],
+    run: Vec<Hit>,
+) -> Result<Vec<Ranked>, StageError> {
+    let places: BTreeMap<&str, usize> = corpus
+        .iter()
+        .map(|document| document.doc_id.as_str())
+        .zip(0..)
+        .collect();
+    let mut of_query: BTreeMap<String, Ranked> = BTreeMap::new();
+    for hit in run {
+        let place = places.get(hit.doc_id.as_str()).ok_or_else(|| {
+            StageError::with_help(
+                format!(
+                    "the run names the document `{}`, which is not in the corpus",
+                    hit.doc_id
+                ),
+                "connect the corpus that the run was made from",
+            )
+        })?;
+        of_query.entry(hit.query_id).or_default().push(*place);
+    }
+    let of_pair = |pair: &Pair| {
+        let hits = of_query.get(&pair.query_id).into_iter().flatten().copied();
+        others(params, pair, corpus, hits)
+    };
+    Ok(pairs.iter().map(of_pair).collect())
+}
+
+/// Refuses to go on without a scorer.
+fn require_scorer(io: &Io<'_>) -> Result<(), StageError> {
+    match io.optional_tree("scorer")? {
+        Some(_) => Ok(()),
+        None => Err(StageError::with_help(
+            "these negatives need a model that scores them",
+            "set `scorer`: a sentence encoder for `source: dense`, a cross-encoder for `source: cross_encoder`",
+        )),
+    }
+}

@@ -1,0 +1,257 @@
+//! The `score` stage: how well synthetic queries fit their documents.
+
+use std::collections::BTreeMap;
+
+use ablate_core::{
+    ArtifactKind, Input, Io, Needs, Numeric, Output, Problems, Slot, Stage, StageError,
+    rows::{Document, Pair},
+};
+use ablate_models::{
+    reranker::{Activation, Truncation},
+    source::MODEL_SOURCE,
+};
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    analysis::Analyser,
+    bm25::Searcher,
+    dense::unit_vectors,
+    retrieve::{b, k1},
+    scoring::{self, Scoring, default_batch},
+    similarity::Bm25,
+};
+
+/// What a score is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum By {
+    /// That of a cross-encoder or a monoT5 (the filter of InPars-V2).
+    #[default]
+    Reranker,
+    /// The cosine of the vectors of a sentence encoder.
+    Cosine,
+    /// BM25 of the document for the query, over the corpus.
+    Bm25,
+    /// weights.cosine · (1 + cosine) / 2 + weights.bm25 · softmax of BM25 over the corpus (InPars+).
+    Weighted,
+}
+
+/// The parts of `by: weighted`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Weights {
+    /// Of (1 + cosine) / 2.
+    cosine: f64,
+    /// Of the softmax of BM25.
+    bm25: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self {
+            cosine: 0.5,
+            bm25: 0.5,
+        }
+    }
+}
+
+/// Parameters of `score`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// What a score is.
+    #[serde(default)]
+    by: By,
+    /// What a reranker's score is reported as.
+    #[serde(default)]
+    activation: Activation,
+    /// Tokens a text, or a pair of a reranker, is cut at; the model's own limit if not given.
+    #[serde(default)]
+    #[schemars(range(min = 5))]
+    max_length: Option<usize>,
+    /// How a reranker's pair that is too long is cut.
+    #[serde(default)]
+    truncation: Truncation,
+    /// The parts of `by: weighted`.
+    #[serde(default)]
+    weights: Weights,
+    /// BM25's term frequency saturation.
+    #[serde(default = "k1")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    k1: f64,
+    /// BM25's length normalisation.
+    #[serde(default = "b")]
+    #[schemars(range(min = 0, max = 1))]
+    b: f64,
+    /// How text becomes BM25's terms.
+    #[serde(default)]
+    analyser: Analyser,
+    /// Texts a model takes at once. Cannot change a result.
+    #[serde(default = "default_batch")]
+    #[schemars(range(min = 1))]
+    batch: usize,
+}
+
+/// The stage.
+pub struct Score;
+
+impl Stage for Score {
+    const NAME: &'static str = "score";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "synthetic queries scored against their documents, by a model, BM25 or both";
+    const EXAMPLE: &'static str =
+        "scored: {use: score, pairs: queries, by: reranker, model: ms-marco-minilm-l12}";
+    const INPUTS: &'static [Input] = &[
+        Input::of("pairs", ArtifactKind::Pairs).about("queries, each with the document it is about"),
+        Input::of("model", ArtifactKind::Model)
+            .or_source(&MODEL_SOURCE)
+            .optional()
+            .about("a reranker, or a sentence encoder for cosines; not for `by: bm25`"),
+        Input::of("corpus", ArtifactKind::Corpus)
+            .optional()
+            .about("the documents BM25 counts in; those of the pairs if not given"),
+    ];
+    const OUTPUTS: &'static [Output] =
+        &[Output::of("pairs", ArtifactKind::Pairs).about("the same pairs, each with its score")];
+    const EXECUTION: &'static [&'static str] = &["batch"];
+    const SLOT: Slot = Slot::Device;
+    const NUMERIC: Numeric = "f32";
+    type Params = Params;
+
+    fn needs(params: &Params) -> Needs {
+        Needs {
+            slot: if params.by == By::Bm25 {
+                Slot::Cpu
+            } else {
+                Self::SLOT
+            },
+            memory: Self::MEMORY,
+        }
+    }
+
+    fn check(params: &Params, problems: &mut Problems) {
+        let Weights { cosine, bm25 } = params.weights;
+        let sound = cosine >= 0.0 && bm25 >= 0.0 && cosine + bm25 > 0.0;
+        problems.require(sound, "weights", "must not lie below 0, and not both be 0");
+    }
+
+    fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
+        let mut pairs: Vec<Pair> = io.rows("pairs")?;
+        let scores = match params.by {
+            By::Reranker => by_reranker(params, &pairs, io)?,
+            By::Cosine => cosines(params, &pairs, io)?,
+            By::Bm25 => lexical(params, &pairs, io, |scores, at| scores[at])?,
+            By::Weighted => {
+                let parts = cosines(params, &pairs, io)?
+                    .into_iter()
+                    .zip(lexical(params, &pairs, io, softmax)?);
+                let Weights { cosine, bm25 } = params.weights;
+                let sum = |(near, lexical): (f32, f32)| {
+                    (cosine * f64::midpoint(1.0, f64::from(near)) + bm25 * f64::from(lexical)) as f32
+                };
+                parts.map(sum).collect()
+            }
+        };
+        for (pair, score) in pairs.iter_mut().zip(scores) {
+            pair.score = Some(score);
+        }
+        io.put("pairs", pairs)
+    }
+}
+
+/// Refuses to go on without a model.
+fn require_model(io: &Io<'_>) -> Result<(), StageError> {
+    match io.optional_tree("model")? {
+        Some(_) => Ok(()),
+        None => Err(StageError::with_help(
+            "this score needs a model",
+            "set `model`, or `by: bm25`",
+        )),
+    }
+}
+
+fn by_reranker(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>, StageError> {
+    require_model(io)?;
+    let texts: Vec<(&str, &str)> = pairs
+        .iter()
+        .map(|pair| (pair.query.as_str(), pair.text.as_str()))
+        .collect();
+    let scoring = Scoring {
+        max_length: params.max_length,
+        truncation: params.truncation,
+        batch: params.batch,
+    };
+    let logits = scoring::logits(io, "model", &texts, &scoring)?;
+    Ok(logits
+        .into_iter()
+        .map(|logit| params.activation.apply(logit))
+        .collect())
+}
+
+/// The cosine of each query and its document.
+fn cosines(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>, StageError> {
+    require_model(io)?;
+    let queries = pairs.iter().map(|pair| pair.query.clone());
+    let texts: Vec<String> = queries
+        .chain(pairs.iter().map(|pair| pair.text.clone()))
+        .collect();
+    let mut queries = unit_vectors(io, "model", &texts, params.max_length, params.batch)?;
+    let documents = queries.split_off(pairs.len());
+    let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum();
+    Ok(queries.rows().zip(documents.rows()).map(dot).collect())
+}
+
+/// What `value` makes of the BM25 scores of the whole corpus for each query and the place of its document.
+fn lexical(
+    params: &Params,
+    pairs: &[Pair],
+    io: &Io<'_>,
+    value: impl Fn(&[f32], usize) -> f32 + Sync,
+) -> Result<Vec<f32>, StageError> {
+    let texts: BTreeMap<String, String> = match io.optional_rows::<Document>("corpus")? {
+        Some(corpus) => corpus
+            .into_iter()
+            .map(|document| (document.doc_id.clone(), document.full_text()))
+            .collect(),
+        None => pairs
+            .iter()
+            .map(|pair| (pair.doc_id.clone(), pair.text.clone()))
+            .collect(),
+    };
+    let places: BTreeMap<&str, usize> = texts.keys().map(String::as_str).zip(0..).collect();
+    let bm25 = Bm25::lucene(params.k1 as f32, params.b as f32);
+    let documents: Vec<String> = texts.values().cloned().collect();
+    let searcher = Searcher::flat(&documents, &params.analyser, bm25);
+    let score = |pair: &Pair| match places.get(pair.doc_id.as_str()) {
+        Some(at) => Ok(value(&searcher.scores(&pair.query), *at)),
+        None => Err(StageError::with_help(
+            format!(
+                "the document `{}` of the pair `{}` is not in the corpus",
+                pair.doc_id, pair.query_id
+            ),
+            "connect the corpus that the queries were made from",
+        )),
+    };
+    pairs.par_iter().map(score).collect()
+}
+
+/// The share of one document in the softmax of all scores.
+fn softmax(scores: &[f32], at: usize) -> f32 {
+    let most = scores.iter().copied().fold(0.0, f32::max);
+    let share = |score: f32| f64::from(score - most).exp();
+    (share(scores[at]) / scores.iter().map(|score| share(*score)).sum::<f64>()) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_softmax_counts_documents_without_a_term() {
+        // e² / (e² + e + 1)
+        assert!((softmax(&[2.0, 1.0, 0.0], 0) - 0.665_240_9).abs() < 1e-6);
+        assert!((softmax(&[0.0, 0.0], 1) - 0.5).abs() < 1e-7);
+    }
+}
