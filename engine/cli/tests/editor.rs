@@ -188,7 +188,7 @@ fn what_check_refuses_for_its_shape_the_schema_refuses() {
         ("corpus: docs", "corpus: [docs]"),
         ("[nDCG@10]}\nsweep", "[]}\nsweep"),
         ("[nDCG@10]}\nsweep", "[AP, AP]}\nsweep"),
-        ("[nDCG@10]}\nsweep", "[NDCG@10]}\nsweep"),
+        ("[nDCG@10]}\nsweep", "[nDGC@10]}\nsweep"),
         ("[nDCG@10]}\nsweep", "[P]}\nsweep"),
         ("sweep: {axes", "sweep: {axis"),
         ("{k1: {run.k1: [0.9, 1.2]}}", "{k1: {run.k1: []}}"),
@@ -232,7 +232,8 @@ fn the_schema_offers_kinds_fields_and_models() {
     let branches = stage["allOf"].as_array().unwrap().iter();
     let mut generate = branches.filter(|branch| branch["if"]["properties"]["use"]["const"] == "generate");
     let known = &generate.next().unwrap()["then"]["properties"];
-    assert_eq!(known["model"]["examples"][1], "smollm2-135m-instruct");
+    let models = known["model"]["examples"].as_array().unwrap();
+    assert!(models.contains(&"smollm2-135m-instruct".into()), "{models:?}");
     let tokens = &known["decoding"]["properties"]["max_new_tokens"];
     assert_eq!((&tokens["minimum"], &tokens["default"]), (&1.into(), &64.into()));
     let batch = known["decoding"]["properties"]["batch"]["description"]

@@ -77,9 +77,10 @@ fn totals(rows: &[Forecast]) -> String {
     let unknown = open.iter().filter(|row| row.seconds.is_none()).count();
     let seconds: f64 = open.iter().filter_map(|row| row.seconds).sum();
     let tokens: u64 = open.iter().filter_map(|row| row.tokens).sum();
-    let tokens = (tokens > 0)
-        .then(|| format!(", {tokens} tokens"))
-        .unwrap_or_default();
+    let tokens = match tokens {
+        0 => String::new(),
+        tokens => format!(", {tokens} tokens"),
+    };
     let size: u64 = open.iter().filter_map(|row| row.bytes).sum();
     match (open.len(), unknown) {
         (0, _) => String::new(),
