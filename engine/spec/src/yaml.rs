@@ -50,7 +50,7 @@ pub(crate) fn parse(source: &Source) -> (Option<Node>, Vec<Problem>) {
         duplicate_keys: DuplicateKeyPolicy::FirstWins,
         // Told by `events`, with their places.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
-        budget: serde_yaml::budget! { max_nodes: 100_000, max_total_scalar_bytes: 1 << 20, max_depth: 64 },
+        budget: serde_yaml::budget! { max_nodes: 1_000_000, max_total_scalar_bytes: 16 << 20, max_depth: 64 },
         alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: 100_000 },
     };
     match serde_yaml::from_str_with_options(&source.text, options) {
@@ -91,7 +91,7 @@ fn refused(error: &serde_yaml::Error) -> Problem {
             "ablate::spec::too_large",
             "the file holds more than an experiment can",
         )
-        .help("at most 100,000 values, 1 MiB of text, 64 levels"),
+        .help("at most 1,000,000 values, 16 MiB of text, 64 levels"),
         E::MergeValueNotMapOrSeqOfMaps { .. } => {
             Problem::error("ablate::spec::yaml", "`<<` takes a mapping").help("write `<<: *NAME`")
         }
