@@ -1,6 +1,7 @@
 //! The encoders against PyTorch's numbers (tests/fixtures), and bit for bit against themselves.
 #![allow(clippy::unwrap_used)]
 
+#[expect(dead_code, reason = "shared with tests that use all of it")]
 mod common;
 
 use ablate_core::StageError;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../models/tests/common/mod.rs"]
+#[expect(dead_code, reason = "shared with tests that use all of it")]
 mod common;
 
 use std::path::Path;
