@@ -130,6 +130,10 @@ pub(crate) struct Experiment {
     /// Set a field, as in `--set queries.decoding.temperature=0.7`; may be repeated
     #[arg(long = "set", value_name = "STAGE.FIELD=VALUE", value_parser = setting)]
     pub(crate) sets: Vec<(String, String)>,
+    /// Take only the points of the sweep with this label, as in `--only negatives=bm25`; labels of one axis add up, axes
+    /// narrow down, `seed` names replicates
+    #[arg(long, value_name = "AXIS=LABEL", value_parser = point)]
+    pub(crate) only: Vec<(String, String)>,
 }
 
 #[derive(ClapArgs)]
@@ -294,6 +298,11 @@ pub(crate) struct Stages {
 fn setting(text: &str) -> Result<(String, String), String> {
     let (path, value) = text.split_once('=').ok_or("write it as STAGE.FIELD=VALUE")?;
     Ok((path.to_owned(), value.to_owned()))
+}
+
+fn point(text: &str) -> Result<(String, String), String> {
+    let (axis, label) = text.split_once('=').ok_or("write it as AXIS=LABEL")?;
+    Ok((axis.to_owned(), label.to_owned()))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

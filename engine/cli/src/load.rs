@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ablate_core::{Places, canon};
-use ablate_plan::{Plan, plan};
+use ablate_plan::{Plan, Selection, plan};
 use ablate_run::RunRecord;
 use ablate_spec::{Experiment, Severity, Source, load, render};
 
@@ -68,7 +68,9 @@ pub(crate) fn load_plan(args: &args::Experiment) -> Result<Loaded, CliError> {
         .map(|p| p.message.clone())
         .collect();
     let places = places::places(&folder_of(&args.file));
-    let plan = plan(&experiment, &places)
+    let selection = Selection::of(&experiment, &args.only)
+        .map_err(|error| CliError::Usage(format!("--only: {error}")))?;
+    let plan = plan(&experiment, &places, &selection)
         .map_err(|error| CliError::Experiment(format!("error: {name}: {error}")))?;
     Ok(Loaded {
         experiment,

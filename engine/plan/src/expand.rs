@@ -6,7 +6,7 @@ use std::{
 };
 
 use ablate_core::{ArtifactKind, Bound, ParamProblem, Places, RecipeId, canon};
-use ablate_spec::{Experiment, InputRef, StageDef, apply, resolve, split};
+use ablate_spec::{Experiment, InputRef, StageDef, Sweep, apply, resolve, split};
 use petgraph::{
     algo::toposort,
     graph::{DiGraph, NodeIndex},
@@ -14,8 +14,9 @@ use petgraph::{
 use serde_json::{Map, Value};
 
 use crate::{
-    Arm, Connection, Node, Origin, Place, Plan,
-    point::{Choice, Relevant, points, relevant, upstream},
+    Arm, Connection, Node, Origin, Place, Plan, Selection,
+    point::{Choice, Relevant, labels, points, relevant, upstream},
+    select::needed,
 };
 
 /// Why an experiment that reads well cannot be planned: a combination of axes gives a stage fields that do not fit.
@@ -42,8 +43,9 @@ pub enum PlanError {
     Cycle(String),
 }
 
-/// Plans `experiment`. `places` is only used to make relative paths absolute; nothing is read.
-pub fn plan(experiment: &Experiment, places: &Places) -> Result<Plan, PlanError> {
+/// Plans the points of `experiment` that `selection` takes. `places` is only used to make relative paths absolute;
+/// nothing is read.
+pub fn plan(experiment: &Experiment, places: &Places, selection: &Selection) -> Result<Plan, PlanError> {
     let upstream = upstream(experiment);
     let order = stage_order(experiment, &upstream)?;
     let axes = relevant(experiment, &upstream, &order);
@@ -58,8 +60,12 @@ pub fn plan(experiment: &Experiment, places: &Places) -> Result<Plan, PlanError>
                 .filter(|c| axes[stage.name.as_str()].contains(&c.axis))
                 .copied()
                 .collect();
-            if seen.insert(Place::of(&own)) {
+            let place = Place::of(&own);
+            if seen.insert(place.clone()) {
                 builder.add(stage, &own, &axes)?;
+            }
+            if selection.takes(point) {
+                builder.asked.insert((stage.name.clone(), place));
             }
         }
     }
@@ -103,18 +109,20 @@ struct Builder<'a> {
     nodes: BTreeMap<(String, Place), NodeIndex>,
     folded: BTreeMap<RecipeId, NodeIndex>,
     arms: Vec<Arm>,
+    /// The stages at the places that are asked for.
+    asked: BTreeSet<(String, Place)>,
 }
 
 impl<'a> Builder<'a> {
     fn new(experiment: &'a Experiment, places: &'a Places) -> Self {
-        let (graph, nodes, folded, arms) = (DiGraph::new(), BTreeMap::new(), BTreeMap::new(), Vec::new());
         Self {
             experiment,
             places,
-            graph,
-            nodes,
-            folded,
-            arms,
+            graph: DiGraph::new(),
+            nodes: BTreeMap::new(),
+            folded: BTreeMap::new(),
+            arms: Vec::new(),
+            asked: BTreeSet::new(),
         }
     }
 
@@ -126,7 +134,7 @@ impl<'a> Builder<'a> {
     ) -> Result<(), PlanError> {
         let place = Place::of(choices);
         let name = format!("{}{}", stage.name, place.suffix());
-        let (ports, params) = split(stage.kind, &fields_at(stage, choices));
+        let (ports, params) = split(stage.kind, &fields_at(&self.experiment.sweep, stage, choices));
         let bound = stage.kind.bind(&params).map_err(|problems| PlanError::Fields {
             node: name.clone(),
             problems,
@@ -269,21 +277,28 @@ impl<'a> Builder<'a> {
             toposort(&self.graph, None).is_ok(),
             "producers are added before consumers"
         );
-        let order = self.graph.node_indices().collect();
+        let asked = self.asked.iter().map(|place| self.nodes[place]).collect();
+        let needed = needed(&self.graph, &asked);
+        let taken = |arm: &Arm| {
+            let place = (arm.system.clone(), arm.place.clone());
+            needed.contains(&arm.node) && self.asked.contains(&place)
+        };
         Plan {
+            arms: self.arms.into_iter().filter(taken).collect(),
+            order: needed.into_iter().collect(),
             graph: self.graph,
-            order,
-            arms: self.arms,
         }
     }
 }
 
-fn fields_at(stage: &StageDef, choices: &[Choice<'_>]) -> Map<String, Value> {
+/// The fields of a stage at a point: as written, then what the choices set, then what overrides set.
+fn fields_at(sweep: &Sweep, stage: &StageDef, choices: &[Choice<'_>]) -> Map<String, Value> {
     let mut fields = stage.fields.clone();
-    for setting in choices
-        .iter()
-        .flat_map(|choice| &choice.point.sets)
-        .filter(|s| s.stage == stage.name)
+    let labels = labels(choices);
+    let chosen = choices.iter().flat_map(|choice| &choice.point.sets);
+    for setting in chosen
+        .chain(sweep.overridden(&labels))
+        .filter(|set| set.stage == stage.name)
     {
         apply(&mut fields, &setting.path, setting.value.clone());
     }

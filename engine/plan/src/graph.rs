@@ -78,11 +78,11 @@ pub struct Arm {
 /// Everything an experiment would compute.
 #[derive(Debug)]
 pub struct Plan {
-    /// Nodes; an edge points from producer to consumer.
+    /// All nodes, producers first, in file order where free; an edge points from producer to consumer.
     pub graph: DiGraph<Node, ()>,
-    /// The nodes, producers first, in file order where free.
+    /// Those that are asked for, in the same order.
     pub order: Vec<NodeIndex>,
-    /// The rows of the result table.
+    /// The rows of the result table that are asked for.
     pub arms: Vec<Arm>,
 }
 

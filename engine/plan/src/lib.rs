@@ -3,7 +3,9 @@
 mod expand;
 mod graph;
 mod point;
+mod select;
 
 pub use expand::{PlanError, plan};
 pub use graph::{Arm, Connection, Node, Origin, Plan};
 pub use point::Place;
+pub use select::{NoSuchPoint, Selection};

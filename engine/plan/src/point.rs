@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ablate_spec::{Experiment, InputRef, Point, StageDef, resolve, split};
+use ablate_spec::{
+    Experiment, Included, InputRef, Labels, Point, Setting, StageDef, Sweep, holds, resolve, split,
+};
 
 /// A direction of the sweep. Not a name: a user's axis may be called anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,54 +32,70 @@ pub(crate) fn points(experiment: &Experiment) -> Vec<Vec<Choice<'_>>> {
     let sweep = &experiment.sweep;
     let mut points: Vec<Vec<Choice<'_>>> = vec![vec![]];
     for axis in &sweep.axes {
-        points = cross(
-            &points,
-            axis.points.iter().map(|point| Choice {
-                axis: Axis::Named(&axis.name),
-                point,
-            }),
-        );
-    }
-    points.retain(|point| !sweep.exclude.iter().any(|excluded| matches(point, excluded)));
-    points.extend(sweep.include.iter().map(|point| {
-        vec![Choice {
-            axis: Axis::Include,
+        let choice = |point| Choice {
+            axis: Axis::Named(&axis.name),
             point,
-        }]
-    }));
-    if !sweep.replicate.is_empty() {
-        points = cross(
-            &points,
-            sweep.replicate.iter().map(|point| Choice {
-                axis: Axis::Replicate,
-                point,
-            }),
-        );
+        };
+        let choices: Vec<_> = axis.points.iter().map(choice).collect();
+        points = cross(points, &choices, |point| axis.is_active(&labels(point)));
     }
-    points
+    points.retain(|point| {
+        !sweep
+            .exclude
+            .iter()
+            .any(|excluded| holds(excluded, &labels(point)))
+    });
+    points.extend(sweep.include.iter().map(|one| included(sweep, one)));
+    let choice = |point| Choice {
+        axis: Axis::Replicate,
+        point,
+    };
+    let replicates: Vec<_> = sweep.replicate.iter().map(choice).collect();
+    cross(points, &replicates, |_| !replicates.is_empty())
 }
 
-fn cross<'a>(
-    points: &[Vec<Choice<'a>>],
-    by: impl Iterator<Item = Choice<'a>> + Clone,
-) -> Vec<Vec<Choice<'a>>> {
-    let extend = |point: &Vec<Choice<'a>>, choice| {
-        let mut longer = point.clone();
-        longer.push(choice);
-        longer
+/// The choices of an included point.
+fn included<'a>(sweep: &'a Sweep, included: &'a Included) -> Vec<Choice<'a>> {
+    let at_axis = |axis: &'a ablate_spec::Axis| {
+        let label = included.at.get(&axis.name)?;
+        let point = axis.points.iter().find(|point| point.label == *label)?;
+        let axis = Axis::Named(&axis.name);
+        Some(Choice { axis, point })
     };
-    points
-        .iter()
-        .flat_map(|point| by.clone().map(move |choice| extend(point, choice)))
+    let own = Choice {
+        axis: Axis::Include,
+        point: &included.point,
+    };
+    let named = sweep.axes.iter().filter_map(at_axis);
+    named
+        .chain(Some(own).filter(|own| !own.point.sets.is_empty()))
         .collect()
 }
 
-fn matches(point: &[Choice<'_>], wanted: &BTreeMap<String, String>) -> bool {
-    wanted.iter().all(|(axis, label)| {
-        point
-            .iter()
-            .any(|c| c.axis == Axis::Named(axis) && c.point.label == *label)
-    })
+/// Each point with each choice, where it is `open` to them.
+fn cross<'a>(
+    points: Vec<Vec<Choice<'a>>>,
+    by: &[Choice<'a>],
+    open: impl Fn(&[Choice<'a>]) -> bool,
+) -> Vec<Vec<Choice<'a>>> {
+    let mut crossed = Vec::new();
+    for point in points {
+        if open(&point) {
+            crossed.extend(by.iter().map(|choice| [point.as_slice(), &[*choice]].concat()));
+        } else {
+            crossed.push(point);
+        }
+    }
+    crossed
+}
+
+/// The labels of the axes of the file.
+pub(crate) fn labels(point: &[Choice<'_>]) -> Labels {
+    let label = |choice: &Choice<'_>| match choice.axis {
+        Axis::Named(axis) => Some((axis.to_owned(), choice.point.label.clone())),
+        Axis::Include | Axis::Replicate => None,
+    };
+    point.iter().filter_map(label).collect()
 }
 
 /// Where a node stands in the sweep: the labels of the axes it depends on, replicates apart.
@@ -125,7 +143,7 @@ pub(crate) fn upstream(experiment: &Experiment) -> BTreeMap<&str, BTreeSet<Strin
     for stage in &experiment.stages {
         direct.insert(&stage.name, producers(&experiment.stages, stage, &stage.fields));
     }
-    for setting in all_points(experiment).flat_map(|point| &point.sets) {
+    for setting in experiment.sweep.all_settings() {
         let Some(stage) = experiment.stages.iter().find(|stage| stage.name == setting.stage) else {
             continue;
         };
@@ -154,16 +172,6 @@ fn producers(
         .collect()
 }
 
-fn all_points(experiment: &Experiment) -> impl Iterator<Item = &Point> {
-    let sweep = &experiment.sweep;
-    sweep
-        .axes
-        .iter()
-        .flat_map(|axis| &axis.points)
-        .chain(&sweep.include)
-        .chain(&sweep.replicate)
-}
-
 /// For each stage, the axes that move it or anything it reads, transitively.
 pub(crate) fn relevant<'a>(
     experiment: &'a Experiment,
@@ -183,22 +191,32 @@ pub(crate) fn relevant<'a>(
     axes
 }
 
-/// For each stage, the axes that set a field of its own.
-fn own_axes(experiment: &Experiment) -> Relevant<'_> {
+/// For each stage, the axes that set a field of its own, or say where an override of it holds.
+fn own_axes<'a>(experiment: &'a Experiment) -> Relevant<'a> {
     let sweep = &experiment.sweep;
-    let named = sweep
-        .axes
-        .iter()
-        .map(|axis| (Axis::Named(&axis.name), &axis.points));
-    let others = [
-        (Axis::Include, &sweep.include),
-        (Axis::Replicate, &sweep.replicate),
-    ];
     let mut axes = Relevant::new();
-    for (axis, points) in named.chain(others) {
-        for setting in points.iter().flat_map(|point| &point.sets) {
-            axes.entry(&setting.stage).or_default().insert(axis);
+    let mut note = |axis, sets: &'a [Setting]| {
+        for setting in sets {
+            axes.entry(setting.stage.as_str())
+                .or_insert_with(BTreeSet::new)
+                .insert(axis);
         }
+    };
+    for axis in &sweep.axes {
+        axis.points
+            .iter()
+            .for_each(|point| note(Axis::Named(&axis.name), &point.sets));
     }
+    for one in &sweep.overrides {
+        one.at.keys().for_each(|axis| note(Axis::Named(axis), &one.sets));
+    }
+    sweep
+        .include
+        .iter()
+        .for_each(|one| note(Axis::Include, &one.point.sets));
+    sweep
+        .replicate
+        .iter()
+        .for_each(|point| note(Axis::Replicate, &point.sets));
     axes
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use ablate_core::{ArtifactKind as Kind, Input, Io, Of, Output, Places, Stage, StageError, StageKind};
-use ablate_plan::{Plan, PlanError, plan};
+use ablate_plan::{Plan, PlanError, Selection, plan};
 use ablate_spec::{Source, load, render};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,17 +44,30 @@ kinds! {
 }
 
 fn try_plan(text: &str) -> Result<Plan, PlanError> {
+    plan_only(text, &[])
+}
+
+fn plan_only(text: &str, only: &[(&str, &str)]) -> Result<Plan, PlanError> {
     let source = Source {
         name: "plan.yaml".into(),
         text: text.into(),
     };
     let (experiment, problems) = load(&source, KINDS, &[], &[]);
     let experiment = experiment.unwrap_or_else(|| panic!("{}", render(&problems, &source, false)));
-    plan(&experiment, &Places::default())
+    let only: Vec<_> = only
+        .iter()
+        .map(|(axis, label)| ((*axis).into(), (*label).into()))
+        .collect();
+    let selection = Selection::of(&experiment, &only).unwrap_or_else(|error| panic!("{error}"));
+    plan(&experiment, &Places::default(), &selection)
 }
 
 fn nodes(text: &str) -> Vec<String> {
-    let plan = try_plan(text).unwrap();
+    nodes_only(text, &[])
+}
+
+fn nodes_only(text: &str, only: &[(&str, &str)]) -> Vec<String> {
+    let plan = plan_only(text, only).unwrap();
     plan.order.iter().map(|at| plan.node(*at).name.clone()).collect()
 }
 
@@ -185,4 +198,133 @@ fn names_and_order_of_stages_do_not_reach_a_recipe() {
         recipes(CHAIN),
         recipes(&CHAIN.replace("from: a}", "from: a, n: 1}"))
     );
+}
+
+#[test]
+fn an_axis_within_a_label_varies_there_alone() {
+    let sweep = format!(
+        "{CHAIN}sweep:\n  axes:\n    k:\n      plain: {{b.n: 1}}\n      long: {{b.n: 2, axes: {{m: {{c.n: [3, 4]}}}}}}\n"
+    );
+    let expected = [
+        "a",
+        "b[k=plain]",
+        "b[k=long]",
+        "c[k=plain]",
+        "c[k=long,m=3]",
+        "c[k=long,m=4]",
+        "judged",
+        "scores[k=plain]",
+        "scores[k=long,m=3]",
+        "scores[k=long,m=4]",
+    ];
+    assert_eq!(nodes(&sweep), expected);
+    let without = format!("{sweep}  exclude: [{{k: long, m: 4}}]\n");
+    assert!(!nodes(&without).contains(&"scores[k=long,m=4]".to_owned()));
+}
+
+fn n_of(plan: &Plan, name: &str) -> i64 {
+    let at = plan.order.iter().find(|at| plan.node(**at).name == name);
+    let params = plan.node(*at.unwrap()).bound.params();
+    params["n"].as_i64().unwrap()
+}
+
+#[test]
+fn an_override_holds_where_its_labels_do_and_wins() {
+    let sweep = format!(
+        "{CHAIN}sweep:\n  axes: {{k: {{b.n: [1, 2]}}, l: {{c.n: [3, 4]}}}}\n  override:\n    \
+         - {{where: {{k: 2, l: 4}}, c.n: 9}}\n    - {{where: {{k: 2, l: 4}}, c.n: 10, c.seed: 1}}\n"
+    );
+    let plan = try_plan(&sweep).unwrap();
+    let found = ["c[k=1,l=3]", "c[k=1,l=4]", "c[k=2,l=3]", "c[k=2,l=4]"].map(|name| n_of(&plan, name));
+    assert_eq!(found, [3, 4, 3, 10]);
+}
+
+#[test]
+fn an_override_of_a_stage_the_axis_does_not_move_splits_it() {
+    let sweep = format!(
+        "{CHAIN}sweep:\n  axes: {{k: {{c.n: [1, 2, 3]}}}}\n  override: {{where: {{k: 3}}, a.n: 7}}\n"
+    );
+    let names = nodes(&sweep);
+    let of_a: Vec<_> = names.iter().filter(|name| name.starts_with('a')).collect();
+    assert_eq!(of_a, ["a[k=1]", "a[k=3]"], "equal ones are one");
+}
+
+#[test]
+fn an_included_point_stands_at_labels() {
+    let sweep = format!(
+        "{CHAIN}sweep:\n  axes: {{k: {{b.n: [1, 2]}}, l: {{c.n: [3, 4]}}}}\n  exclude: {{k: 2}}\n  include:\n    \
+         - {{k: 2, l: 4}}\n    - {{k: 2, label: deep, c.n: 9}}\n"
+    );
+    let plan = try_plan(&sweep).unwrap();
+    assert_eq!(n_of(&plan, "c[k=2,l=4]"), 4);
+    assert_eq!(n_of(&plan, "c[include=deep,k=2]"), 9);
+    assert_eq!(plan.arms.len(), 4, "{}", plan.outline());
+}
+
+#[test]
+fn only_the_points_asked_for_are_in_order_and_what_leads_to_no_result_is_not() {
+    let text = "\
+experiment: chosen
+stages:
+  a: {use: make}
+  mined: {use: step, from: a, n: 1}
+  written: {use: step, from: a, n: 2}
+  c: {use: step, from: mined}
+  d: {use: step, from: a, n: 8}
+  judged: {use: judge}
+  scores: {use: measure, from: c, qrels: judged}
+  lexical: {use: measure, from: d, qrels: judged}
+sweep:
+  axes: {negatives: {c.from: [mined, written]}}
+  replicate: {c.seed: [1, 2]}
+";
+    let whole = nodes(text);
+    let written = nodes_only(text, &[("negatives", "written")]);
+    let expected = [
+        "a",
+        "written",
+        "c[negatives=written,seed=1]",
+        "c[negatives=written,seed=2]",
+        "d",
+        "judged",
+        "scores[negatives=written,seed=1]",
+        "scores[negatives=written,seed=2]",
+        "lexical",
+    ];
+    assert_eq!(written, expected);
+    assert_eq!(
+        nodes_only(text, &[("negatives", "written"), ("negatives", "mined")]),
+        whole
+    );
+    let one = plan_only(text, &[("negatives", "mined"), ("seed", "2")]).unwrap();
+    let arms: Vec<_> = one
+        .arms
+        .iter()
+        .map(|arm| format!("{}{}", arm.system, arm.place.suffix()))
+        .collect();
+    assert_eq!(arms, ["scores[negatives=mined,seed=2]", "lexical"]);
+    assert_eq!(
+        one.graph.node_count(),
+        whole.len(),
+        "the others are known, and left out"
+    );
+}
+
+#[test]
+fn points_that_do_not_exist_are_told() {
+    let sweep = format!("{CHAIN}sweep: {{axes: {{colour: {{b.n: [1, 2]}}}}}}\n");
+    let source = Source {
+        name: "plan.yaml".into(),
+        text: sweep,
+    };
+    let experiment = load(&source, KINDS, &[], &[]).0.unwrap();
+    let told = |axis: &str, label: &str| {
+        let wanted = [(axis.to_owned(), label.to_owned())];
+        Selection::of(&experiment, &wanted).unwrap_err().to_string()
+    };
+    assert_eq!(
+        told("color", "1"),
+        "the sweep has no axis `color`: did you mean `colour`?"
+    );
+    assert_eq!(told("colour", "77"), "the axis `colour` has no `77`: it has 1, 2");
 }

@@ -25,6 +25,6 @@ pub use keep::{KeepPolicy, StoredRun, kept_keys, set_pin, stored_runs};
 pub use lookup::{Decision, Forecast, Lookup, lookup};
 pub use record::{ArmRecord, NodeRecord, RunRecord, list_runs, load_run};
 pub use rerun::{Recomputed, RowDifference, rerun};
-pub use runner::{Options, RunError, run};
+pub use runner::{NOT_ASKED_FOR, Options, RunError, run};
 pub use scheduler::{Capacity, Command, Job, Report, Scheduler};
 pub use slots::{MachineSlots, MemoryBudget};

@@ -258,7 +258,10 @@ fn restore_missing(plan: &Plan, store: &Store, decisions: &mut BTreeMap<NodeInde
         let Decision::Hit { trace, .. } = &decisions[index] else {
             continue;
         };
-        let read = |consumer| !matches!(decisions[&consumer], Decision::Hit { .. });
+        let read = |consumer| {
+            let decision = decisions.get(&consumer);
+            decision.is_some_and(|decision| !matches!(decision, Decision::Hit { .. }))
+        };
         let needed = arms.contains(index) || plan.graph.neighbors(*index).any(read);
         if needed && trace.outputs.iter().any(|output| !store.has_object(output.file)) {
             let preimage = trace.preimage.clone();

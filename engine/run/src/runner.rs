@@ -21,6 +21,9 @@ use crate::{
     commit::Committer, lookup::hit_reason, models::Models, record::EventLog, tables::Tables,
 };
 
+/// Why a node that `--only` leaves out is skipped.
+pub const NOT_ASKED_FOR: &str = "not asked for";
+
 /// How to run.
 pub struct Options<'a> {
     /// Id of the run.
@@ -89,7 +92,8 @@ impl Known {
     }
 }
 
-/// Runs what `lookup` did not find. Answers with one record a node, in plan order, and warnings.
+/// Runs what `lookup` did not find. Answers with one record a node, in plan order, and warnings. Nodes that are not asked
+/// for are skipped.
 pub fn run(
     plan: &Plan,
     store: &Store,
@@ -174,7 +178,14 @@ impl Runner<'_> {
                 for command in commands.drain(..) {
                     match command {
                         Command::Start(at) => send_work.send(at).unwrap_or(()),
-                        Command::Skip(at) => drop(outcomes.insert(open[at], self.skipped(interrupted))),
+                        Command::Skip(at) => {
+                            let reason = if interrupted {
+                                "interrupted"
+                            } else {
+                                "an ancestor failed"
+                            };
+                            outcomes.insert(open[at], skipped(reason));
+                        }
                     }
                 }
                 if scheduler.is_over() {
@@ -228,25 +239,11 @@ impl Runner<'_> {
         }
     }
 
-    fn skipped(&self, interrupted: bool) -> Outcome {
-        let reason = if interrupted {
-            "interrupted"
-        } else {
-            "an ancestor failed"
-        };
-        Outcome {
-            status: Status::Skipped,
-            key: None,
-            reason: reason.into(),
-            seconds: 0.0,
-            rows_computed: 0,
-            rows_reused: 0,
-        }
-    }
-
     fn records(&self, outcomes: &BTreeMap<NodeIndex, Outcome>) -> Vec<NodeRecord> {
-        let record = |index: &NodeIndex| {
-            let (node, outcome) = (self.plan.node(*index), &outcomes[index]);
+        let left_out = skipped(NOT_ASKED_FOR);
+        let record = |index: NodeIndex| {
+            let node = self.plan.node(index);
+            let outcome = outcomes.get(&index).unwrap_or(&left_out);
             NodeRecord {
                 name: node.name.clone(),
                 kind: node.kind.name().into(),
@@ -260,7 +257,18 @@ impl Runner<'_> {
                 params: node.bound.params(),
             }
         };
-        self.plan.order.iter().map(record).collect()
+        self.plan.graph.node_indices().map(record).collect()
+    }
+}
+
+fn skipped(reason: &str) -> Outcome {
+    Outcome {
+        status: Status::Skipped,
+        key: None,
+        reason: reason.into(),
+        seconds: 0.0,
+        rows_computed: 0,
+        rows_reused: 0,
     }
 }
 

@@ -9,7 +9,7 @@ use ablate_core::{ArtifactKind, Input, StageKind};
 use serde_json::{Map, Value};
 
 pub(crate) use self::{circles::cycles, grid::grid};
-use crate::{InputRef, Point, Problem, StageDef, Sweep, problem::suggestion};
+use crate::{InputRef, Problem, StageDef, Sweep, problem::suggestion};
 
 /// Why a name means nothing at a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,12 +155,6 @@ pub fn split(
         .filter_map(|input| params.remove(input.name).map(|value| (input, value)));
     let ports = ports.filter(|(_, value)| !value.is_null()).collect();
     (ports, params)
-}
-
-/// Every point of a sweep.
-pub(crate) fn points(sweep: &Sweep) -> impl Iterator<Item = &Point> {
-    let axes = sweep.axes.iter().flat_map(|axis| &axis.points);
-    axes.chain(&sweep.replicate).chain(&sweep.include)
 }
 
 /// Stages whose results nobody reads and which are no results themselves: scores, models and what writes elsewhere.

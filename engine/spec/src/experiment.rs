@@ -52,11 +52,16 @@ pub struct Sweep {
     pub axes: Vec<Axis>,
     /// Zipped values, folded to mean ± sd.
     pub replicate: Vec<Point>,
-    /// Combinations left out, by axis and label.
-    pub exclude: Vec<BTreeMap<String, String>>,
+    /// Combinations left out.
+    pub exclude: Vec<Labels>,
     /// Single points added.
-    pub include: Vec<Point>,
+    pub include: Vec<Included>,
+    /// Fields set where labels hold, last of all.
+    pub overrides: Vec<Override>,
 }
+
+/// Axis to label.
+pub type Labels = BTreeMap<String, String>;
 
 /// One axis.
 #[derive(Clone, Debug)]
@@ -65,6 +70,8 @@ pub struct Axis {
     pub name: String,
     /// Its points, in file order.
     pub points: Vec<Point>,
+    /// For an axis that stands in a label of another one: the labels around it, without which it varies nothing.
+    pub within: Labels,
 }
 
 /// One point of an axis: fields set together.
@@ -74,6 +81,26 @@ pub struct Point {
     pub label: String,
     /// What it sets.
     pub sets: Vec<Setting>,
+}
+
+/// A single point beside the product of the axes.
+#[derive(Clone, Debug)]
+pub struct Included {
+    /// Labels of axes it stands at; an axis it does not name leaves its stages as written.
+    pub at: Labels,
+    /// Its name and what it sets; nothing where `at` says all.
+    pub point: Point,
+}
+
+/// Fields set wherever labels hold.
+#[derive(Clone, Debug)]
+pub struct Override {
+    /// The labels.
+    pub at: Labels,
+    /// What it sets.
+    pub sets: Vec<Setting>,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// One field set to one value.
@@ -97,7 +124,7 @@ pub struct Report {
     /// The measure that stands first.
     pub measure: Option<String>,
     /// The rows others are compared with, by axis and label; `system` names an evaluate stage.
-    pub baseline: BTreeMap<String, String>,
+    pub baseline: Labels,
     /// The test over queries.
     pub test: Test,
     /// The correction over the table.
@@ -114,7 +141,7 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expect {
     /// `where:` axis and label.
-    pub at: BTreeMap<String, String>,
+    pub at: Labels,
     /// Measure and value.
     pub figures: BTreeMap<String, f64>,
     /// How far off is fine.

@@ -47,12 +47,12 @@ pub(crate) const FILE: [Field; 6] = [
 ];
 
 /// `sweep:`.
-pub(crate) const SWEEP: [Field; 4] = [
+pub(crate) const SWEEP: [Field; 5] = [
     Field::of(
         "axes",
         "Axes multiply. Each is `NAME: {stage.field: [VALUE, ...]}`, or `NAME: {LABEL: {stage.field: VALUE, ...}, ...}` \
-         for fields that go together.",
-        || json!({"type": "object", "propertyNames": axis_name(), "additionalProperties": axis()}),
+         for fields that go together. `axes` within a label vary there alone.",
+        || json!({"allOf": [{"$ref": "#/definitions/axes"}]}),
     ),
     Field::of(
         "replicate",
@@ -67,8 +67,15 @@ pub(crate) const SWEEP: [Field; 4] = [
     ),
     Field::of(
         "include",
-        "Single points beside the axes, each `{label: NAME, stage.field: VALUE, ...}`.",
+        "Single points beside the axes, each `{AXIS: LABEL, ..., label: NAME, stage.field: VALUE, ...}`: labels of axes \
+         it stands at, and what it sets beside them.",
         || one_or_more(included()),
+    ),
+    Field::of(
+        "override",
+        "Fields set wherever labels hold, each `{where: {AXIS: LABEL, ...}, stage.field: VALUE, ...}`. They are set last; \
+         of two the later one wins.",
+        || one_or_more(overriding()),
     ),
 ];
 
@@ -153,8 +160,11 @@ fn target() -> Value {
     json!({"pattern": "^[^.]+(\\.[^.]+)+$", "patternErrorMessage": "Write `stage.field`."})
 }
 
-fn axis_name() -> Value {
-    name(&names::taken())
+/// What stands at `#/definitions`: the axes, which may stand within one another.
+pub(crate) fn definitions() -> Value {
+    let axes =
+        json!({"type": "object", "propertyNames": name(&names::taken()), "additionalProperties": axis()});
+    json!({"axes": axes})
 }
 
 /// A name of one's own that is none of `taken`.
@@ -164,7 +174,11 @@ pub(crate) fn name(taken: &[&str]) -> Value {
 
 /// Values of one field, or labels of several set together.
 fn axis() -> Value {
-    let settings = json!({"type": "object", "propertyNames": target()});
+    let settings = json!({
+        "type": "object",
+        "properties": {"axes": {"$ref": "#/definitions/axes"}},
+        "propertyNames": {"anyOf": [{"const": "axes"}, target()]},
+    });
     json!({
         "type": "object",
         "minProperties": 1,
@@ -187,8 +201,18 @@ fn included() -> Value {
         "type": "object",
         "minProperties": 1,
         "properties": {"label": scalar()},
-        "propertyNames": {"anyOf": [{"const": "label"}, target()]},
+        "propertyNames": {"anyOf": [{"pattern": names::PLAIN}, target()]},
         "dependencies": {"label": {"minProperties": 2}},
+    })
+}
+
+fn overriding() -> Value {
+    json!({
+        "type": "object",
+        "minProperties": 2,
+        "required": ["where"],
+        "properties": {"where": excluded()},
+        "propertyNames": {"anyOf": [{"const": "where"}, target()]},
     })
 }
 

@@ -22,8 +22,10 @@ mod sweep;
 mod yaml;
 
 pub use check::{InputError, resolve, split};
-pub use experiment::{Axis, Expect, Experiment, InputRef, Point, Report, Setting, StageDef, Sweep};
-pub use point::apply;
+pub use experiment::{
+    Axis, Expect, Experiment, Included, InputRef, Labels, Override, Point, Report, Setting, StageDef, Sweep,
+};
+pub use point::{apply, holds};
 pub use problem::{Problem, Severity, Span};
 pub use read::load;
 pub use render::render;

@@ -3,7 +3,7 @@
 use crate::{Problem, yaml::Key};
 
 /// Names that tables and nodes use beside those of axes, and what for.
-const TAKEN: [(&str, &str); 2] = [
+const TAKEN: [(&str, &str); 3] = [
     (
         "system",
         "that name stands for the evaluate stage of a row; choose another",
@@ -12,13 +12,17 @@ const TAKEN: [(&str, &str); 2] = [
         "include",
         "that name stands for the points of `include`; choose another",
     ),
+    (
+        "label",
+        "that name stands for the name of a point of `include`; choose another",
+    ),
 ];
 
 /// What [`plain`] takes, as a regular expression.
 pub(crate) const PLAIN: &str = r"^[\p{Alphabetic}\p{N}_-]+$";
 
 /// Names no axis may have.
-pub(crate) fn taken() -> [&'static str; 2] {
+pub(crate) fn taken() -> [&'static str; 3] {
     TAKEN.map(|(name, _)| name)
 }
 

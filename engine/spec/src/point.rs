@@ -1,11 +1,9 @@
 //! Points of a sweep: the fields they set, and the combinations that run.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use crate::{
-    Problem, Setting, Sweep,
+    Axis, Labels, Problem, Setting, Sweep,
     yaml::{Key, Node},
 };
 
@@ -54,46 +52,90 @@ pub(crate) fn setting(key: &Key, value: &Node) -> Result<Setting, Problem> {
     })
 }
 
-/// A combination of the axes that is not excluded: for each axis the index of its point. `fixed` is one of them.
-/// The first in the order the planner lists them.
-pub(crate) fn combination(sweep: &Sweep, fixed: Option<(usize, usize)>) -> Option<Vec<usize>> {
-    let mut at = vec![0; sweep.axes.len()];
-    if let Some((axis, point)) = fixed {
-        at[axis] = point;
+impl Axis {
+    /// Whether it varies anything where `labels` hold.
+    pub fn is_active(&self, labels: &Labels) -> bool {
+        holds(&self.within, labels)
     }
-    for _ in 0..TRIES {
-        if !excluded(sweep, &at) {
-            return Some(at);
+}
+
+/// Whether all of `wanted` is among `labels`.
+pub fn holds(wanted: &Labels, labels: &Labels) -> bool {
+    wanted.iter().all(|(axis, label)| labels.get(axis) == Some(label))
+}
+
+impl Sweep {
+    /// Everything that is set anywhere.
+    pub fn all_settings(&self) -> impl Iterator<Item = &Setting> {
+        let axes = self.axes.iter().flat_map(|axis| &axis.points);
+        let included = self.include.iter().map(|included| &included.point);
+        let points = axes.chain(&self.replicate).chain(included);
+        let overrides = self.overrides.iter().flat_map(|one| &one.sets);
+        points.flat_map(|point| &point.sets).chain(overrides)
+    }
+
+    /// What the overrides set where `labels` hold, in file order: later ones win.
+    pub fn overridden<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = &'a Setting> {
+        let here = self.overrides.iter().filter(|one| holds(&one.at, labels));
+        here.flat_map(|one| &one.sets)
+    }
+
+    /// What is set where `labels` hold, with `more` beside them, in the order it is applied.
+    pub(crate) fn settings<'a>(&'a self, labels: &'a Labels, more: &'a [Setting]) -> Vec<&'a Setting> {
+        let chosen = self.axes.iter().filter_map(|axis| {
+            let label = labels.get(&axis.name)?;
+            axis.points.iter().find(|point| point.label == *label)
+        });
+        let set = chosen.flat_map(|point| &point.sets).chain(more);
+        set.chain(self.overridden(labels)).collect()
+    }
+
+    /// A combination of the axes that is not excluded and where `fixed` holds. The first in the order of the planner;
+    /// `None` too where a great many were tried in vain.
+    pub(crate) fn combination(&self, fixed: &Labels) -> Option<Labels> {
+        let around = self.axes.iter().filter(|axis| fixed.contains_key(&axis.name));
+        let around = around.flat_map(|axis| axis.within.clone());
+        let mut search = Search {
+            sweep: self,
+            fixed: fixed.clone().into_iter().chain(around).collect(),
+            tries: TRIES,
+        };
+        let mut labels = Labels::new();
+        let found = search.complete(&self.axes, &mut labels);
+        (found && holds(fixed, &labels)).then_some(labels)
+    }
+}
+
+/// The search for a combination, depth first.
+struct Search<'a> {
+    sweep: &'a Sweep,
+    fixed: Labels,
+    tries: usize,
+}
+
+impl Search<'_> {
+    /// Gives every axis of `axes` that is active a label, so that nothing excludes them.
+    fn complete(&mut self, axes: &[Axis], labels: &mut Labels) -> bool {
+        let Some((axis, rest)) = axes.split_first() else {
+            self.tries = self.tries.saturating_sub(1);
+            return !self.sweep.exclude.iter().any(|excluded| holds(excluded, labels));
+        };
+        if !axis.is_active(labels) {
+            return self.complete(rest, labels);
         }
-        let free = (0..at.len())
-            .rev()
-            .filter(|axis| fixed.is_none_or(|(fixed, _)| fixed != *axis));
-        let mut carried = true;
-        for axis in free {
-            at[axis] = (at[axis] + 1) % sweep.axes[axis].points.len();
-            carried = at[axis] == 0;
-            if !carried {
-                break;
+        for point in &axis.points {
+            let fits = self
+                .fixed
+                .get(&axis.name)
+                .is_none_or(|label| *label == point.label);
+            if fits && self.tries > 0 {
+                labels.insert(axis.name.clone(), point.label.clone());
+                if self.complete(rest, labels) {
+                    return true;
+                }
             }
         }
-        if carried {
-            return None;
-        }
+        labels.remove(&axis.name);
+        false
     }
-    None
-}
-
-fn excluded(sweep: &Sweep, at: &[usize]) -> bool {
-    let label = |name: &str| {
-        let axis = sweep.axes.iter().position(|axis| axis.name == name)?;
-        Some(sweep.axes[axis].points[at[axis]].label.as_str())
-    };
-    let hit = |wanted: &BTreeMap<String, String>| wanted.iter().all(|(axis, l)| label(axis) == Some(l));
-    sweep.exclude.iter().any(hit)
-}
-
-/// What is set at a combination of the axes, in the order it is applied.
-pub(crate) fn settings<'a>(sweep: &'a Sweep, at: &[usize]) -> Vec<&'a Setting> {
-    let points = sweep.axes.iter().zip(at).map(|(axis, at)| &axis.points[*at]);
-    points.flat_map(|point| &point.sets).collect()
 }

@@ -6,7 +6,7 @@ use ablate_core::{ArtifactKind, StageKind};
 
 use crate::{
     Experiment, Problem, Severity, Source, StageDef, Sweep,
-    check::{cycles, grid, points, split, unused},
+    check::{cycles, grid, split, unused},
     fields,
     problem::suggestion,
     report::{self, Known},
@@ -150,7 +150,7 @@ fn systems<'a>(stages: &'a Stages<'_>) -> Vec<&'a str> {
 
 /// What the stages measure, by their field `measures`; `None` where that cannot be told without running one.
 fn measures(stages: &Stages<'_>, sweep: &Sweep) -> Option<BTreeSet<String>> {
-    let varied = points(sweep).any(|point| point.sets.iter().any(|set| set.path == ["measures"]));
+    let varied = sweep.all_settings().any(|set| set.path == ["measures"]);
     if varied || !stages.broken.is_empty() {
         return None;
     }

@@ -22,6 +22,7 @@ pub fn schema(kinds: &[&'static dyn StageKind], reserved: &[&str]) -> Value {
         "title": "ablate experiment",
         "description": "A graph of stages, what is varied, and how the results are told.",
         "type": "object",
+        "definitions": fields::definitions(),
         "properties": sections,
         "additionalProperties": false,
         "required": ["experiment", "stages"],

@@ -13,7 +13,7 @@ use std::{
 
 use ablate_cache::{FlushPolicy, OutputRecord, Store};
 use ablate_core::{DeviceChoice, Places, Seed, StageError, Stream};
-use ablate_plan::{Plan, plan};
+use ablate_plan::{Plan, Selection, plan};
 use ablate_run::{Capacity, MachineSlots, NodeRecord, Options, Recomputed, RunError, Status, lookup};
 use ablate_spec::{Source, load, render};
 use stages::{COMPUTED, KINDS, LOADED};
@@ -25,7 +25,7 @@ fn planned(text: &str) -> Plan {
     };
     let (experiment, problems) = load(&source, KINDS, &[], &[]);
     let experiment = experiment.unwrap_or_else(|| panic!("{}\n{text}", render(&problems, &source, false)));
-    plan(&experiment, &Places::default()).unwrap()
+    plan(&experiment, &Places::default(), &Selection::default()).unwrap()
 }
 
 fn options<'a>(

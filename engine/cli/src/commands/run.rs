@@ -9,7 +9,7 @@ use std::{
 
 use ablate_cache::{FlushPolicy, Store};
 use ablate_plan::Plan;
-use ablate_run::{ArmRecord, NodeRecord, Options, RunRecord, Status, load_run, lookup};
+use ablate_run::{ArmRecord, NOT_ASKED_FOR, NodeRecord, Options, RunRecord, Status, load_run, lookup};
 use jiff::{ToSpan, civil::DateTime};
 use serde_json::{Value, json};
 
@@ -112,7 +112,7 @@ fn outcome(record: &RunRecord) -> Result<(), CliError> {
     let skipped = record
         .nodes
         .iter()
-        .filter(|node| node.status == Status::Skipped)
+        .filter(|node| node.status == Status::Skipped && node.reason != NOT_ASKED_FOR)
         .count();
     let lines: Vec<_> = failed
         .iter()
@@ -156,12 +156,7 @@ fn report(loaded: &Loaded) -> Value {
 }
 
 fn arm_records(plan: &Plan, nodes: &[NodeRecord], store: &Store) -> Result<Vec<ArmRecord>, CliError> {
-    let keys: BTreeMap<_, _> = plan
-        .order
-        .iter()
-        .zip(nodes)
-        .map(|(index, node)| (*index, node))
-        .collect();
+    let keys: BTreeMap<_, _> = plan.graph.node_indices().zip(nodes).collect();
     let done = |node: &NodeRecord| !matches!(node.status, Status::Failed | Status::Skipped);
     let mut records = Vec::new();
     for arm in &plan.arms {

@@ -57,6 +57,7 @@ fn again(name: &str, file: &Path, args: &Verify, store: &Store, json: bool) -> R
     let loaded = load::load_plan(&args::Experiment {
         file: file.to_owned(),
         sets: args.sets.clone(),
+        only: vec![],
     })?;
     let node = loaded.node(name)?;
     let found = lookup(&loaded.plan, store, &loaded.places, &|_| None)?;

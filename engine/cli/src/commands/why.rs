@@ -69,6 +69,7 @@ fn radius(args: &Why, store: &Store, found: &Lookup, loaded: &Loaded, json: bool
     let changed = load::load_plan(&args::Experiment {
         file: args.experiment.file.clone(),
         sets,
+        only: args.experiment.only.clone(),
     })?;
     let now = look(&changed, store)?;
     let reused: std::collections::BTreeSet<_> = loaded

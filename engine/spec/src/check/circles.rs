@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{points, resolve, split};
+use super::{resolve, split};
 use crate::{InputRef, Problem, StageDef, Sweep, stages::span_of};
 
 /// The stages each stage reads, over its own fields and every value a sweep gives to a port.
@@ -21,7 +21,7 @@ pub(super) fn reads(stages: &[StageDef], sweep: &Sweep) -> BTreeMap<String, BTre
     for stage in stages {
         note(stage, &stage.fields);
     }
-    for setting in points(sweep).flat_map(|point| &point.sets) {
+    for setting in sweep.all_settings() {
         let stage = stages.iter().find(|stage| stage.name == setting.stage);
         if let (Some(stage), [field]) = (stage, setting.path.as_slice()) {
             note(stage, &Map::from_iter([(field.clone(), setting.value.clone())]));

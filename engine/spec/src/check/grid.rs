@@ -2,87 +2,131 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{
-    Point, Problem, Setting, Span, Sweep,
-    point::{combination, settings},
-    stages::Stages,
-};
-
-use super::points;
+use crate::{Axis, Labels, Problem, Setting, Span, Sweep, holds, stages::Stages};
 
 /// More points than any study has: a typing error rather than a wish.
 const MOST_POINTS: usize = 1_000_000;
 
+/// Likewise of axes.
+const MOST_AXES: usize = 100;
+
 /// What is wrong with the fields of the stages at the points of the sweep.
 pub(crate) fn grid(sweep: &Sweep, stages: &Stages<'_>) -> Vec<Problem> {
+    if let Some(problem) = size(sweep) {
+        return vec![problem];
+    }
     let mut problems = targets(sweep, stages);
     problems.extend(conflicts(sweep));
     problems.extend(overridden(sweep, stages));
-    problems.extend(size(sweep));
+    let replicate: &[Setting] = sweep.replicate.first().map_or(&[], |point| &point.sets);
     let mut seen = Seen {
         stages,
+        sweep,
+        replicate,
         told: BTreeSet::new(),
         problems,
     };
-    let replicate: &[Setting] = sweep.replicate.first().map_or(&[], |point| &point.sets);
-    let first = combination(sweep, None);
-    if let Some(first) = &first {
-        let mut all = settings(sweep, first);
-        all.extend(replicate);
-        seen.every_stage(&all);
-    } else if sweep.include.is_empty() {
-        let problem = Problem::error(
-            "ablate::spec::empty_sweep",
-            "`exclude` leaves no point of the sweep",
-        );
-        seen.problems.push(problem.help("exclude less"));
-    }
-    for (at, axis) in sweep.axes.iter().enumerate() {
-        for (index, point) in axis.points.iter().enumerate() {
-            if let Some(at) = combination(sweep, Some((at, index))) {
-                let mut all = settings(sweep, &at);
-                all.extend(replicate);
-                seen.point(point, &all, &format!("`{}` is", axis.name));
-            }
-        }
-    }
-    for point in sweep.replicate.iter().skip(1) {
-        let mut all = first.as_ref().map(|at| settings(sweep, at)).unwrap_or_default();
-        all.extend(&point.sets);
-        seen.point(point, &all, "the replicate is");
-    }
-    for point in &sweep.include {
-        let all: Vec<_> = point.sets.iter().chain(replicate).collect();
-        seen.point(point, &all, "the included point is");
-    }
+    seen.first();
+    seen.axes();
+    seen.replicates();
+    seen.included();
+    seen.overrides();
     seen.problems
 }
 
-/// Tells each problem once, though many points have it.
+/// Looks at one point of each value of the sweep. Tells each problem once, though many points have it.
 struct Seen<'a> {
     stages: &'a Stages<'a>,
+    sweep: &'a Sweep,
+    /// What the first replicate sets.
+    replicate: &'a [Setting],
     told: BTreeSet<(&'static str, String, Option<Span>)>,
     problems: Vec<Problem>,
 }
 
 impl Seen<'_> {
-    fn every_stage(&mut self, settings: &[&Setting]) {
+    /// Every stage, at the first point.
+    fn first(&mut self) {
+        let Some(labels) = self.sweep.combination(&Labels::new()) else {
+            if self.sweep.include.is_empty() {
+                let message = "`exclude` leaves no point of the sweep";
+                let problem = Problem::error("ablate::spec::empty_sweep", message);
+                self.problems.push(problem.help("exclude less"));
+            }
+            return;
+        };
+        let settings = self.sweep.settings(&labels, self.replicate);
         for at in 0..self.stages.defs.len() {
-            for problem in self.stages.check(at, settings) {
+            for problem in self.stages.check(at, &settings) {
                 self.tell(problem, |problem| problem);
             }
         }
     }
 
-    /// Looks at the stages a point sets something of.
-    fn point(&mut self, point: &Point, settings: &[&Setting], what: &str) {
-        let touched: BTreeSet<&str> = point.sets.iter().map(|set| set.stage.as_str()).collect();
+    fn axes(&mut self) {
+        for axis in &self.sweep.axes {
+            for point in &axis.points {
+                let fixed = [(axis.name.clone(), point.label.clone())].into();
+                if let Some(labels) = self.sweep.combination(&fixed) {
+                    let settings = self.sweep.settings(&labels, self.replicate);
+                    let place = format!("where `{}` is `{}`", axis.name, point.label);
+                    self.look(&point.sets, &settings, &place);
+                }
+            }
+        }
+    }
+
+    fn replicates(&mut self) {
+        let first = self.sweep.combination(&Labels::new()).unwrap_or_default();
+        for point in self.sweep.replicate.iter().skip(1) {
+            let settings = self.sweep.settings(&first, &point.sets);
+            let place = format!("where the replicate is `{}`", point.label);
+            self.look(&point.sets, &settings, &place);
+        }
+    }
+
+    fn included(&mut self) {
+        for included in &self.sweep.include {
+            let more = [&included.point.sets, self.replicate].concat();
+            let settings = self.sweep.settings(&included.at, &more);
+            let place = format!("where the included point is `{}`", included.point.label);
+            self.look(&included.point.sets, &settings, &place);
+        }
+    }
+
+    fn overrides(&mut self) {
+        for one in &self.sweep.overrides {
+            match self.sweep.combination(&one.at) {
+                Some(labels) => {
+                    let settings = self.sweep.settings(&labels, self.replicate);
+                    self.look(&one.sets, &settings, "where this override holds");
+                }
+                None if self
+                    .sweep
+                    .include
+                    .iter()
+                    .any(|included| holds(&one.at, &included.at)) => {}
+                None => {
+                    let problem = Problem::error(
+                        "ablate::spec::bad_axis",
+                        "no point is `where` this override holds",
+                    );
+                    self.problems
+                        .push(problem.at(one.span).help("name labels that stand together"));
+                }
+            }
+        }
+    }
+
+    /// Looks at the stages that `sets` set something of.
+    fn look(&mut self, sets: &[Setting], settings: &[&Setting], place: &str) {
+        let touched: BTreeSet<&str> = sets.iter().map(|set| set.stage.as_str()).collect();
         for (at, stage) in self.stages.defs.iter().enumerate() {
             if !touched.contains(stage.name.as_str()) {
                 continue;
             }
             for problem in self.stages.check(at, settings) {
-                self.tell(problem, |problem| whereabouts(problem, point, what));
+                self.tell(problem, |problem| whereabouts(problem, sets, place));
             }
         }
     }
@@ -96,12 +140,10 @@ impl Seen<'_> {
 }
 
 /// Says at which point a problem is, unless its place says so.
-fn whereabouts(problem: Problem, point: &Point, what: &str) -> Problem {
+fn whereabouts(problem: Problem, sets: &[Setting], place: &str) -> Problem {
     let here = |set: &Setting| problem.at == Some(set.span) || problem.at == Some(set.key);
-    match point.sets.first() {
-        Some(first) if !point.sets.iter().any(here) => {
-            problem.also(first.key, format!("where {what} `{}`", point.label))
-        }
+    match sets.first() {
+        Some(first) if !sets.iter().any(here) => problem.also(first.key, place),
         _ => problem,
     }
 }
@@ -109,13 +151,12 @@ fn whereabouts(problem: Problem, point: &Point, what: &str) -> Problem {
 /// Settings of no stage, or of its kind.
 fn targets(sweep: &Sweep, stages: &Stages<'_>) -> Vec<Problem> {
     let mut seen = BTreeSet::new();
-    let settings = points(sweep).flat_map(|point| &point.sets);
     let wrong = |setting: &Setting| {
         seen.insert(setting.key)
             .then(|| stages.no_target(&setting.stage, &setting.path))?
             .map(|problem| problem.at(setting.key))
     };
-    settings.filter_map(wrong).collect()
+    sweep.all_settings().filter_map(wrong).collect()
 }
 
 type Owners<'a> = BTreeMap<(&'a str, &'a [String]), (&'a str, Span)>;
@@ -147,18 +188,24 @@ fn owner<'a>(owners: &Owners<'a>, stage: &str, path: &[String]) -> Option<(&'a s
     around.or_else(within).copied()
 }
 
-/// Fields that two axes set: one of them would do nothing.
+/// Fields that two axes set, or an override of a replicate's: one of them would do nothing.
 fn conflicts(sweep: &Sweep) -> Vec<Problem> {
     let mut told = BTreeSet::new();
     let mut problems = Vec::new();
-    owners(sweep, |name, setting, other, first| {
+    let mut clash = |name: &str, setting: &Setting, other: &str, first: Span| {
         if told.insert(setting.key) {
             let field = format!("{}.{}", setting.stage, setting.path.join("."));
             let message = format!("`{name}` and `{other}` both set `{field}`");
             let problem = Problem::error("ablate::spec::conflicting_axes", message).at(setting.key);
             problems.push(problem.also(first, "set here too").help("set it in one of them"));
         }
-    });
+    };
+    let owners = owners(sweep, &mut clash);
+    for setting in sweep.overrides.iter().flat_map(|one| &one.sets) {
+        if let Some(("replicate", at)) = owner(&owners, &setting.stage, &setting.path) {
+            clash("override", setting, "replicate", at);
+        }
+    }
     problems
 }
 
@@ -174,17 +221,41 @@ fn overridden(sweep: &Sweep, stages: &Stages<'_>) -> Vec<Problem> {
 }
 
 fn size(sweep: &Sweep) -> Option<Problem> {
-    let lengths = sweep.axes.iter().map(|axis| axis.points.len());
-    let count = lengths
-        .chain([sweep.replicate.len().max(1)])
-        .try_fold(1_usize, usize::checked_mul);
-    if count.is_some_and(|count| count <= MOST_POINTS) {
+    let place = || {
+        let mut set = sweep
+            .axes
+            .iter()
+            .flat_map(|axis| &axis.points)
+            .flat_map(|point| &point.sets);
+        set.next().map(|set| set.key)
+    };
+    let tell = |message: String| {
+        let problem = Problem::error("ablate::spec::too_large", message);
+        place().map_or(problem.clone(), |at| problem.at(at))
+    };
+    if sweep.axes.len() > MOST_AXES {
+        return Some(tell(format!("there are more than {MOST_AXES} axes")).help("vary fewer fields at once"));
+    }
+    let points = count(&sweep.axes, &Labels::new());
+    let points = points.and_then(|points| points.checked_mul(sweep.replicate.len().max(1)));
+    if points.is_some_and(|points| points <= MOST_POINTS) {
         return None;
     }
-    let message = format!("the axes multiply to more than {MOST_POINTS} points");
-    let problem = Problem::error("ablate::spec::too_large", message);
-    let at = sweep.axes.iter().flat_map(|axis| &axis.points);
-    let first = at.flat_map(|point| &point.sets).next();
-    let problem = first.map_or(problem.clone(), |set| problem.at(set.key));
+    let problem = tell(format!("the axes multiply to more than {MOST_POINTS} points"));
     Some(problem.help("vary fewer fields at once, or add single points with `include`"))
+}
+
+/// How many combinations of the axes there are within these labels; `None` beyond what can be counted.
+fn count(axes: &[Axis], within: &Labels) -> Option<usize> {
+    let here = axes.iter().filter(|axis| axis.within == *within);
+    let points = |axis: &Axis| {
+        let inside = axis.points.iter().map(|point| {
+            let mut within = within.clone();
+            within.insert(axis.name.clone(), point.label.clone());
+            count(axes, &within)
+        });
+        inside.sum::<Option<usize>>()
+    };
+    here.map(points)
+        .try_fold(1_usize, |product, points| product.checked_mul(points?))
 }

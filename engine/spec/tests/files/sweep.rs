@@ -210,3 +210,91 @@ fn a_swept_kind() {
        help: write two stages, and vary the input that reads them
     "#);
 }
+
+#[test]
+fn axes_within_a_label() {
+    let nested = "sweep:\n  axes:\n    n:\n      bm25: {triples.source: bm25}\n      deep:\n        triples.source: bm25\n        \
+                  axes: {k: {docs.count: [10, 0]}, n: {docs.seed: [1]}}\n  exclude: [{k: 11}]\n";
+    assert_snapshot!(told(&and(nested)), @r"
+    error[ablate::spec::out_of_range]: `docs.count`: `count` must be at least 1
+       --> study.yaml:20:37
+    20 |         axes: {k: {docs.count: [10, 0]}, n: {docs.seed: [1]}}
+       |                                     ^
+
+    error[ablate::spec::duplicate_axis]: there is an axis `n` already
+       --> study.yaml:20:42
+    20 |         axes: {k: {docs.count: [10, 0]}, n: {docs.seed: [1]}}
+       |                                          ^
+       help: give one of them another name
+
+    error[ablate::spec::unknown_label]: `k` has no `11`
+       --> study.yaml:21:17
+    21 |   exclude: [{k: 11}]
+       |                 ^^
+       help: there is `10`, `0`
+    ");
+}
+
+#[test]
+fn overrides_that_do_nothing() {
+    let sweep = "sweep:\n  axes:\n    k: {docs.count: [10, 20]}\n    n: {one: {retriever.seed: 5}, two: {axes: {m: {queries.model: [small]}}}}\n  \
+                 replicate: {docs.seed: [1, 2]}\n  override:\n    - {where: {k: 30}, docs.count: 0}\n    - {docs.count: 5}\n    \
+                 - {where: {n: one, m: 7}, docs.count: 5}\n    - {where: {k: 10}, docs.seed: 5}\n    - {where: {k: 10}, docs.count: 0}\n";
+    assert_snapshot!(told(&and(sweep)), @r"
+    error[ablate::spec::unknown_label]: `k` has no `30`
+       --> study.yaml:20:19
+    20 |     - {where: {k: 30}, docs.count: 0}
+       |                   ^^
+       help: there is `10`, `20`
+
+    error[ablate::spec::bad_axis]: an override says where it holds and what it sets
+       --> study.yaml:21:7
+    21 |     - {docs.count: 5}
+       |       ^
+       help: write `{where: {AXIS: LABEL}, stage.field: VALUE}`
+
+    error[ablate::spec::unknown_label]: `m` has no `7`
+       --> study.yaml:22:27
+    22 |     - {where: {n: one, m: 7}, docs.count: 5}
+       |                           ^
+       help: there is `small`
+
+    error[ablate::spec::conflicting_axes]: `override` and `replicate` both set `docs.seed`
+       --> study.yaml:23:24
+    23 |     - {where: {k: 10}, docs.seed: 5}
+       |                        ^^^^^^^^^
+    18 |   replicate: {docs.seed: [1, 2]}
+       |               --------- set here too
+       help: set it in one of them
+
+    error[ablate::spec::out_of_range]: `docs.count`: `count` must be at least 1
+       --> study.yaml:24:36
+    24 |     - {where: {k: 10}, docs.count: 0}
+       |                                    ^
+    ");
+}
+
+#[test]
+fn an_included_point_at_a_label_that_does_not_exist() {
+    let sweep =
+        "sweep:\n  axes:\n    k: {docs.count: [10, 20]}\n  include: [{k: 30}, {kk: 10}, {label: only}]\n";
+    assert_snapshot!(told(&and(sweep)), @r"
+    error[ablate::spec::unknown_label]: `k` has no `30`
+       --> study.yaml:17:17
+    17 |   include: [{k: 30}, {kk: 10}, {label: only}]
+       |                 ^^
+       help: there is `10`, `20`
+
+    error[ablate::spec::unknown_axis]: there is no axis `kk`
+       --> study.yaml:17:23
+    17 |   include: [{k: 30}, {kk: 10}, {label: only}]
+       |                       ^^
+       help: did you mean `k`?
+
+    error[ablate::spec::bad_axis]: a point of `include` sets nothing
+       --> study.yaml:17:32
+    17 |   include: [{k: 30}, {kk: 10}, {label: only}]
+       |                                ^
+       help: write `{label: NAME, stage.field: VALUE}`, or `{AXIS: LABEL}`
+    ");
+}
