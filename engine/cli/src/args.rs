@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Run(Run),
     /// Print the table of a run
     #[command(
-        after_help = "Examples:\n  ablate table\n  ablate table negatives --format markdown > table.md"
+        after_help = "Examples:\n  ablate table\n  ablate table negatives --details\n  ablate table negatives -o table.tex"
     )]
     Table(Table),
     /// List the runs of the store, oldest first
@@ -209,9 +209,15 @@ pub(crate) struct Table {
     /// A run's id, its first letters, its experiment's name, or `latest`
     #[arg(default_value = "latest", add = ArgValueCandidates::new(complete::runs))]
     pub(crate) run: String,
-    /// text, markdown or csv
-    #[arg(long, default_value = "text")]
-    pub(crate) format: ablate_report::Format,
+    /// text, markdown, latex (booktabs), csv, parquet or json [default: by the ending of --output, else text]
+    #[arg(long)]
+    pub(crate) format: Option<ablate_report::Format>,
+    /// Write it to this file: .txt, .md, .tex, .csv, .parquet or .json
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Show every comparison on a line: interval, p, effect size, wins and losses, and what it would take to be surer
+    #[arg(long, conflicts_with_all = ["format", "output"])]
+    pub(crate) details: bool,
 }
 
 #[derive(ClapArgs)]

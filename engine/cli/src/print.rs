@@ -14,6 +14,11 @@ pub(crate) fn result(text: &str) {
     writeln!(std::io::stdout(), "{}", text.trim_end()).ok();
 }
 
+/// A result that need not be text.
+pub(crate) fn bytes(bytes: &[u8]) {
+    std::io::stdout().write_all(bytes).ok();
+}
+
 /// A result as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) {
     result(&serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));

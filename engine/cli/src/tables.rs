@@ -2,7 +2,7 @@
 
 use ablate_cache::Store;
 use ablate_core::{Record, rows::Score};
-use ablate_report::{Arm, Options, QueryScore, Table, table};
+use ablate_report::{Arm, Missing, Options, QueryScore, Table, table};
 use ablate_run::{ArmRecord, RunRecord};
 
 use crate::error::CliError;
@@ -49,11 +49,36 @@ fn read_arm(arm: &ArmRecord, store: &Store) -> Result<Arm, CliError> {
 }
 
 /// What the file's `report:` asked for.
-pub(crate) fn options(run: &RunRecord) -> Options {
-    serde_json::from_value(run.report.clone()).unwrap_or_default()
+pub(crate) fn options(run: &RunRecord) -> Result<Options, CliError> {
+    serde_json::from_value(run.report.clone()).map_err(|error| {
+        CliError::Failed(format!(
+            "error: the `report` of run {} cannot be read: {error}: run the experiment again",
+            run.id
+        ))
+    })
 }
 
 /// The table of a run.
 pub(crate) fn table_of(run: &RunRecord, store: &Store) -> Result<Table, CliError> {
-    table(&arms(run, store)?, &options(run)).map_err(|error| CliError::Failed(format!("error: {error}")))
+    let made = table(&arms(run, store)?, &options(run)?);
+    let mut made = made.map_err(|error| CliError::Failed(format!("error: {error}")))?;
+    made.missing = run.arms.iter().filter_map(|arm| missing(arm, run)).collect();
+    Ok(made)
+}
+
+/// An arm that did not finish, with what became of its node.
+fn missing(arm: &ArmRecord, run: &RunRecord) -> Option<Missing> {
+    let node = run.nodes.iter().find(|node| node.name == arm.node);
+    let reason = match (arm.key, node) {
+        (Some(_), _) => return None,
+        (None, Some(node)) => node.reason.clone(),
+        (None, None) => String::new(),
+    };
+    Some(Missing {
+        system: arm.system.clone(),
+        collection: arm.collection.clone(),
+        point: arm.place.point.clone(),
+        replicate: arm.place.replicate.clone(),
+        reason,
+    })
 }

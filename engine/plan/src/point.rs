@@ -197,9 +197,7 @@ fn own_axes<'a>(experiment: &'a Experiment) -> Relevant<'a> {
     let mut axes = Relevant::new();
     let mut note = |axis, sets: &'a [Setting]| {
         for setting in sets {
-            axes.entry(setting.stage.as_str())
-                .or_insert_with(BTreeSet::new)
-                .insert(axis);
+            axes.entry(setting.stage.as_str()).or_default().insert(axis);
         }
     };
     for axis in &sweep.axes {

@@ -1,57 +1,10 @@
-//! What the formats for people share: which columns there are, how a figure is written, what the legend says.
+//! What the formats for people share: how a figure is written, what the legend says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ablate_stats::Method;
 
-use crate::{Figure, Options, Row, Table, warnings::LEVEL};
-
-/// The columns before the measures: what a row is.
-pub(crate) struct Columns<'a> {
-    axes: &'a [String],
-    collections: bool,
-}
-
-impl<'a> Columns<'a> {
-    /// System, the collection where there are several, and the axes.
-    pub(crate) fn of(table: &'a Table) -> Self {
-        let collections = table
-            .rows
-            .windows(2)
-            .any(|pair| pair[0].collection != pair[1].collection);
-        Self {
-            axes: &table.axes,
-            collections,
-        }
-    }
-
-    /// Their names.
-    pub(crate) fn header(&self) -> Vec<String> {
-        let collection = self.collections.then_some("collection");
-        let fixed = ["system"].into_iter().chain(collection).map(String::from);
-        fixed.chain(self.axes.iter().cloned()).collect()
-    }
-
-    /// A row's values; `-` for an axis that is not upstream of it.
-    pub(crate) fn values(
-        &self,
-        system: &str,
-        collection: &str,
-        point: &BTreeMap<String, String>,
-    ) -> Vec<String> {
-        let collection = self.collections.then_some(collection);
-        let labels = self
-            .axes
-            .iter()
-            .map(|axis| point.get(axis).map_or("-", String::as_str));
-        [system]
-            .into_iter()
-            .chain(collection)
-            .chain(labels)
-            .map(String::from)
-            .collect()
-    }
-}
+use crate::{Figure, Options, Table, warnings::LEVEL};
 
 /// `0.6452 ± 0.0031  (+0.0120* [+0.0040, +0.0200])`; `-` for a measure the row lacks.
 pub(crate) fn figure(figure: Option<&Figure>) -> String {
@@ -78,17 +31,13 @@ pub(crate) fn figure(figure: Option<&Figure>) -> String {
     format!("{:.4}{sd}{delta}", figure.mean)
 }
 
-/// Whether `row` has the best mean of its collection by `measure`, among at least two rows.
-pub(crate) fn is_best(table: &Table, row: &Row, measure: &str) -> bool {
-    let rivals = table
-        .rows
-        .iter()
-        .filter(|other| other.collection == row.collection);
-    let means: Vec<f64> = rivals
-        .filter_map(|other| Some(other.scores.get(measure)?.mean))
-        .collect();
-    let best = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    means.len() > 1 && row.scores.get(measure).is_some_and(|figure| figure.mean >= best)
+/// Four decimals; never a plain 0, which no test gives.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 1e-4 {
+        "<0.0001".into()
+    } else {
+        format!("{p:.4}")
+    }
 }
 
 /// What the marks mean, and over how many seeds and queries the figures are.
@@ -117,7 +66,16 @@ pub(crate) fn legend(table: &Table, options: &Options) -> String {
         lines.push(format!("± sample standard deviation over {seeds} seeds"));
     }
     lines.extend(queries.map(|queries| format!("{queries} queries")));
+    lines.extend(missing(table));
     lines.join("\n")
+}
+
+/// A line an arm that has no figures; after a handful, how many more there are.
+pub(crate) fn missing(table: &Table) -> impl Iterator<Item = String> {
+    const MOST: usize = 10;
+    let named = table.missing.iter().take(MOST).map(ToString::to_string);
+    let more = table.missing.len().saturating_sub(MOST);
+    named.chain((more > 0).then(|| format!("missing: {more} more")))
 }
 
 /// What stands in brackets and what a star is.

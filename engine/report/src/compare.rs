@@ -326,7 +326,7 @@ mod tests {
         };
         let table = table(&arms(), &options).unwrap();
         for format in [Format::Text, Format::Markdown] {
-            let text = render(format, &table, &options, false);
+            let text = String::from_utf8(render(format, &table, &options, false).unwrap()).unwrap();
             for part in [
                 "(-0.0258≈ [-0.1156, +0.0640])",
                 "Wilcoxon signed-rank test (exact) over queries",
@@ -336,7 +336,7 @@ mod tests {
                 assert!(text.contains(part), "{part} is not in\n{text}");
             }
         }
-        let csv = render(Format::Csv, &table, &options, false);
+        let csv = crate::csv(&table);
         assert!(csv.lines().nth(2).unwrap().contains(",exact,-0.1156"), "{csv}");
     }
 }

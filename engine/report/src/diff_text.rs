@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Diff, FieldChange, Moved, NodeChange, label, text::frame, warnings::LEVEL};
+use crate::{Diff, FieldChange, Moved, NodeChange, cells::p_value, label, text::frame, warnings::LEVEL};
 
 /// What changed, then what moved.
 pub fn diff_text(diff: &Diff) -> String {
@@ -116,15 +116,6 @@ fn row(moved: &Moved) -> [String; 7] {
         moved.p.map_or_else(|| "-".into(), p_value),
         format!("{}/{}/{}", moved.wins, moved.losses, moved.ties),
     ]
-}
-
-/// Four decimals; never a plain 0, which no test gives.
-fn p_value(p: f64) -> String {
-    if p < 1e-4 {
-        "<0.0001".into()
-    } else {
-        format!("{p:.4}")
-    }
 }
 
 fn movers(moved: &Moved) -> Option<String> {

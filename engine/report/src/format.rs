@@ -1,8 +1,10 @@
 //! The formats a table can be written in.
 
-use std::str::FromStr;
+use std::{path::Path, str::FromStr};
 
-use crate::{Options, Table, UnknownName, csv, json, markdown, options::choose, text};
+use ::parquet::errors::ParquetError;
+
+use crate::{Options, Table, UnknownName, csv, json, latex, markdown, options::choose, parquet, text};
 
 /// A format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,16 +14,22 @@ pub enum Format {
     Text,
     /// GitHub's Markdown.
     Markdown,
+    /// LaTeX with booktabs.
+    Latex,
     /// Long form, full precision.
     Csv,
+    /// Long form, typed.
+    Parquet,
     /// Rows.
     Json,
 }
 
-const FORMATS: [(&str, Format); 4] = [
+const FORMATS: [(&str, Format); 6] = [
     ("text", Format::Text),
     ("markdown", Format::Markdown),
+    ("latex", Format::Latex),
     ("csv", Format::Csv),
+    ("parquet", Format::Parquet),
     ("json", Format::Json),
 ];
 
@@ -33,14 +41,39 @@ impl FromStr for Format {
     }
 }
 
-/// `table` in `format`; `color` matters to text only.
-pub fn render(format: Format, table: &Table, options: &Options, color: bool) -> String {
-    match format {
-        Format::Text => text(table, options, color),
-        Format::Markdown => markdown(table, options),
-        Format::Csv => csv(table),
-        Format::Json => json(table),
+impl Format {
+    /// The format a file's ending stands for.
+    pub fn of_file(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "txt" => Some(Self::Text),
+            "md" => Some(Self::Markdown),
+            "tex" => Some(Self::Latex),
+            "csv" => Some(Self::Csv),
+            "parquet" => Some(Self::Parquet),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
     }
+}
+
+/// `table` in `format`; `color` matters to text only.
+///
+/// # Errors
+/// If Parquet is asked for and nothing was evaluated.
+pub fn render(
+    format: Format,
+    table: &Table,
+    options: &Options,
+    color: bool,
+) -> Result<Vec<u8>, ParquetError> {
+    Ok(match format {
+        Format::Text => text(table, options, color).into(),
+        Format::Markdown => markdown(table, options).into(),
+        Format::Latex => latex(table, options).into(),
+        Format::Csv => csv(table).into(),
+        Format::Parquet => parquet(table)?,
+        Format::Json => json(table).into(),
+    })
 }
 
 #[cfg(test)]
@@ -54,12 +87,11 @@ mod tests {
         let (table, options) = sample();
         let start = |name: &str| {
             let format = name.parse().unwrap();
-            render(format, &table, &options, false).chars().next().unwrap()
+            let bytes = render(format, &table, &options, false).unwrap();
+            String::from_utf8_lossy(&bytes).chars().next().unwrap()
         };
-        assert_eq!(
-            [start("text"), start("markdown"), start("csv"), start("json")],
-            ['┌', '|', 's', '[']
-        );
+        let names = FORMATS.map(|(name, _)| name);
+        assert_eq!(names.map(start), ['┌', '|', '\\', 's', 'P', '[']);
         let error = "markdwon".parse::<Format>().unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -2,36 +2,42 @@
 
 use crate::{
     Options, Table,
-    cells::{Columns, figure, is_best, legend},
+    cells::{figure, legend},
+    grid::{Column, Grid, Line},
 };
 
-/// `table` as Markdown, the best mean of each collection and measure in bold, the legend below.
+/// `table` as Markdown, the best mean of each column in bold, the legend below.
 pub fn markdown(table: &Table, options: &Options) -> String {
-    let columns = Columns::of(table);
-    let what = columns.header();
-    let rules = what
+    let grid = Grid::of(table);
+    let title = |column: &Column<'_>| match column.collection {
+        Some(collection) => format!("{}<br>{}", escape(collection), escape(column.measure)),
+        None => escape(column.measure),
+    };
+    let names = grid.names.iter().map(|name| escape(name));
+    let rules = grid
+        .names
         .iter()
         .map(|_| "---")
-        .chain(table.measures.iter().map(|_| "---:"))
-        .map(String::from);
+        .chain(grid.columns.iter().map(|_| "---:"));
     let mut lines = vec![
-        line(what.iter().chain(&table.measures).map(|name| escape(name))),
-        line(rules),
+        line(names.chain(grid.columns.iter().map(title))),
+        line(rules.map(String::from)),
     ];
-    for row in &table.rows {
-        let figures = table.measures.iter().map(|measure| {
-            let figure = escape(&figure(row.scores.get(measure)));
-            if is_best(table, row, measure) {
-                format!("**{figure}**")
-            } else {
-                figure
-            }
-        });
-        let what = columns.values(&row.system, &row.collection, &row.point);
-        lines.push(line(what.iter().map(|value| escape(value)).chain(figures)));
-    }
+    lines.extend(grid.rows.iter().map(|row| line(cells(&grid, row).into_iter())));
     let legend = escape(&legend(table, options)).replace('\n', "<br>\n");
     format!("{}\n\n{legend}\n", lines.join("\n"))
+}
+
+fn cells(grid: &Grid<'_>, row: &Line<'_>) -> Vec<String> {
+    let figures = grid.cells(row).into_iter().map(|(found, best)| {
+        let text = escape(&figure(found));
+        if best { format!("**{text}**") } else { text }
+    });
+    row.labels
+        .iter()
+        .map(|label| escape(label))
+        .chain(figures)
+        .collect()
 }
 
 fn line(cells: impl Iterator<Item = String>) -> String {

@@ -1,12 +1,13 @@
 //! From evaluated arms to rows with significance marks.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use ablate_stats::{Counts, Method};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Arm, Options, ReportError,
+    arm::label,
     baseline::baselines,
     compare::compare,
     fold::{Folded, Values, fold},
@@ -23,8 +24,37 @@ pub struct Table {
     pub measures: Vec<String>,
     /// The axes of any row, by first appearance.
     pub axes: Vec<String>,
+    /// What should stand in it and does not.
+    pub missing: Vec<Missing>,
     /// What the reader should know before believing it.
     pub warnings: Vec<String>,
+}
+
+/// An arm without figures: it failed, or something it needs did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The name of the evaluate stage.
+    pub system: String,
+    /// The collection.
+    pub collection: String,
+    /// Axis → label.
+    pub point: BTreeMap<String, String>,
+    /// Which replicate.
+    pub replicate: Option<String>,
+    /// Why there is nothing.
+    pub reason: String,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seed = self
+            .replicate
+            .iter()
+            .map(|seed| ("seed".to_owned(), seed.clone()));
+        let place = self.point.clone().into_iter().chain(seed).collect();
+        let (label, collection, reason) = (label(&self.system, &place), &self.collection, &self.reason);
+        write!(f, "missing: {label} on {collection}: {reason}")
+    }
 }
 
 /// A system at a point of the sweep, over all its replicates.
@@ -102,6 +132,7 @@ pub fn table(arms: &[Arm], options: &Options) -> Result<Table, ReportError> {
         rows,
         measures,
         axes,
+        missing: Vec::new(),
         warnings,
     })
 }

@@ -4,29 +4,39 @@ use comfy_table::{Attribute, Cell, presets::UTF8_FULL_CONDENSED};
 
 use crate::{
     Options, Table,
-    cells::{Columns, figure, is_best, legend},
+    cells::{figure, legend, missing},
+    grid::{Column, Grid},
 };
 
-/// `table` with borders and a legend; with `color` the best mean of each collection and measure is bold.
+/// `table` with borders and a legend; with `color` the best mean of each column is bold.
 pub fn text(table: &Table, options: &Options, color: bool) -> String {
     if table.rows.is_empty() {
-        return "nothing was evaluated\n".into();
+        let lines = ["nothing was evaluated".to_owned()].into_iter();
+        return lines.chain(missing(table)).collect::<Vec<_>>().join("\n") + "\n";
     }
-    let columns = Columns::of(table);
-    let mut header = columns.header();
-    header.extend(table.measures.iter().cloned());
-    let mut drawn = frame(header, color);
-    for row in &table.rows {
-        let what = columns.values(&row.system, &row.collection, &row.point);
-        let figures = table.measures.iter().map(|measure| {
-            let cell = Cell::new(figure(row.scores.get(measure)));
-            if is_best(table, row, measure) {
+    let grid = Grid::of(table);
+    let title = |column: &Column<'_>| match column.collection {
+        Some(collection) => format!("{collection}\n{}", column.measure),
+        None => column.measure.to_owned(),
+    };
+    let names = grid.names.iter().map(ToString::to_string);
+    let mut drawn = frame(names.chain(grid.columns.iter().map(title)).collect(), color);
+    for line in &grid.rows {
+        let figures = grid.cells(line).into_iter().map(|(found, best)| {
+            let cell = Cell::new(figure(found));
+            if best {
                 cell.add_attribute(Attribute::Bold)
             } else {
                 cell
             }
         });
-        drawn.add_row(what.into_iter().map(Cell::new).chain(figures).collect::<Vec<_>>());
+        drawn.add_row(
+            line.labels
+                .iter()
+                .map(Cell::new)
+                .chain(figures)
+                .collect::<Vec<_>>(),
+        );
     }
     format!("{}\n{}\n", drawn.trim_fmt(), legend(table, options))
 }
@@ -47,7 +57,7 @@ pub(crate) fn frame(header: Vec<String>, color: bool) -> comfy_table::Table {
 #[allow(clippy::unwrap_used)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{Arm, arm::samples::arm, table};
+    use crate::{arm::samples::arm, table};
 
     pub(crate) fn sample() -> (Table, Options) {
         let with = |shift: f64| -> Vec<f64> { (0..8).map(|i| 0.3 + f64::from(i) * 0.05 + shift).collect() };
@@ -116,22 +126,23 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn collections_are_a_column_where_there_are_several() {
-        let one = arm("s", &[], None, "AP", &[0.1]);
-        let two = Arm {
-            collection: "nfcorpus".into(),
-            ..one.clone()
-        };
-        let header = |arms: &[Arm]| {
-            let options = Options::default();
-            text(&table(arms, &options).unwrap(), &options, false)
-                .lines()
-                .nth(1)
-                .unwrap()
-                .to_owned()
-        };
-        assert!(!header(std::slice::from_ref(&one)).contains("collection"));
-        assert!(header(&[one, two]).contains("collection"));
+    fn what_is_missing_is_said() {
+        let (mut table, options) = sample();
+        table.missing.push(crate::Missing {
+            system: "dense".into(),
+            collection: "demo".into(),
+            point: [("negatives".to_owned(), "llm".to_owned())].into(),
+            replicate: Some("2".into()),
+            reason: "`triples[negatives=llm]` failed".into(),
+        });
+        let told = text(&table, &options, false);
+        let last = told.lines().last().unwrap();
+        assert_eq!(
+            last,
+            "missing: dense[negatives=llm,seed=2] on demo: `triples[negatives=llm]` failed"
+        );
+        table.rows.clear();
+        assert!(text(&table, &options, false).ends_with(&format!("{last}\n")));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct ArmRecord {
     pub collection: String,
     /// Its place in the sweep.
     pub place: Place,
+    /// The name of its node: of folded ones, the first one's.
+    pub node: String,
     /// Key of the evaluate node; null if it did not finish.
     pub key: Option<ActionKey>,
     /// Content of the judgements, so that only like is compared with like.

@@ -14,7 +14,7 @@ use std::{
 use ablate_cache::{FlushPolicy, Store, StoreError, Trace};
 use ablate_core::{ActionKey, DeviceChoice, Places};
 use ablate_plan::Plan;
-use petgraph::graph::NodeIndex;
+use petgraph::{Direction, graph::NodeIndex};
 
 use crate::{
     Capacity, Command, Decision, Event, Lookup, MachineSlots, NodeRecord, Report, Scheduler, Status,
@@ -179,12 +179,11 @@ impl Runner<'_> {
                     match command {
                         Command::Start(at) => send_work.send(at).unwrap_or(()),
                         Command::Skip(at) => {
-                            let reason = if interrupted {
-                                "interrupted"
-                            } else {
-                                "an ancestor failed"
+                            let reason = match interrupted {
+                                true => "interrupted".into(),
+                                false => self.cause(open[at], &outcomes),
                             };
-                            outcomes.insert(open[at], skipped(reason));
+                            outcomes.insert(open[at], skipped(&reason));
                         }
                     }
                 }
@@ -237,6 +236,21 @@ impl Runner<'_> {
                 return;
             }
         }
+    }
+
+    /// Why a node cannot run: the producer that failed, or what a skipped one waited for.
+    fn cause(&self, index: NodeIndex, outcomes: &BTreeMap<NodeIndex, Outcome>) -> String {
+        let producers = self.plan.graph.neighbors_directed(index, Direction::Incoming);
+        let cause = |from: NodeIndex| {
+            let outcome = outcomes.get(&from)?;
+            match outcome.status {
+                Status::Failed => Some(format!("`{}` failed", self.plan.node(from).name)),
+                Status::Skipped => Some(outcome.reason.clone()),
+                _ => None,
+            }
+        };
+        let mut causes = producers.filter_map(cause);
+        causes.next().unwrap_or_else(|| "an ancestor failed".into())
     }
 
     fn records(&self, outcomes: &BTreeMap<NodeIndex, Outcome>) -> Vec<NodeRecord> {

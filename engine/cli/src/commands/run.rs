@@ -84,7 +84,7 @@ fn finish(record: &mut RunRecord, store: &Store, log_folder: &Path, json: bool) 
         if !table.rows.is_empty() {
             print::result(&ablate_report::text(
                 &table,
-                &tables::options(record),
+                &tables::options(record)?,
                 print::coloured(),
             ));
         }
@@ -176,6 +176,7 @@ fn arm_records(plan: &Plan, nodes: &[NodeRecord], store: &Store) -> Result<Vec<A
             system: arm.system.clone(),
             collection: arm.collection.clone(),
             place: arm.place.clone(),
+            node: node.name.clone(),
             key,
             qrels: content.unwrap_or_default(),
         });
