@@ -44,6 +44,9 @@ pub struct Trace {
     pub tokens: Option<u64>,
     /// What the stage had to say about its result.
     pub notes: Vec<String>,
+    /// What whoever uses its result must know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What became of a commit.

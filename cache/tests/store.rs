@@ -48,6 +48,7 @@ fn trace_with(count: i128, outputs: Vec<OutputRecord>) -> Trace {
         finished: 1,
         host: "test".into(),
         notes: vec![],
+        warnings: vec![],
     }
 }
 

@@ -1,5 +1,14 @@
 //! End-to-end tests of the workspace as a whole, one binary: dependency rules, documents, command transcripts.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on panics"
+)]
+
+pub mod program;
+
 #[cfg(test)]
 mod dependencies;
 #[cfg(test)]

@@ -1,29 +1,18 @@
 //! The stage `command` through the command line: programs that do well, and all the ways they do not.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::{path::Path, process::Output};
+
+use ablate_e2e::program::ablate;
 
 use serde_json::Value;
-
-fn binary() -> PathBuf {
-    // The binary of another package of the workspace lies two folders above this test's own.
-    let own = std::env::current_exe().unwrap();
-    own.parent().unwrap().parent().unwrap().join("ablate")
-}
 
 fn run(folder: &Path, command: &str) -> (Output, Value) {
     let text = format!(
         "experiment: own\nstages:\n  data: {{use: collection, source: demo}}\n  own: {{use: command, {command}}}\n"
     );
     fs_err::write(folder.join("own.yaml"), text).unwrap();
-    let output = Command::new(binary())
-        .args(["run", "own.yaml", "--json", "--store", "store"])
-        .current_dir(folder)
-        .output()
-        .unwrap();
+    let output = ablate(folder, &["run", "own.yaml", "--json"]);
     let answer = serde_json::from_slice(&output.stdout).unwrap_or_default();
     (output, answer)
 }
@@ -95,11 +84,7 @@ fn what_goes_wrong_is_told_with_the_last_lines() {
         assert_eq!(status, "failed", "{program}");
         assert!(reason.starts_with(expected), "{program}: {reason}");
     }
-    let verified = Command::new(binary())
-        .args(["verify", "--store", "store"])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
+    let verified = ablate(folder.path(), &["verify"]);
     assert!(verified.status.success());
 }
 

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use ablate_e2e::program::{ablate, begun, binary, command, folder, write};
 
 const EXPERIMENT: &str = "\
 experiment: faults
@@ -15,21 +17,6 @@ stages:
   run:    {use: retrieve/bm25, corpus: data.corpus, queries: data.queries.test, depth: 100}
   scores: {use: evaluate, run: run, qrels: data.qrels.test, measures: [nDCG@10]}
 ";
-
-fn binary() -> PathBuf {
-    // The binary of another package of the workspace lies two folders above this test's own.
-    let own = std::env::current_exe().unwrap();
-    own.parent().unwrap().parent().unwrap().join("ablate")
-}
-
-fn ablate(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary());
-    command
-        .args(arguments)
-        .args(["--store", "store"])
-        .current_dir(folder);
-    command.output().unwrap()
-}
 
 /// The plain command ends well and the store is sound.
 fn ends_well(folder: &Path) {
@@ -42,43 +29,10 @@ fn ends_well(folder: &Path) {
     assert!(ablate(folder, &["verify"]).status.success());
 }
 
-fn folder(text: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs_err::write(folder.path().join("e.yaml"), text).unwrap();
-    folder
-}
-
 /// A run whose last node sleeps until `go` stands beside the experiment, begun.
 fn sleeping(folder: &Path) -> Child {
-    let mut command = Command::new(binary());
-    command
-        .args(["run", "e.yaml", "--store", "store"])
-        .current_dir(folder);
-    let child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (partial, began) = (folder.join("store/partial"), Instant::now());
-    let begun = || {
-        let folders = |path: &Path| {
-            fs_err::read_dir(path)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|entry| entry.path())
-        };
-        let mut works = folders(&partial).flat_map(|path| folders(&path).collect::<Vec<_>>());
-        works.any(|work| work.join("manifest.json").exists())
-    };
-    while !begun() {
-        assert!(
-            began.elapsed() < Duration::from_mins(1),
-            "the command never began"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child
+    let mut command = command(folder, &["run", "e.yaml"]);
+    begun(folder, command.stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
 fn slow(folder: &Path) -> String {
@@ -99,7 +53,7 @@ fn signal(child: &Child, name: &str) {
 #[test]
 fn a_terminated_run_stops_cleanly() {
     let folder = folder("");
-    fs_err::write(folder.path().join("e.yaml"), slow(folder.path())).unwrap();
+    write(folder.path(), &slow(folder.path()));
     let mut child = sleeping(folder.path());
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -110,7 +64,7 @@ fn a_terminated_run_stops_cleanly() {
 #[test]
 fn a_killed_run_leaves_nothing_to_clear() {
     let folder = folder("");
-    fs_err::write(folder.path().join("e.yaml"), slow(folder.path())).unwrap();
+    write(folder.path(), &slow(folder.path()));
     let mut child = sleeping(folder.path());
     signal(&child, "-KILL");
     child.wait().unwrap();
@@ -183,7 +137,7 @@ fn the_second_interrupt_does_not_wait() {
     let folder = folder("");
     let go = folder.path().join("go").display().to_string();
     let text = slow(folder.path()).replace("until test", "trap : INT TERM; until test");
-    fs_err::write(folder.path().join("e.yaml"), text).unwrap();
+    write(folder.path(), &text);
     let mut child = sleeping(folder.path());
     signal(&child, "-INT");
     // Not two at once: the system may make one of them.
@@ -266,11 +220,7 @@ fn a_clock_that_goes_backwards_does_not_hide_the_latest_run() {
     let first = fs_err::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
     let future = runs.join("29991231-235959-0001");
     fs_err::rename(first, &future).unwrap();
-    fs_err::write(
-        folder.path().join("e.yaml"),
-        EXPERIMENT.replace("depth: 100", "depth: 3"),
-    )
-    .unwrap();
+    write(folder.path(), &EXPERIMENT.replace("depth: 100", "depth: 3"));
     let output = ablate(folder.path(), &["run", "e.yaml", "--json"]);
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let table = ablate(folder.path(), &["table", "latest", "--json"]);

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    process::{Command, Stdio},
+    time::Duration,
 };
 
+use ablate_e2e::program::{ablate, answer, begun, command, run, write};
 use serde_json::Value;
 
 const EXPERIMENT: &str = "\
@@ -17,33 +17,6 @@ stages:
   run:    {use: retrieve/bm25, corpus: docs, queries: data.queries.test, depth: 100}
   scores: {use: evaluate, run: run, qrels: data.qrels.test, measures: [nDCG@10]}
 ";
-
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    // The binary of another package of the workspace lies two folders above this test's own.
-    let own = std::env::current_exe().unwrap();
-    let binary: PathBuf = own.parent().unwrap().parent().unwrap().join("ablate");
-    let mut command = Command::new(binary);
-    command
-        .args(arguments)
-        .args(["--store", "store"])
-        .current_dir(folder);
-    command
-}
-
-fn ablate(folder: &Path, arguments: &[&str]) -> Output {
-    command(folder, arguments).output().unwrap()
-}
-
-fn answer(folder: &Path, arguments: &[&str]) -> Value {
-    let output = ablate(folder, &[arguments, &["--json"]].concat());
-    let errors = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
-}
-
-fn run(folder: &Path, text: &str) -> Value {
-    fs_err::write(folder.join("e.yaml"), text).unwrap();
-    answer(folder, &["run", "e.yaml"])
-}
 
 fn texts(value: &Value) -> Vec<&str> {
     value
@@ -62,11 +35,7 @@ fn why_names_the_field_that_changed() {
         folder.path(),
         &EXPERIMENT.replace("depth: 100", "depth: 7, k1: 1.2"),
     );
-    fs_err::write(
-        folder.path().join("e.yaml"),
-        EXPERIMENT.replace("depth: 100", "depth: 50"),
-    )
-    .unwrap();
+    write(folder.path(), &EXPERIMENT.replace("depth: 100", "depth: 50"));
     let told = answer(folder.path(), &["why", "e.yaml", "run"]);
     assert_eq!(
         texts(&told["changes"]),
@@ -103,7 +72,7 @@ fn a_change_is_tried_without_running_it() {
 #[test]
 fn the_forecast_comes_from_past_traces() {
     let folder = tempfile::tempdir().unwrap();
-    fs_err::write(folder.path().join("e.yaml"), EXPERIMENT).unwrap();
+    write(folder.path(), EXPERIMENT);
     let before = answer(folder.path(), &["plan", "e.yaml"]);
     assert!(
         before["nodes"]
@@ -113,11 +82,7 @@ fn the_forecast_comes_from_past_traces() {
             .all(|node| node["seconds"].is_null())
     );
     run(folder.path(), EXPERIMENT);
-    fs_err::write(
-        folder.path().join("e.yaml"),
-        EXPERIMENT.replace("depth: 100", "depth: 50"),
-    )
-    .unwrap();
+    write(folder.path(), &EXPERIMENT.replace("depth: 100", "depth: 50"));
     let plan = answer(folder.path(), &["plan", "e.yaml"]);
     let open: Vec<_> = plan["nodes"]
         .as_array()
@@ -154,7 +119,7 @@ fn gc_takes_rows_nobody_asked_for_lately() {
 #[test]
 fn gc_is_dry_by_default_and_never_takes_what_a_kept_run_leads_to() {
     let folder = tempfile::tempdir().unwrap();
-    let first = run(folder.path(), EXPERIMENT);
+    let (first, _) = run(folder.path(), EXPERIMENT);
     let changed = EXPERIMENT.replace("depth: 100", "depth: 50");
     run(folder.path(), &changed);
     let nothing = answer(folder.path(), &["gc", "--delete"]);
@@ -170,7 +135,7 @@ fn gc_is_dry_by_default_and_never_takes_what_a_kept_run_leads_to() {
     );
     assert!(ablate(folder.path(), &["unpin", id]).status.success());
     assert!(answer(folder.path(), &["gc", "--keep-last", "1", "--delete"])["bytes"].as_u64() > Some(0));
-    let again = run(folder.path(), &changed);
+    let (again, _) = run(folder.path(), &changed);
     assert!(
         again["nodes"]
             .as_array()
@@ -180,7 +145,7 @@ fn gc_is_dry_by_default_and_never_takes_what_a_kept_run_leads_to() {
     );
     assert!(ablate(folder.path(), &["verify"]).status.success());
     // What went is computed again, and comes to the same.
-    let redone = run(folder.path(), EXPERIMENT);
+    let (redone, _) = run(folder.path(), EXPERIMENT);
     assert_eq!(redone["table"], first["table"]);
 }
 
@@ -190,36 +155,16 @@ fn ctrl_c_keeps_what_is_finished_and_the_next_run_goes_on() {
     let slow = format!(
         "{EXPERIMENT}  slow: {{use: command, ranking: run, run: [sh, -c, 'sleep $SECONDS_TO_SLEEP; cp $ABLATE_IN_RANKING $ABLATE_OUT_RUN'], outputs: [run], version: 1}}\n"
     );
-    fs_err::write(folder.path().join("e.yaml"), &slow).unwrap();
+    write(folder.path(), &slow);
     let started = |seconds: &str| {
         let mut command = command(folder.path(), &["run", "e.yaml", "--json"]);
         command
             .env("SECONDS_TO_SLEEP", seconds)
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        command.spawn().unwrap()
+        command
     };
-    let child = started("100");
-    // The command has begun when its folder is there.
-    let (partial, began) = (folder.path().join("store/partial"), Instant::now());
-    let begun = || {
-        let folders = |path: &Path| {
-            fs_err::read_dir(path)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|entry| entry.path())
-        };
-        let mut works = folders(&partial).flat_map(|path| folders(&path).collect::<Vec<_>>());
-        works.any(|work| work.join("manifest.json").exists())
-    };
-    while !begun() {
-        assert!(
-            began.elapsed() < Duration::from_mins(1),
-            "the command never began"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let child = begun(folder.path(), &mut started("100"));
     let id = child.id().to_string();
     assert!(
         Command::new("kill")
@@ -230,7 +175,7 @@ fn ctrl_c_keeps_what_is_finished_and_the_next_run_goes_on() {
     );
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
-    let again: Value = serde_json::from_slice(&started("0").wait_with_output().unwrap().stdout).unwrap();
+    let again: Value = serde_json::from_slice(&started("0").output().unwrap().stdout).unwrap();
     let status = |name: &str| {
         let nodes = again["nodes"].as_array().unwrap();
         nodes.iter().find(|node| node["name"] == name).unwrap()["status"].clone()

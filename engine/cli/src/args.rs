@@ -56,9 +56,18 @@ pub(crate) enum Command {
         after_help = "Examples:\n  ablate show latest queries --rows 3\n  ablate show latest 'triples[negatives=bm25]' --from 100"
     )]
     Show(Show),
-    /// Show what changed between two runs beside what moved, and whether it is noise
-    #[command(after_help = "Example:\n  ablate diff 20261121-0652 latest")]
+    /// Show what changed between two runs, files or points beside what moved, and whether it is noise
+    ///
+    /// Of a file it is compared what the store holds of its nodes, whichever run computed it.
+    #[command(
+        after_help = "Examples:\n  ablate diff 20261121-0652 latest --check\n  ablate diff 'latest[negatives=bm25]' 'latest[negatives=llm]'\n  ablate diff old.yaml new.yaml"
+    )]
     Diff(Diff),
+    /// Hold the figures of a run against those its file commits with `expect`: OK, OKish or FAIL
+    ///
+    /// OK is equal to four decimals, OKish within the tolerance. Anything else ends with exit code 4.
+    #[command(after_help = "Example:\n  ablate check-results experiments/quickstart.yaml")]
+    CheckResults(CheckResults),
     /// List or download the models of the catalogue
     #[command(subcommand)]
     Models(Models),
@@ -241,12 +250,25 @@ pub(crate) struct Show {
 
 #[derive(ClapArgs)]
 pub(crate) struct Diff {
-    /// The earlier run: its id, its first letters, its experiment's name, or `latest`
+    /// What was before: a run (its id, its first letters, its experiment's name, `latest`) or an experiment file, each with
+    /// a point of its sweep in brackets if only that is meant
     #[arg(add = ArgValueCandidates::new(complete::runs))]
     pub(crate) before: String,
-    /// The later run
+    /// What came after, likewise
     #[arg(add = ArgValueCandidates::new(complete::runs))]
     pub(crate) after: String,
+    /// End with exit code 4 if a figure moved significantly
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct CheckResults {
+    #[command(flatten)]
+    pub(crate) experiment: Experiment,
+    /// The run [default: the last one of the experiment]
+    #[arg(long, add = ArgValueCandidates::new(complete::runs))]
+    pub(crate) run: Option<String>,
 }
 
 #[derive(Subcommand)]

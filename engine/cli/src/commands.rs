@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod check;
+mod check_results;
 mod diff;
 mod eval;
 mod gc;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
         Command::Table(options) => table::table(&options, &store()?, json),
         Command::Runs => runs::runs(&store()?, json),
         Command::Show(options) => show::show(&options, &store()?, json),
+        Command::CheckResults(options) => check_results::check_results(&options, &store()?, json),
         Command::Diff(options) => diff::diff(&options, &store()?, json),
         Command::Models(command) => models::models(&command, json),
         Command::Eval(options) => eval::eval(&options, json),
@@ -56,7 +58,7 @@ pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
 }
 
 /// The run a user named.
-fn find_run(store: &Store, wanted: &str) -> Result<RunRecord, CliError> {
+pub(crate) fn find_run(store: &Store, wanted: &str) -> Result<RunRecord, CliError> {
     load_run(store, wanted)?.ok_or_else(|| {
         let place = store.root().display();
         CliError::Usage(format!(

@@ -6,12 +6,14 @@ mod commands;
 mod complete;
 mod error;
 mod help;
+mod leakage;
 mod load;
 mod machine;
 mod places;
 mod print;
 mod progress;
 mod reference;
+mod sides;
 mod tables;
 mod units;
 

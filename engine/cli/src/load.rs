@@ -9,7 +9,7 @@ use ablate_spec::{Experiment, Severity, Source, load, render};
 
 use petgraph::graph::NodeIndex;
 
-use crate::{args, error::CliError, places, print};
+use crate::{args, error::CliError, leakage, places, print};
 
 /// An experiment that was read without errors.
 pub(crate) struct Loaded {
@@ -55,23 +55,24 @@ pub(crate) fn load_plan(args: &args::Experiment) -> Result<Loaded, CliError> {
             colour,
         ))
     })?;
-    let (experiment, problems) = load(&source, ablate_registry::STAGES, &args.sets, &model_names());
+    let (experiment, mut problems) = load(&source, ablate_registry::STAGES, &args.sets, &model_names());
     let Some(experiment) = experiment else {
         return Err(CliError::Experiment(render(&problems, &source, colour)));
     };
-    if !problems.is_empty() {
-        print::message(&render(&problems, &source, colour));
-    }
-    let warnings = problems
-        .iter()
-        .filter(|p| p.severity == Severity::Warning)
-        .map(|p| p.message.clone())
-        .collect();
     let places = places::places(&folder_of(&args.file));
     let selection = Selection::of(&experiment, &args.only)
         .map_err(|error| CliError::Usage(format!("--only: {error}")))?;
     let plan = plan(&experiment, &places, &selection)
         .map_err(|error| CliError::Experiment(format!("error: {name}: {error}")))?;
+    problems.extend(leakage::problems(&plan, &experiment));
+    if !problems.is_empty() {
+        let told = render(&problems, &source, colour);
+        if problems.iter().any(|problem| problem.severity == Severity::Error) {
+            return Err(CliError::Experiment(told));
+        }
+        print::message(&told);
+    }
+    let warnings = problems.into_iter().map(|problem| problem.message).collect();
     Ok(Loaded {
         experiment,
         plan,

@@ -7,9 +7,9 @@ use ablate_run::{ArmRecord, RunRecord};
 
 use crate::error::CliError;
 
-/// The arms of a run that finished, with their per-query scores.
-pub(crate) fn arms(run: &RunRecord, store: &Store) -> Result<Vec<Arm>, CliError> {
-    run.arms
+/// The arms that finished, with their per-query scores.
+pub(crate) fn arms(records: &[ArmRecord], store: &Store) -> Result<Vec<Arm>, CliError> {
+    records
         .iter()
         .filter(|arm| arm.key.is_some())
         .map(|arm| read_arm(arm, store))
@@ -45,6 +45,8 @@ fn read_arm(arm: &ArmRecord, store: &Store) -> Result<Arm, CliError> {
         key: key.to_string(),
         scores: scores.into_iter().map(score).collect(),
         qrels: arm.qrels.clone(),
+        models: arm.models.clone(),
+        negatives: arm.negatives,
     })
 }
 
@@ -60,7 +62,7 @@ pub(crate) fn options(run: &RunRecord) -> Result<Options, CliError> {
 
 /// The table of a run.
 pub(crate) fn table_of(run: &RunRecord, store: &Store) -> Result<Table, CliError> {
-    let made = table(&arms(run, store)?, &options(run)?);
+    let made = table(&arms(&run.arms, store)?, &options(run)?);
     let mut made = made.map_err(|error| CliError::Failed(format!("error: {error}")))?;
     made.missing = run.arms.iter().filter_map(|arm| missing(arm, run)).collect();
     Ok(made)

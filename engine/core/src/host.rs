@@ -43,8 +43,12 @@ pub trait Host: Sync {
     fn out_dir(&self, port: &str) -> Result<PathBuf, StageError>;
     /// Tells how far the stage is.
     fn progress(&self, progress: Progress);
-    /// Tells the user something worth knowing about the result ("the filter kept everything").
+    /// Tells the user something worth knowing about the result ("computed on the CPU").
     fn note(&self, message: String);
+    /// Warns of the result: whoever reads a table that is made of it must know.
+    fn warn(&self, message: String) {
+        self.note(message);
+    }
     /// Whether the run is being interrupted.
     fn cancelled(&self) -> bool;
     /// The device of the run.
@@ -169,6 +173,11 @@ impl<'a> Io<'a> {
     /// Tells the user something worth knowing about the result.
     pub fn note(&self, message: impl Into<String>) {
         self.0.note(message.into());
+    }
+
+    /// Warns of the result ("the filter kept everything"), in this run and in every one that reuses it.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.0.warn(message.into());
     }
 
     /// The memo of a function of rows: see [`Memo`].

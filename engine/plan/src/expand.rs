@@ -148,7 +148,7 @@ impl<'a> Builder<'a> {
             let node = Node {
                 name,
                 stage: stage.name.clone(),
-                place: place.clone(),
+                places: Vec::new(),
                 kind: stage.kind,
                 bound: Arc::from(bound),
                 inputs: inputs.clone(),
@@ -156,6 +156,7 @@ impl<'a> Builder<'a> {
             };
             self.graph.add_node(node)
         });
+        self.graph[index].places.push(place.clone());
         for input in &inputs {
             if let Origin::Node { node, .. } = input.origin {
                 self.graph.update_edge(node, index, ());

@@ -42,8 +42,8 @@ pub struct Node {
     pub name: String,
     /// The stage it was made from.
     pub stage: String,
-    /// Its place in the sweep; of folded nodes, the first one's.
-    pub place: Place,
+    /// Its places in the sweep: several where nodes fold into one.
+    pub places: Vec<Place>,
     /// The stage kind.
     pub kind: &'static dyn StageKind,
     /// The parameters.

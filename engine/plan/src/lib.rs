@@ -2,10 +2,12 @@
 
 mod expand;
 mod graph;
+mod lineage;
 mod point;
 mod select;
 
 pub use expand::{PlanError, plan};
 pub use graph::{Arm, Connection, Node, Origin, Plan};
+pub use lineage::{Leak, leaks};
 pub use point::Place;
 pub use select::{NoSuchPoint, Selection};

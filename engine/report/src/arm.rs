@@ -22,6 +22,10 @@ pub struct Arm {
     pub scores: Vec<QueryScore>,
     /// The content digest of the judgements.
     pub qrels: String,
+    /// The models of its lineage: `stage.port` → what the user wrote.
+    pub models: BTreeMap<String, String>,
+    /// Hard negatives for each pair its models were trained with; `None` where there were none.
+    pub negatives: Option<f64>,
 }
 
 /// The value of one measure on one query.
@@ -153,6 +157,8 @@ pub(crate) mod samples {
             key: format!("{system}{point:?}{replicate:?}"),
             scores: values.iter().enumerate().map(score).collect(),
             qrels: "qrels".into(),
+            models: [].into(),
+            negatives: None,
         }
     }
 }

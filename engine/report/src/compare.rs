@@ -122,7 +122,7 @@ fn resamples(pairs: &[Pair<'_>], options: &Options) -> BTreeMap<usize, Resamples
 }
 
 /// One stream for every comparison: a figure does not depend on which others stand in the table.
-fn stream(name: &str) -> Seed {
+pub(crate) fn stream(name: &str) -> Seed {
     Seed::root(0).child("report").child(name)
 }
 

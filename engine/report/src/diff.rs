@@ -1,18 +1,20 @@
 //! What changed between two runs, joined with what moved.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Arm, FieldChange, Moved,
+    Arm, FieldChange, Moved, Options, RowChanges,
     fields::changes,
     fold::{Folded, fold},
     moved,
 };
 
 /// A node of a run, as its record has it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NodeRecord {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeView {
     /// Its name, unique in the run: `retriever[negatives=bm25,seed=1]`.
     pub name: String,
     /// Its stage kind.
@@ -23,6 +25,10 @@ pub struct NodeRecord {
     pub key: Option<String>,
     /// What the key was made from; null where it is not known.
     pub preimage: Value,
+    /// The sources it reads, as the user wrote them, by port.
+    pub sources: BTreeMap<String, String>,
+    /// Output port → content digest; empty where it was not reached.
+    pub outputs: BTreeMap<String, String>,
 }
 
 /// What a comparison sees of a run.
@@ -31,7 +37,7 @@ pub struct RunView {
     /// The run's id.
     pub id: String,
     /// Its nodes, in plan order.
-    pub nodes: Vec<NodeRecord>,
+    pub nodes: Vec<NodeView>,
     /// Its evaluated arms.
     pub arms: Vec<Arm>,
 }
@@ -53,6 +59,10 @@ pub struct Diff {
     pub figures: Vec<Moved>,
     /// How many figures are the same, query by query.
     pub unchanged: usize,
+    /// The test over queries.
+    pub test: String,
+    /// How its p-values are corrected.
+    pub correction: String,
     /// What hinders the comparison.
     pub warnings: Vec<String>,
 }
@@ -66,6 +76,10 @@ pub struct NodeChange {
     pub kind: String,
     /// What differs in what its key is made from; empty where one of the keys is not known.
     pub fields: Vec<FieldChange>,
+    /// Whether it came to the same result: then nothing downstream moved because of it.
+    pub same_result: bool,
+    /// How its tables differ, by output port, where that was looked at.
+    pub rows: BTreeMap<String, RowChanges>,
 }
 
 impl NodeChange {
@@ -75,11 +89,12 @@ impl NodeChange {
     }
 }
 
-/// Compares run `a` with the later run `b`. Nodes are matched by name, figures by system, collection and point.
-pub fn diff(a: &RunView, b: &RunView) -> Diff {
+/// Compares run `a` with the later run `b`. Nodes are matched by name, figures by system, collection and point; `options`
+/// say by which test, and how p-values are corrected over the figures that moved.
+pub fn diff(a: &RunView, b: &RunView, options: &Options) -> Diff {
     let mut warnings = Vec::new();
     let (before, after) = (folded(a, &mut warnings), folded(b, &mut warnings));
-    let (figures, unchanged) = figures(&before, &after, &mut warnings);
+    let (figures, unchanged) = figures(&before, &after, options, &mut warnings);
     Diff {
         a: a.id.clone(),
         b: b.id.clone(),
@@ -92,11 +107,13 @@ pub fn diff(a: &RunView, b: &RunView) -> Diff {
         removed: missing_from(b, a),
         figures,
         unchanged,
+        test: options.test.to_string(),
+        correction: options.correction.to_string(),
         warnings,
     }
 }
 
-fn find<'a>(run: &'a RunView, name: &str) -> Option<&'a NodeRecord> {
+fn find<'a>(run: &'a RunView, name: &str) -> Option<&'a NodeView> {
     run.nodes.iter().find(|node| node.name == name)
 }
 
@@ -109,21 +126,43 @@ fn missing_from(other: &RunView, run: &RunView) -> Vec<String> {
         .collect()
 }
 
-fn changed(old: &NodeRecord, new: &NodeRecord) -> Option<NodeChange> {
+fn changed(old: &NodeView, new: &NodeView) -> Option<NodeChange> {
     if old.key == new.key && (old.key.is_some() || old.recipe == new.recipe) {
         return None;
     }
     let known = !old.preimage.is_null() && !new.preimage.is_null();
-    let fields = if known {
+    let mut fields = if known {
         changes(&old.preimage, &new.preimage)
     } else {
         Vec::new()
     };
+    fields.iter_mut().for_each(|field| name_sources(field, old, new));
     Some(NodeChange {
         name: new.name.clone(),
         kind: new.kind.clone(),
         fields,
+        same_result: !new.outputs.is_empty() && old.outputs == new.outputs,
+        rows: BTreeMap::new(),
     })
+}
+
+/// Says which source stood at a port, rather than its digest, where another one does.
+fn name_sources(field: &mut FieldChange, old: &NodeView, new: &NodeView) {
+    let port = field
+        .path
+        .strip_prefix("inputs.")
+        .and_then(|path| path.strip_suffix(".digest"));
+    let Some(port) = port.map(str::to_owned) else {
+        return;
+    };
+    let (before, after) = (old.sources.get(&port), new.sources.get(&port));
+    if before != after {
+        *field = FieldChange {
+            path: port,
+            old: before.cloned().map(Value::String),
+            new: after.cloned().map(Value::String),
+        };
+    }
 }
 
 fn folded<'a>(run: &'a RunView, warnings: &mut Vec<String>) -> Vec<Folded<'a>> {
@@ -133,7 +172,12 @@ fn folded<'a>(run: &'a RunView, warnings: &mut Vec<String>) -> Vec<Folded<'a>> {
     })
 }
 
-fn figures(before: &[Folded<'_>], after: &[Folded<'_>], warnings: &mut Vec<String>) -> (Vec<Moved>, usize) {
+fn figures(
+    before: &[Folded<'_>],
+    after: &[Folded<'_>],
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> (Vec<Moved>, usize) {
     let place = |row: &Folded<'_>| {
         (
             row.system.to_owned(),
@@ -147,7 +191,7 @@ fn figures(before: &[Folded<'_>], after: &[Folded<'_>], warnings: &mut Vec<Strin
             warnings.push(format!("{} is only in the second run", new.label()));
             continue;
         };
-        let (moved, same) = moved::between(old, new, warnings);
+        let (moved, same) = moved::between(old, new, options, warnings);
         figures.extend(moved);
         unchanged += same;
     }
@@ -155,7 +199,7 @@ fn figures(before: &[Folded<'_>], after: &[Folded<'_>], warnings: &mut Vec<Strin
         .iter()
         .filter(|old| after.iter().all(|new| place(new) != place(old)));
     warnings.extend(gone.map(|row| format!("{} is only in the first run", row.label())));
-    if let Err(error) = moved::correct(&mut figures) {
+    if let Err(error) = moved::correct(&mut figures, options) {
         warnings.push(format!("p-values are not corrected: {error}"));
     }
     (figures, unchanged)
@@ -172,15 +216,20 @@ pub(crate) mod tests {
     const A: [f64; 12] = [0.61, 0.43, 1.0, 0.0, 0.63, 0.39, 0.5, 0.72, 0.31, 0.9, 0.25, 0.63];
     const B: [f64; 12] = [0.5, 0.43, 0.63, 0.0, 0.69, 0.25, 0.43, 0.63, 0.36, 0.75, 0.0, 0.5];
 
-    fn node(name: &str, preimage: Value) -> NodeRecord {
+    fn node(name: &str, preimage: Value) -> NodeView {
         let key = (!preimage.is_null()).then(|| preimage.to_string());
-        NodeRecord {
+        NodeView {
             name: name.into(),
             kind: name.into(),
             recipe: preimage.to_string(),
             key,
             preimage,
+            ..NodeView::default()
         }
+    }
+
+    fn compared(one: &RunView, two: &RunView) -> Diff {
+        diff(one, two, &Options::default())
     }
 
     fn run(id: &str, temperature: f64, values: &[f64], extra: &str) -> RunView {
@@ -204,7 +253,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn sample() -> Diff {
-        diff(&run("first", 0.0, &B, "old"), &run("second", 0.7, &A, "new"))
+        compared(&run("first", 0.0, &B, "old"), &run("second", 0.7, &A, "new"))
     }
 
     #[test]
@@ -250,7 +299,7 @@ pub(crate) mod tests {
         let mut one = run("first", 0.0, &B, "old");
         two.arms.push(arm("other", &[], None, "AP", &A));
         one.arms.push(arm("other", &[], None, "AP", &B));
-        let p = diff(&one, &two).figures[0].p.unwrap();
+        let p = compared(&one, &two).figures[0].p.unwrap();
         assert!((p - 2.0 * 0.017_592_632_902_934_5).abs() < 1e-12, "{p}");
     }
 
@@ -259,7 +308,7 @@ pub(crate) mod tests {
         let one = run("first", 0.0, &B, "x");
         let mut judged = run("second", 0.0, &A, "x");
         judged.arms[1].qrels = "others".into();
-        let found = diff(&one, &judged);
+        let found = compared(&one, &judged);
         assert_eq!(found.figures[0].p, None);
         assert!(
             found.warnings[0].contains("judged by different qrels"),
@@ -267,7 +316,7 @@ pub(crate) mod tests {
             found.warnings
         );
 
-        let fewer = diff(&one, &run("second", 0.0, &A[..4], "x"));
+        let fewer = compared(&one, &run("second", 0.0, &A[..4], "x"));
         assert_eq!(fewer.figures[0].n_queries, 4);
         assert!(
             fewer.warnings[0].contains("on the 4 queries that both runs have"),
@@ -278,7 +327,7 @@ pub(crate) mod tests {
         let mut gone = run("second", 0.0, &B, "x");
         gone.arms.pop();
         assert_eq!(
-            diff(&one, &gone).warnings,
+            compared(&one, &gone).warnings,
             ["dense[negatives=bm25] is only in the first run"]
         );
     }
@@ -286,21 +335,47 @@ pub(crate) mod tests {
     #[test]
     fn a_run_does_not_differ_from_itself() {
         let one = run("first", 0.0, &B, "x");
-        let found = diff(&one, &one);
+        let found = compared(&one, &one);
         assert!(found.changed.is_empty() && found.figures.is_empty() && found.warnings.is_empty());
         assert_eq!(found.unchanged, 2);
+    }
+
+    #[test]
+    fn sources_are_named_and_equal_results_are_known() {
+        let with = |model: &str, digest: &str, content: &str| {
+            let mut run = run("first", 0.0, &B, "x");
+            run.nodes[1] = NodeView {
+                sources: [("model".to_owned(), model.to_owned())].into(),
+                outputs: [("pairs".to_owned(), content.to_owned())].into(),
+                ..node(
+                    "queries",
+                    json!({"inputs": {"model": {"source": "model", "digest": digest}}}),
+                )
+            };
+            run
+        };
+        let found = compared(&with("small", "d1", "rows"), &with("large", "d2", "others"));
+        let field = &found.changed[0].fields[0];
+        assert_eq!(
+            (field.path.as_str(), &field.new),
+            ("model", &Some(json!("large")))
+        );
+        assert!(!found.changed[0].same_result);
+        let renewed = compared(&with("small", "d1", "rows"), &with("small", "d2", "rows"));
+        assert_eq!(renewed.changed[0].fields[0].path, "inputs.model.digest");
+        assert!(renewed.changed[0].same_result);
     }
 
     #[test]
     fn a_node_without_a_key_has_no_fields() {
         let one = run("first", 0.0, &B, "x");
         let mut two = one.clone();
-        two.nodes[1] = NodeRecord {
+        two.nodes[1] = NodeView {
             key: None,
             preimage: Value::Null,
             ..two.nodes[1].clone()
         };
-        let found = diff(&one, &two);
+        let found = compared(&one, &two);
         assert_eq!(found.changed.len(), 1);
         assert!(found.changed[0].fields.is_empty() && !found.changed[0].is_carried());
     }

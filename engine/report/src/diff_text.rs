@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::{Diff, FieldChange, Moved, NodeChange, cells::p_value, label, text::frame, warnings::LEVEL};
+use crate::{
+    Diff, FieldChange, Moved, NodeChange, RowChanges, cells::p_value, fields::changes, label, text::frame,
+    warnings::LEVEL,
+};
 
 /// What changed, then what moved.
 pub fn diff_text(diff: &Diff) -> String {
@@ -38,7 +41,51 @@ fn node(node: &NodeChange) -> Vec<String> {
         lines.push("    one of the runs did not reach it".into());
     }
     lines.extend(node.fields.iter().map(field));
+    if node.same_result {
+        lines.push("    the same result: nothing moved because of it".into());
+    }
+    lines.extend(node.rows.iter().flat_map(|(port, changes)| rows(port, changes)));
     lines
+}
+
+/// How a table differs, with a few of its rows.
+fn rows(port: &str, changes: &RowChanges) -> Vec<String> {
+    let RowChanges {
+        before,
+        after,
+        added,
+        dropped,
+        changed,
+        examples,
+    } = changes;
+    let counts = format!("{added} added, {dropped} dropped, {changed} changed");
+    let mut lines = vec![format!("    {port}: {before} → {after} rows: {counts}")];
+    lines.extend(examples.iter().map(|(old, new)| match (old, new) {
+        (Value::Null, new) => format!("      + {}", brief(new)),
+        (old, Value::Null) => format!("      - {}", brief(old)),
+        (old, new) => format!("      ~ {}", difference(old, new)),
+    }));
+    lines
+}
+
+/// The fields of a row on a line: first what names it.
+fn brief(row: &Value) -> String {
+    let fields = row.as_object().into_iter().flatten();
+    let shown = fields.filter(|(_, value)| !value.is_null());
+    let each: Vec<_> = shown
+        .map(|(name, old)| format!("{name}: {}", value(Some(old))))
+        .collect();
+    each.join(", ")
+}
+
+/// The fields of a row that changed, behind the one that names it.
+fn difference(old: &Value, new: &Value) -> String {
+    let id = ["query_id", "doc_id"].iter().find_map(|name| old.get(*name));
+    let each: Vec<_> = changes(old, new)
+        .iter()
+        .map(|change| field(change).trim().to_owned())
+        .collect();
+    format!("{}: {}", value(id), each.join(", "))
 }
 
 fn field(change: &FieldChange) -> String {
@@ -88,12 +135,15 @@ fn figures(diff: &Diff) -> Vec<String> {
     }
     let mut lines = vec![
         drawn.trim_fmt(),
-        "* p < .05, paired t-test over queries, Holm correction over the figures that moved".into(),
+        format!(
+            "* p < .05, {} over queries, {} over the figures that moved",
+            diff.test, diff.correction
+        ),
     ];
     if diff.unchanged > 0 {
         lines.push(format!("the same on every query: {} more", diff.unchanged));
     }
-    lines.extend(diff.figures.iter().filter_map(movers));
+    lines.extend(diff.figures.iter().flat_map(movers));
     lines
 }
 
@@ -118,20 +168,25 @@ fn row(moved: &Moved) -> [String; 7] {
     ]
 }
 
-fn movers(moved: &Moved) -> Option<String> {
-    let each: Vec<_> = moved
-        .movers
-        .iter()
-        .map(|m| format!("{} {:.3} → {:.3}", m.query_id, m.a, m.b))
-        .collect();
-    (!each.is_empty()).then(|| {
+fn movers(moved: &Moved) -> Vec<String> {
+    if moved.movers.is_empty() {
+        return vec![];
+    }
+    let each = moved.movers.iter().map(|m| {
+        let text = m
+            .text
+            .as_ref()
+            .map(|text| format!("  {}", value(Some(&Value::String(text.clone())))));
         format!(
-            "largest moves of {} by {}: {}",
-            name(moved),
-            moved.measure,
-            each.join(", ")
+            "    {}  {:.3} → {:.3}{}",
+            m.query_id,
+            m.a,
+            m.b,
+            text.unwrap_or_default()
         )
-    })
+    });
+    let title = format!("largest moves of {} by {}:", name(moved), moved.measure);
+    [title].into_iter().chain(each).collect()
 }
 
 #[cfg(test)]
@@ -158,7 +213,12 @@ mod tests {
         └───────────────────────────────┴─────────┴────────┴────────┴────────────┴────────┴──────────────────┘
         * p < .05, paired t-test over queries, Holm correction over the figures that moved
         the same on every query: 1 more
-        largest moves of dense[negatives=bm25] on demo by AP: q2 0.630 → 1.000, q10 0.000 → 0.250, q9 0.750 → 0.900, q5 0.250 → 0.390, q11 0.500 → 0.630
+        largest moves of dense[negatives=bm25] on demo by AP:
+            q2  0.630 → 1.000
+            q10  0.000 → 0.250
+            q9  0.750 → 0.900
+            q5  0.250 → 0.390
+            q11  0.500 → 0.630
         ");
     }
 

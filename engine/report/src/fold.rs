@@ -12,8 +12,8 @@ pub(crate) struct Folded<'a> {
     pub(crate) collection: &'a str,
     pub(crate) point: &'a BTreeMap<String, String>,
     pub(crate) qrels: &'a str,
-    /// The action keys of the arms, by replicate.
-    pub(crate) keys: Vec<&'a str>,
+    /// The arms, by replicate.
+    pub(crate) arms: Vec<&'a Arm>,
     pub(crate) measures: BTreeMap<&'a str, Values<'a>>,
 }
 
@@ -88,7 +88,7 @@ fn fold_row(mut arms: Vec<&Arm>) -> Result<Folded<'_>, ReportError> {
         collection: &first.collection,
         point: &first.point,
         qrels: &first.qrels,
-        keys: arms.iter().map(|arm| arm.key.as_str()).collect(),
+        arms,
         measures,
     })
 }

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ablate_stats::{Correction, Differences, NotAProbability, NotFinite, adjust, mean, paired_t};
+use ablate_stats::{Differences, NotAProbability, NotFinite, adjust, mean};
 use serde::Serialize;
 
-use crate::fold::{Folded, Queries};
+use crate::{
+    Options,
+    compare::stream,
+    fold::{Folded, Queries},
+};
 
 /// How many queries are named as movers.
 const MOVERS: usize = 5;
@@ -27,8 +31,7 @@ pub struct Moved {
     pub b: f64,
     /// `b` - `a`.
     pub delta: f64,
-    /// Paired t-test over the queries of both, Holm-corrected over the figures that moved; `None` where the judgements
-    /// differ.
+    /// The test over the queries of both, corrected over the figures that moved; `None` where the judgements differ.
     pub p: Option<f64>,
     /// Queries of both runs.
     pub n_queries: usize,
@@ -51,11 +54,18 @@ pub struct Mover {
     pub a: f64,
     /// Its value in the second run, averaged over replicates.
     pub b: f64,
+    /// What was asked, where that was looked up.
+    pub text: Option<String>,
 }
 
 /// The measures that moved between two rows, and how many did not; `p` is not corrected yet. What hinders the comparison
 /// is told to `warnings`.
-pub(crate) fn between(a: &Folded<'_>, b: &Folded<'_>, warnings: &mut Vec<String>) -> (Vec<Moved>, usize) {
+pub(crate) fn between(
+    a: &Folded<'_>,
+    b: &Folded<'_>,
+    options: &Options,
+    warnings: &mut Vec<String>,
+) -> (Vec<Moved>, usize) {
     let judged_alike = a.qrels == b.qrels;
     if !judged_alike {
         warnings.push(format!(
@@ -72,7 +82,7 @@ pub(crate) fn between(a: &Folded<'_>, b: &Folded<'_>, warnings: &mut Vec<String>
             same += 1;
             continue;
         }
-        let found = match of_measure(a, measure, &before.queries, &after.queries) {
+        let found = match of_measure((a, measure), &before.queries, &after.queries, options) {
             Ok(found) => found,
             Err(error) => {
                 warnings.push(a.unfit(measure, error).to_string());
@@ -94,7 +104,12 @@ pub(crate) fn between(a: &Folded<'_>, b: &Folded<'_>, warnings: &mut Vec<String>
     (moved, same)
 }
 
-fn of_measure(row: &Folded<'_>, measure: &str, a: &Queries<'_>, b: &Queries<'_>) -> Result<Moved, NotFinite> {
+fn of_measure(
+    (row, measure): (&Folded<'_>, &str),
+    a: &Queries<'_>,
+    b: &Queries<'_>,
+    options: &Options,
+) -> Result<Moved, NotFinite> {
     let common: Vec<_> = a
         .iter()
         .filter_map(|(query, a)| Some((*query, *a, *b.get(query)?)))
@@ -113,7 +128,10 @@ fn of_measure(row: &Folded<'_>, measure: &str, a: &Queries<'_>, b: &Queries<'_>)
         a: mean_a,
         b: mean_b,
         delta: mean_b - mean_a,
-        p: paired_t(&differences),
+        p: options
+            .test
+            .apply(&differences, &stream("randomization"))
+            .map(|tested| tested.p),
         n_queries: common.len(),
         wins: counts.wins,
         losses: counts.losses,
@@ -132,14 +150,15 @@ fn movers(mut common: Vec<(&str, f64, f64)>) -> Vec<Mover> {
             query_id: query.into(),
             a,
             b,
+            text: None,
         })
         .collect()
 }
 
 /// Corrects the p-values over all figures that moved.
-pub(crate) fn correct(moved: &mut [Moved]) -> Result<(), NotAProbability> {
+pub(crate) fn correct(moved: &mut [Moved], options: &Options) -> Result<(), NotAProbability> {
     let raw: Vec<_> = moved.iter().map(|figure| figure.p).collect();
-    for (figure, p) in moved.iter_mut().zip(adjust(Correction::Holm, &raw)?) {
+    for (figure, p) in moved.iter_mut().zip(adjust(options.correction, &raw)?) {
         figure.p = p;
     }
     Ok(())

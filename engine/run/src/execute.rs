@@ -189,6 +189,7 @@ impl Runner<'_> {
             host: self.options.host.clone(),
             tokens: outputs.tokens,
             notes: outputs.notes,
+            warnings: outputs.warnings,
         };
         Ok((trace, outputs.counted))
     }

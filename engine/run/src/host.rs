@@ -55,6 +55,7 @@ pub(crate) struct Outputs {
     pub(crate) records: Vec<OutputRecord>,
     pub(crate) staged: BTreeMap<String, Staged>,
     pub(crate) notes: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl NodeHost<'_> {
@@ -170,6 +171,10 @@ impl Host for NodeHost<'_> {
     fn note(&self, message: String) {
         self.tell(message.clone());
         self.outputs().notes.push(message);
+    }
+
+    fn warn(&self, message: String) {
+        self.outputs().warnings.push(message);
     }
 
     fn cancelled(&self) -> bool {

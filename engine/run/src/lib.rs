@@ -2,6 +2,7 @@
 //!
 //! Knows no stage: it is handed nodes with bound stage kinds.
 
+mod arms;
 mod commit;
 mod event;
 mod execute;
@@ -19,6 +20,7 @@ mod scheduler;
 mod slots;
 mod tables;
 
+pub use arms::arm_records;
 pub use event::{Event, Status};
 pub use history::{Cost, History};
 pub use keep::{KeepPolicy, StoredRun, kept_keys, set_pin, stored_runs};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::Write, path::Path, sync::Mutex};
 
 use ablate_cache::{Store, StoreError, sealed, sealed_line, unsealed};
 use ablate_core::{ActionKey, RecipeId};
-use ablate_plan::Place;
+use ablate_plan::{Connection, Node, Origin, Place};
 use serde::{Deserialize, Serialize};
 
 use crate::{Event, Status};
@@ -14,6 +14,11 @@ use crate::{Event, Status};
 pub struct NodeRecord {
     /// Unique name.
     pub name: String,
+    /// The stage it was made from.
+    pub stage: String,
+    /// Its places in the sweep; none where it does not depend on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<Place>,
     /// Stage kind.
     pub kind: String,
     /// What became of it.
@@ -32,6 +37,35 @@ pub struct NodeRecord {
     pub recipe: RecipeId,
     /// All parameters, defaults filled in.
     pub params: serde_json::Value,
+    /// The sources it reads, as the user wrote them, by port.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, String>,
+}
+
+impl NodeRecord {
+    /// A node as it is planned, before anything became of it.
+    pub fn planned(node: &Node) -> Self {
+        let source = |input: &Connection| match &input.origin {
+            Origin::Source { text, .. } => Some((input.port.to_owned(), text.clone())),
+            Origin::Node { .. } => None,
+        };
+        let depends = |place: &&Place| **place != Place::default();
+        Self {
+            name: node.name.clone(),
+            stage: node.stage.clone(),
+            places: node.places.iter().filter(depends).cloned().collect(),
+            kind: node.kind.name().into(),
+            status: Status::Skipped,
+            key: None,
+            reason: String::new(),
+            seconds: 0.0,
+            rows_computed: 0,
+            rows_reused: 0,
+            recipe: node.recipe,
+            params: node.bound.params(),
+            sources: node.inputs.iter().filter_map(source).collect(),
+        }
+    }
 }
 
 /// A row of the table: which node holds its scores.
@@ -49,6 +83,10 @@ pub struct ArmRecord {
     pub key: Option<ActionKey>,
     /// Content of the judgements, so that only like is compared with like.
     pub qrels: String,
+    /// The models of its lineage: `stage.port` → what the user wrote.
+    pub models: BTreeMap<String, String>,
+    /// Hard negatives for each pair its models were trained with; null where there were none.
+    pub negatives: Option<f64>,
 }
 
 /// The manifest of a run.

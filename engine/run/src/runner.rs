@@ -113,7 +113,8 @@ pub fn run(
         nodes: plan.order.len(),
         reused: runner.known().nodes.len(),
     });
-    let (outcomes, warnings) = runner.drive()?;
+    let (outcomes, mut warnings) = runner.drive()?;
+    warnings.extend(runner.stage_warnings());
     events(Event::RunFinished {
         run: options.id.into(),
         seconds: began.elapsed().as_secs_f64(),
@@ -238,6 +239,34 @@ impl Runner<'_> {
         }
     }
 
+    /// What stages warned of, in this run or when their results were computed; of the nodes of a stage each warning once.
+    fn stage_warnings(&self) -> Vec<String> {
+        let known = self.known();
+        let mut found: Vec<(&str, &String, usize)> = Vec::new();
+        for (index, trace) in self
+            .plan
+            .order
+            .iter()
+            .filter_map(|index| Some((index, known.nodes.get(index)?)))
+        {
+            let stage = &self.plan.node(*index).stage;
+            for warning in &trace.warnings {
+                match found
+                    .iter_mut()
+                    .find(|(other, told, _)| other == stage && *told == warning)
+                {
+                    Some((.., times)) => *times += 1,
+                    None => found.push((stage, warning, 1)),
+                }
+            }
+        }
+        let text = |(stage, warning, times): (&str, &String, usize)| match times {
+            1 => format!("`{stage}`: {warning}"),
+            times => format!("{times} nodes of `{stage}`: {warning}"),
+        };
+        found.into_iter().map(text).collect()
+    }
+
     /// Why a node cannot run: the producer that failed, or what a skipped one waited for.
     fn cause(&self, index: NodeIndex, outcomes: &BTreeMap<NodeIndex, Outcome>) -> String {
         let producers = self.plan.graph.neighbors_directed(index, Direction::Incoming);
@@ -256,19 +285,15 @@ impl Runner<'_> {
     fn records(&self, outcomes: &BTreeMap<NodeIndex, Outcome>) -> Vec<NodeRecord> {
         let left_out = skipped(NOT_ASKED_FOR);
         let record = |index: NodeIndex| {
-            let node = self.plan.node(index);
             let outcome = outcomes.get(&index).unwrap_or(&left_out);
             NodeRecord {
-                name: node.name.clone(),
-                kind: node.kind.name().into(),
                 status: outcome.status,
                 key: outcome.key,
                 reason: outcome.reason.clone(),
                 seconds: outcome.seconds,
                 rows_computed: outcome.rows_computed,
                 rows_reused: outcome.rows_reused,
-                recipe: node.recipe,
-                params: node.bound.params(),
+                ..NodeRecord::planned(self.plan.node(index))
             }
         };
         self.plan.graph.node_indices().map(record).collect()

@@ -2,6 +2,7 @@
 
 mod circles;
 mod grid;
+mod owners;
 
 use std::collections::BTreeSet;
 

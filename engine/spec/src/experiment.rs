@@ -24,6 +24,8 @@ pub struct Experiment {
     pub report: Report,
     /// `expect:`.
     pub expect: Vec<Expect>,
+    /// `allow_leakage:`, as `stage.port`.
+    pub allow_leakage: Vec<String>,
 }
 
 /// A stage as written, `--set` applied.

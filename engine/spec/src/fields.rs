@@ -25,7 +25,7 @@ impl Field {
 }
 
 /// The top level, `stages` apart: its shape is made of the stage kinds.
-pub(crate) const FILE: [Field; 6] = [
+pub(crate) const FILE: [Field; 7] = [
     Field::of(
         "experiment",
         "The name of the study: runs, tables and `ablate table NAME` go by it.",
@@ -43,6 +43,12 @@ pub(crate) const FILE: [Field; 6] = [
         "expect",
         "Committed figures that results are held against.",
         || json!({"type": "array", "items": expectation()}),
+    ),
+    Field::of(
+        "allow_leakage",
+        "Judged queries or judgements, as `stage.queries.test`, that models may learn from all the same: otherwise it is \
+         an error.",
+        || one_or_more(json!({"type": "string", "pattern": "^[^.]+\\..+$"})),
     ),
 ];
 

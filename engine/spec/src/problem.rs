@@ -40,7 +40,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn error(code: &'static str, message: impl Into<String>) -> Self {
+    /// A problem that stops the experiment.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
         let (severity, at, also, help) = (Severity::Error, None, vec![], None);
         Self {
             code,
@@ -52,15 +53,17 @@ impl Problem {
         }
     }
 
-    pub(crate) fn warning(code: &'static str, message: impl Into<String>) -> Self {
+    /// One that does not.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
             ..Self::error(code, message)
         }
     }
 
+    /// The same, at a place.
     #[must_use]
-    pub(crate) fn at(self, span: Span) -> Self {
+    pub fn at(self, span: Span) -> Self {
         Self {
             at: Some(span),
             ..self
@@ -73,8 +76,9 @@ impl Problem {
         self
     }
 
+    /// The same, with what to do.
     #[must_use]
-    pub(crate) fn help(self, help: impl Into<String>) -> Self {
+    pub fn help(self, help: impl Into<String>) -> Self {
         Self {
             help: Some(help.into()),
             ..self

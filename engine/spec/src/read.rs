@@ -85,6 +85,8 @@ fn assemble(
     let report = report.map(|node| report::report(node, &known, problems));
     let expect = root.get("expect").map(|(_, node)| node);
     let expect = expect.map(|node| report::expect(node, &known, problems));
+    let allowed = root.get("allow_leakage").map(|(_, node)| node);
+    let allowed = allowed.map(|node| allow_leakage(node, &stages, problems));
     problems.extend(cycles(&stages.defs, &sweep));
     if !problems.iter().any(|problem| HIDE_USE.contains(&problem.code)) && stages.broken.is_empty() {
         problems.extend(unused(&stages.defs, &sweep));
@@ -96,6 +98,7 @@ fn assemble(
         sweep,
         report: report.unwrap_or_default(),
         expect: expect.unwrap_or_default(),
+        allow_leakage: allowed.unwrap_or_default(),
     })
 }
 
@@ -162,4 +165,26 @@ fn measures(stages: &Stages<'_>, sweep: &Sweep) -> Option<BTreeSet<String>> {
         found.extend(names.iter().filter_map(|name| name.as_str().map(str::to_owned)));
     }
     (!found.is_empty()).then_some(found)
+}
+
+/// Reads `allow_leakage:`, each an output of a stage that holds queries or judgements.
+fn allow_leakage(node: &Node, stages: &Stages<'_>, problems: &mut Vec<Problem>) -> Vec<String> {
+    let judged = |kind| matches!(kind, ArtifactKind::Queries | ArtifactKind::Qrels);
+    let outputs = stages.defs.iter().flat_map(|stage| {
+        let outputs = stage.kind.outputs().iter().filter(|output| judged(output.kind));
+        outputs.map(|output| format!("{}.{}", stage.name, output.name))
+    });
+    let known: Vec<_> = outputs.collect();
+    let mut allowed = Vec::new();
+    for item in sweep::items(node) {
+        let name = item.label().unwrap_or_else(|| item.kind().to_owned());
+        if known.contains(&name) {
+            allowed.push(name);
+            continue;
+        }
+        let message = format!("`{name}` names no queries or judgements of a stage");
+        let problem = Problem::error("ablate::spec::unknown_reference", message).at(item.at);
+        problems.push(problem.help(suggestion(&name, known.iter().map(String::as_str))));
+    }
+    allowed
 }

@@ -83,8 +83,8 @@ impl Stage for Filter {
         let before = pairs.len();
         let kept = keep(params, round_trip(params, pairs, io.optional_rows("run")?)?)?;
         if kept.len() == before {
-            io.note(format!(
-                "the filter kept all {before} pairs: it is an identity here"
+            io.warn(format!(
+                "the filter kept all {before} pairs: it is an identity here, and so no factor"
             ));
         }
         if kept.is_empty() {

@@ -1,20 +1,20 @@
 //! `run`: an experiment to its table.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 use ablate_cache::{FlushPolicy, Store};
-use ablate_plan::Plan;
-use ablate_run::{ArmRecord, NOT_ASKED_FOR, NodeRecord, Options, RunRecord, Status, load_run, lookup};
+use ablate_report::{Expected, judge};
+use ablate_run::{NOT_ASKED_FOR, NodeRecord, Options, RunRecord, Status, load_run, lookup};
 use jiff::{ToSpan, civil::DateTime};
 use serde_json::{Value, json};
 
 use crate::{
     args::Run,
+    commands::check_results::{contradictions, expected},
     error::CliError,
     load::{self, Loaded},
     machine, places, print,
@@ -65,18 +65,29 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
         seconds: began.elapsed().as_secs_f64(),
         version: env!("CARGO_PKG_VERSION").into(),
         interrupted: stop.load(Ordering::Relaxed),
-        arms: arm_records(&loaded.plan, &nodes, store)?,
+        arms: ablate_run::arm_records(&loaded.plan, &nodes, store)?,
         nodes,
         report: report(&loaded),
         warnings,
     };
-    finish(&mut record, store, &log_folder, json)
+    let expected = expected(&loaded.experiment.expect);
+    finish(&mut record, &expected, store, &log_folder, json)
 }
 
 /// Prints the table, saves the record, and tells how it ended.
-fn finish(record: &mut RunRecord, store: &Store, log_folder: &Path, json: bool) -> Result<(), CliError> {
+fn finish(
+    record: &mut RunRecord,
+    expected: &[Expected],
+    store: &Store,
+    log_folder: &Path,
+    json: bool,
+) -> Result<(), CliError> {
     let table = tables::table_of(record, store)?;
     record.warnings.extend(table.warnings.iter().cloned());
+    let mut judged = judge(&table, expected);
+    // A point that was not asked for, or failed, contradicts nothing.
+    judged.retain(|one| one.found.is_some());
+    record.warnings.extend(contradictions(&judged));
     record.save(log_folder)?;
     if json {
         print::json(&answer(record, &table.rows));
@@ -153,35 +164,6 @@ fn answer(record: &RunRecord, rows: &[ablate_report::Row]) -> Value {
 
 fn report(loaded: &Loaded) -> Value {
     serde_json::to_value(&loaded.experiment.report).unwrap_or_default()
-}
-
-fn arm_records(plan: &Plan, nodes: &[NodeRecord], store: &Store) -> Result<Vec<ArmRecord>, CliError> {
-    let keys: BTreeMap<_, _> = plan.graph.node_indices().zip(nodes).collect();
-    let done = |node: &NodeRecord| !matches!(node.status, Status::Failed | Status::Skipped);
-    let mut records = Vec::new();
-    for arm in &plan.arms {
-        let node = keys[&arm.node];
-        let key = node.key.filter(|_| done(node));
-        let qrels = arm
-            .qrels
-            .as_ref()
-            .and_then(|(index, port)| Some((keys[index].key?, port)));
-        let content = match qrels {
-            Some((key, port)) => store
-                .trace(key)?
-                .and_then(|trace| trace.output(port).map(|o| o.content.to_string())),
-            None => None,
-        };
-        records.push(ArmRecord {
-            system: arm.system.clone(),
-            collection: arm.collection.clone(),
-            place: arm.place.clone(),
-            node: node.name.clone(),
-            key,
-            qrels: content.unwrap_or_default(),
-        });
-    }
-    Ok(records)
 }
 
 /// The time of the start and the process. Later than all runs before, whatever the clock says: runs are listed and

@@ -1,7 +1,8 @@
 //! The values of a sweep, each looked at once, at a point that runs: never the product.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::owners::Owners;
 use crate::{Axis, Labels, Problem, Setting, Span, Sweep, holds, stages::Stages};
 
 /// More points than any study has: a typing error rather than a wish.
@@ -16,8 +17,9 @@ pub(crate) fn grid(sweep: &Sweep, stages: &Stages<'_>) -> Vec<Problem> {
         return vec![problem];
     }
     let mut problems = targets(sweep, stages);
-    problems.extend(conflicts(sweep));
-    problems.extend(overridden(sweep, stages));
+    let owners = Owners::of(sweep);
+    problems.extend(owners.conflicts());
+    problems.extend(overridden(&owners, stages));
     let replicate: &[Setting] = sweep.replicate.first().map_or(&[], |point| &point.sets);
     let mut seen = Seen {
         stages,
@@ -159,61 +161,10 @@ fn targets(sweep: &Sweep, stages: &Stages<'_>) -> Vec<Problem> {
     sweep.all_settings().filter_map(wrong).collect()
 }
 
-type Owners<'a> = BTreeMap<(&'a str, &'a [String]), (&'a str, Span)>;
-
-/// Fields by the axis that sets them; for replicates, `replicate`.
-fn owners<'a>(sweep: &'a Sweep, mut clash: impl FnMut(&'a str, &'a Setting, &str, Span)) -> Owners<'a> {
-    let axes = sweep.axes.iter().map(|axis| (axis.name.as_str(), &axis.points));
-    let mut owners = Owners::new();
-    for (name, points) in axes.chain([("replicate", &sweep.replicate)]) {
-        for setting in points.iter().flat_map(|point| &point.sets) {
-            match owner(&owners, &setting.stage, &setting.path) {
-                Some((other, at)) if other != name => clash(name, setting, other, at),
-                _ => {}
-            }
-            let key = (setting.stage.as_str(), setting.path.as_slice());
-            owners.entry(key).or_insert((name, setting.key));
-        }
-    }
-    owners
-}
-
-/// Who sets this field, a field within it, or one it lies in.
-fn owner<'a>(owners: &Owners<'a>, stage: &str, path: &[String]) -> Option<(&'a str, Span)> {
-    let around = (1..=path.len()).find_map(|length| owners.get(&(stage, &path[..length])));
-    let within = || {
-        let (key, value) = owners.range((stage, path)..).next()?;
-        (key.0 == stage && key.1.starts_with(path)).then_some(value)
-    };
-    around.or_else(within).copied()
-}
-
-/// Fields that two axes set, or an override of a replicate's: one of them would do nothing.
-fn conflicts(sweep: &Sweep) -> Vec<Problem> {
-    let mut told = BTreeSet::new();
-    let mut problems = Vec::new();
-    let mut clash = |name: &str, setting: &Setting, other: &str, first: Span| {
-        if told.insert(setting.key) {
-            let field = format!("{}.{}", setting.stage, setting.path.join("."));
-            let message = format!("`{name}` and `{other}` both set `{field}`");
-            let problem = Problem::error("ablate::spec::conflicting_axes", message).at(setting.key);
-            problems.push(problem.also(first, "set here too").help("set it in one of them"));
-        }
-    };
-    let owners = owners(sweep, &mut clash);
-    for setting in sweep.overrides.iter().flat_map(|one| &one.sets) {
-        if let Some(("replicate", at)) = owner(&owners, &setting.stage, &setting.path) {
-            clash("override", setting, "replicate", at);
-        }
-    }
-    problems
-}
-
 /// Options that an axis overrides everywhere.
-fn overridden(sweep: &Sweep, stages: &Stages<'_>) -> Vec<Problem> {
-    let owners = owners(sweep, |_, _, _, _| {});
+fn overridden(owners: &Owners<'_>, stages: &Stages<'_>) -> Vec<Problem> {
     let lost = |(stage, path, option): &(String, Vec<String>, String)| {
-        let (axis, at) = owner(&owners, stage, path)?;
+        let (axis, at) = owners.first(stage, path)?;
         let message = format!("{option}: `{axis}` sets this field, so the option does nothing where it does");
         Some(Problem::warning("ablate::spec::overridden_set", message).at(at))
     };

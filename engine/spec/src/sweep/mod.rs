@@ -54,7 +54,7 @@ pub(crate) fn mapping<'a>(node: &'a Node, name: &str, problems: &mut Vec<Problem
 }
 
 /// The items of a list; a single item stands for a list of one.
-fn items(node: &Node) -> &[Node] {
+pub(crate) fn items(node: &Node) -> &[Node] {
     match &node.data {
         Data::Seq(items) => items,
         _ => std::slice::from_ref(node),

@@ -298,3 +298,19 @@ fn an_included_point_at_a_label_that_does_not_exist() {
        help: write `{label: NAME, stage.field: VALUE}`, or `{AXIS: LABEL}`
     ");
 }
+
+#[test]
+fn axes_that_never_stand_together_may_set_the_same_field() {
+    let apart = "sweep:\n  axes:\n    n:\n      few: {docs.count: 5}\n      many: {axes: {m: {docs.count: [50, 60]}}}\n";
+    assert_snapshot!(told(&and(apart)), @"");
+    let clash = "sweep:\n  axes:\n    n:\n      few: {docs.count: 5}\n      many: {docs.count: 7, axes: {m: {docs.count: [50]}}}\n";
+    assert_snapshot!(told(&and(clash)), @r"
+    error[ablate::spec::conflicting_axes]: `m` and `n` both set `docs.count`
+       --> study.yaml:18:40
+    18 |       many: {docs.count: 7, axes: {m: {docs.count: [50]}}}
+       |                                        ^^^^^^^^^^
+    18 |       many: {docs.count: 7, axes: {m: {docs.count: [50]}}}
+       |              ---------- set here too
+       help: set it in one of them
+    ");
+}

@@ -1,5 +1,7 @@
 //! What a table should not be believed without.
 
+mod models;
+
 use crate::{
     Row,
     fold::{Folded, Values},
@@ -8,9 +10,20 @@ use crate::{
 /// The level at which a difference is marked.
 pub(crate) const LEVEL: f64 = 0.05;
 
+/// By what part budgets may differ and still count as equal.
+const BUDGET: f64 = 0.01;
+
 /// All warnings about the rows, `against` being the place of each one's baseline.
 pub(crate) fn of(folded: &[Folded<'_>], against: &[Option<usize>], rows: &[Row]) -> Vec<String> {
     let mut warnings = Vec::from_iter(two_factors(folded, against));
+    let pairs = || {
+        against
+            .iter()
+            .zip(folded)
+            .filter_map(|(other, row)| Some((row, &folded[(*other)?])))
+    };
+    warnings.extend(pairs().filter_map(|(row, baseline)| models::confounded(row, baseline)));
+    warnings.extend(pairs().filter_map(|(row, baseline)| unequal_negatives(row, baseline)));
     warnings.extend(within_seed_noise(folded, rows));
     warnings.extend(identical(folded));
     warnings
@@ -30,6 +43,22 @@ fn two_factors(folded: &[Folded<'_>], against: &[Option<usize>]) -> Option<Strin
         format!(
             "more than one factor changes between the baseline and {}",
             found.join(", ")
+        )
+    })
+}
+
+/// A row whose models saw another number of hard negatives for each query than its baseline's.
+fn unequal_negatives(row: &Folded<'_>, baseline: &Folded<'_>) -> Option<String> {
+    let mean = |row: &Folded<'_>| {
+        let each: Vec<_> = row.arms.iter().filter_map(|arm| arm.negatives).collect();
+        (!each.is_empty()).then(|| each.iter().sum::<f64>() / each.len() as f64)
+    };
+    let (ours, theirs) = (mean(row)?, mean(baseline)?);
+    ((ours - theirs).abs() > BUDGET * theirs).then(|| {
+        format!(
+            "{} was trained with {ours:.2} negatives a query, its baseline {} with {theirs:.2}: unequal budgets",
+            row.label(),
+            baseline.label()
         )
     })
 }
@@ -78,7 +107,10 @@ fn same_scores(first: &Folded<'_>, second: &Folded<'_>) -> bool {
     first.collection == second.collection
         && first.measures.values().any(queries)
         && first.measures == second.measures
-        && !first.keys.iter().any(|key| second.keys.contains(key))
+        && !first
+            .arms
+            .iter()
+            .any(|arm| second.arms.iter().any(|other| other.key == arm.key))
 }
 
 #[cfg(test)]
@@ -120,6 +152,94 @@ mod tests {
             found,
             ["more than one factor changes between the baseline and s[family=qwen,size=70b]"]
         );
+    }
+
+    #[test]
+    fn one_factor_is_no_confusion() {
+        let arms = [
+            arm(
+                "s",
+                &[("size", "8b"), ("family", "llama")],
+                None,
+                "AP",
+                &[0.1, 0.5],
+            ),
+            arm(
+                "s",
+                &[("size", "70b"), ("family", "llama")],
+                None,
+                "AP",
+                &[0.2, 0.5],
+            ),
+        ];
+        assert!(warnings(&arms, &[("size", "8b")]).is_empty());
+    }
+
+    /// Arms along an axis of generators, as an ablation over sizes of two families has them.
+    fn generators(models: &[&str]) -> Vec<String> {
+        let arms: Vec<_> = models
+            .iter()
+            .enumerate()
+            .map(|(at, model)| Arm {
+                models: [("queries.model".to_owned(), (*model).to_owned())].into(),
+                ..arm(
+                    "s",
+                    &[("generator", model)],
+                    None,
+                    "AP",
+                    &[0.1 + at as f64 / 10.0, 0.5],
+                )
+            })
+            .collect();
+        warnings(&arms, &[("generator", models[0])])
+    }
+
+    #[test]
+    fn size_confounded_with_family() {
+        let found = generators(&[
+            "hf:meta-llama/Llama-3.1-8B",
+            "hf:Qwen/Qwen2.5-72B",
+            "hf:Qwen/Qwen2.5-7B",
+        ]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(
+            found[0],
+            "`queries.model` of s[generator=hf:Qwen/Qwen2.5-72B] and of its baseline differ in family (qwen, llama) and \
+             in size (72b, 8b) at once: neither explains a difference"
+        );
+        assert!(generators(&["hf:meta-llama/Llama-3.1-8B", "hf:meta-llama/Llama-3.1-70B"]).is_empty());
+        assert!(generators(&["hf:meta-llama/Llama-3.1-8B", "hf:Qwen/Qwen3-8B"]).is_empty());
+    }
+
+    #[test]
+    fn unequal_budgets_of_negatives() {
+        let with = |negatives: f64| {
+            let one = |label, value, negatives| Arm {
+                negatives: Some(negatives),
+                ..arm("s", &[("negatives", label)], None, "AP", &[value, 0.5])
+            };
+            warnings(
+                &[one("bm25", 0.1, 4.0), one("llm", 0.2, negatives)],
+                &[("negatives", "bm25")],
+            )
+        };
+        let message = "s[negatives=llm] was trained with 1.00 negatives a query, its baseline s[negatives=bm25] with 4.00: \
+                       unequal budgets";
+        assert_eq!(with(1.0), [message]);
+        assert!(with(4.0).is_empty() && with(3.99).is_empty());
+    }
+
+    #[test]
+    fn a_difference_beyond_seed_noise_is_not_told() {
+        let values =
+            |shift: f64| -> Vec<f64> { (0..40).map(|i| 0.4 + f64::from(i % 5) * 0.001 + shift).collect() };
+        let arms = [
+            arm("base", &[], None, "AP", &vec![0.4; 40]),
+            arm("s", &[], Some("1"), "AP", &values(0.1)),
+            arm("s", &[], Some("2"), "AP", &values(0.101)),
+            arm("s", &[], Some("3"), "AP", &values(0.099)),
+        ];
+        assert!(warnings(&arms, &[("system", "base")]).is_empty());
     }
 
     #[test]

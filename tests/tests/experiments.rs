@@ -1,57 +1,10 @@
 //! The command line on the demo collection: what ran, what was reused, exit codes. No model is needed.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used)]
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    process::{Command, Output},
-};
-
+use ablate_e2e::program::{LEXICAL as EXPERIMENT, Statuses, ablate, run};
 use serde_json::Value;
 
-const EXPERIMENT: &str = "\
-experiment: lexical
-stages:
-  data:   {use: collection, source: demo}
-  docs:   {use: sample, documents: data.corpus, count: 1000, seed: 1}
-  run:    {use: retrieve/bm25, corpus: docs, queries: data.queries.test, depth: 100}
-  scores: {use: evaluate, run: run, qrels: data.qrels.test, measures: [nDCG@10]}
-sweep: {axes: {k1: {run.k1: [0.9, 1.2]}}}
-report: {measure: nDCG@10, baseline: {k1: 0.9}}
-";
-
-fn ablate(folder: &Path, arguments: &[&str]) -> Output {
-    let store = folder.join("store");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ablate"));
-    command
-        .args(arguments)
-        .arg("--store")
-        .arg(store)
-        .current_dir(folder)
-        .output()
-        .unwrap()
-}
-
-fn run(folder: &Path, text: &str) -> (Value, BTreeMap<String, String>) {
-    fs_err::write(folder.join("e.yaml"), text).unwrap();
-    let output = ablate(folder, &["run", "e.yaml", "--json"]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let node = |node: &Value| {
-        (
-            node["name"].as_str().unwrap().to_owned(),
-            node["status"].as_str().unwrap().to_owned(),
-        )
-    };
-    let statuses = answer["nodes"].as_array().unwrap().iter().map(node).collect();
-    (answer, statuses)
-}
-
-fn all(statuses: &BTreeMap<String, String>, expected: &str) -> bool {
+fn all(statuses: &Statuses, expected: &str) -> bool {
     statuses.values().all(|status| status == expected)
 }
 

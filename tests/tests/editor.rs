@@ -1,17 +1,18 @@
 //! What editors, shells and readers are given is made of the stage declarations, and says what `check` says.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used)]
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
+use ablate_e2e::program::{LEXICAL as STUDY, binary};
 use ablate_spec::Source;
 use jsonschema::Validator;
 use serde_json::Value;
 
 fn ablate(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ablate"));
+    let mut command = Command::new(binary());
     command.args(arguments).output().unwrap()
 }
 
@@ -23,7 +24,7 @@ fn printed(arguments: &[&str]) -> String {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn validator() -> Validator {
@@ -103,17 +104,6 @@ fn the_examples_of_all_kinds_are_one_experiment() {
     assert_eq!(errors(&validator(), &text), [""; 0], "{text}");
 }
 
-const STUDY: &str = "\
-experiment: lexical
-stages:
-  data:   {use: collection, source: demo}
-  docs:   {use: sample, documents: data.corpus, count: 1000, seed: 1}
-  run:    {use: retrieve/bm25, corpus: docs, queries: data.queries.test, depth: 100}
-  scores: {use: evaluate, run: run, qrels: data.qrels.test, measures: [nDCG@10]}
-sweep: {axes: {k1: {run.k1: [0.9, 1.2]}}}
-report: {measure: nDCG@10, baseline: {k1: 0.9}}
-";
-
 /// Edits of the study, as what is replaced by what.
 fn edited(edits: &[(&str, &str)]) -> Vec<String> {
     let edit = |(old, new): &(&str, &str)| {
@@ -146,12 +136,26 @@ fn what_check_takes_the_schema_takes() {
             "{run.k1: [0.9, 1.2]}}",
             "{run.k1: [0.9, 1.2]}}, exclude: {k1: 1.2}",
         ),
+        (
+            "axes: {k1: {run.k1: [0.9, 1.2]}}",
+            "axes: {a: {plain: {run.k1: 0.9}, deep: {run.depth: 9, axes: {b: {run.b: [0, 1]}}}, k1: {axes: {k1: {run.k1: \
+             [0.9]}}}}}",
+        ),
+        (
+            "{run.k1: [0.9, 1.2]}}",
+            "{run.k1: [0.9, 1.2]}}, include: [{k1: 1.2}, {k1: 1.2, label: deep, run.depth: 9}]",
+        ),
+        (
+            "{run.k1: [0.9, 1.2]}}",
+            "{run.k1: [0.9, 1.2]}}, override: [{where: {k1: 1.2}, run.depth: 9}]",
+        ),
         ("baseline:", "test: wilcoxon, correction: none, baseline:"),
     ]);
     // What a stage lacks, the sweep may give.
     let lacking = STUDY.replace("count: 1000, ", "");
     fine.push(lacking.replace("axes: {", "axes: {n: {docs.count: [5, 6]}, "));
     fine.push(more("about: A question?\n"));
+    fine.push(more("allow_leakage: data.qrels.test\n"));
     fine.push(more(
         "expect: [{where: {k1: 0.9, system: scores}, nDCG@10: 0.5, tolerance: 0.1}]\n",
     ));
@@ -164,6 +168,7 @@ fn what_check_takes_the_schema_takes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_check_refuses_for_its_shape_the_schema_refuses() {
     let more = |more: &str| format!("{STUDY}{more}");
     let without_sweep = |text: &str| text.split("sweep:").next().unwrap().to_owned();
@@ -214,7 +219,16 @@ fn what_check_refuses_for_its_shape_the_schema_refuses() {
     bad.push(more("expect: {nDCG@10: 0.5}\n"));
     bad.push(more("expect: [{nDCG@10: 0.5, tolerance: -1}]\n"));
     bad.push(more("expect: [{where: {k1: 0.9}}]\n"));
+    bad.extend(edited(&[
+        ("1.2]}}}", "1.2]}}, override: [{run.depth: 9}]}"),
+        ("1.2]}}}", "1.2]}}, override: [{where: {k1: 1.2}}]}"),
+        (
+            "{k1: {run.k1: [0.9, 1.2]}}",
+            "{k1: {deep: {axes: {k2: {run.k1: []}}}}}",
+        ),
+    ]));
     bad.push(more("defaults: {}\n"));
+    bad.push(more("allow_leakage: [data]\n"));
     let validator = validator();
     for text in bad {
         assert_eq!(checked(&text).0, Some(3), "check takes {text}");
@@ -283,7 +297,7 @@ fn shells_complete_kinds_models_and_runs() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     let offered = |words: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ablate"));
+        let mut command = Command::new(binary());
         command.env("ABLATE_COMPLETE", "fish").env("ABLATE_STORE", &store);
         let output = command.args(["--", "ablate"]).args(words).output().unwrap();
         String::from_utf8(output.stdout).unwrap()

@@ -1,0 +1,178 @@
+//! What `diff` compares: a run, or what the store holds of an experiment file, whole or at a point of its sweep.
+
+use std::{collections::BTreeMap, path::Path};
+
+use ablate_cache::Store;
+use ablate_plan::Place;
+use ablate_report::{NodeView, Options, RunView};
+use ablate_run::{ArmRecord, Decision, NodeRecord, Status, arm_records, lookup};
+
+use crate::{args::Experiment, commands::find_run, error::CliError, load, tables};
+
+/// One side of a comparison.
+pub(crate) struct Side {
+    /// As the user named it; a run by its id.
+    pub(crate) name: String,
+    pub(crate) nodes: Vec<NodeRecord>,
+    pub(crate) arms: Vec<ArmRecord>,
+    pub(crate) options: Options,
+}
+
+/// Finds what `RUN`, `FILE.yaml`, `RUN[axis=label,...]` or `FILE.yaml[axis=label,...]` names.
+pub(crate) fn find(text: &str, store: &Store) -> Result<Side, CliError> {
+    let (base, point) = split(text)?;
+    let ending = Path::new(base).extension();
+    let side = if ending.is_some_and(|ending| ending == "yaml" || ending == "yml") {
+        of_file(base, store)?
+    } else {
+        of_run(base, store)?
+    };
+    side.at(&point)
+}
+
+/// What is named, and the labels in brackets behind it.
+fn split(text: &str) -> Result<(&str, BTreeMap<String, String>), CliError> {
+    let Some((base, labels)) = text.strip_suffix(']').and_then(|text| text.split_once('[')) else {
+        return Ok((text, BTreeMap::new()));
+    };
+    let label = |part: &str| {
+        let (axis, label) = part.split_once('=')?;
+        Some((axis.trim().to_owned(), label.trim().to_owned()))
+    };
+    let wrong = || CliError::Usage(format!("`{text}`: write the point as [AXIS=LABEL,...]"));
+    let labels: Option<_> = labels.split(',').map(label).collect();
+    Ok((base, labels.ok_or_else(wrong)?))
+}
+
+fn of_run(name: &str, store: &Store) -> Result<Side, CliError> {
+    let run = find_run(store, name)?;
+    Ok(Side {
+        options: tables::options(&run)?,
+        name: run.id,
+        nodes: run.nodes,
+        arms: run.arms,
+    })
+}
+
+/// What the store holds of a file's nodes, whichever run computed it.
+fn of_file(file: &str, store: &Store) -> Result<Side, CliError> {
+    let loaded = load::load_plan(&Experiment {
+        file: file.into(),
+        sets: vec![],
+        only: vec![],
+    })?;
+    let found = lookup(&loaded.plan, store, &loaded.places, &|_| None)?;
+    let record = |index| {
+        let planned = NodeRecord::planned(loaded.plan.node(index));
+        match found.decisions.get(&index) {
+            Some(Decision::Hit { status, trace }) => NodeRecord {
+                status: *status,
+                key: Some(trace.key),
+                ..planned
+            },
+            _ => NodeRecord {
+                status: Status::Skipped,
+                ..planned
+            },
+        }
+    };
+    let nodes: Vec<_> = loaded.plan.graph.node_indices().map(record).collect();
+    let report = serde_json::to_value(&loaded.experiment.report).unwrap_or_default();
+    Ok(Side {
+        name: file.into(),
+        arms: arm_records(&loaded.plan, &nodes, store)?,
+        options: serde_json::from_value(report).unwrap_or_default(),
+        nodes,
+    })
+}
+
+impl Side {
+    /// The nodes and arms at `labels`, which leave their names: what stands there is compared with what stands elsewhere.
+    fn at(self, labels: &BTreeMap<String, String>) -> Result<Self, CliError> {
+        if labels.is_empty() {
+            return Ok(self);
+        }
+        for (axis, label) in labels {
+            let has = |place: &Place| place.point.get(axis) == Some(label);
+            if !self.nodes.iter().any(|node| node.places.iter().any(has)) {
+                return Err(CliError::Usage(format!(
+                    "{} has no point {axis}={label}",
+                    self.name
+                )));
+            }
+        }
+        let stands = |place: &Place| {
+            let agrees = |(axis, label)| place.point.get(axis).is_none_or(|own| own == label);
+            labels.iter().all(agrees).then(|| Place {
+                point: place
+                    .point
+                    .clone()
+                    .into_iter()
+                    .filter(|(axis, _)| !labels.contains_key(axis))
+                    .collect(),
+                replicate: place.replicate.clone(),
+            })
+        };
+        let nodes = self.nodes.iter().flat_map(|node| {
+            let everywhere = [Place::default()];
+            let places = if node.places.is_empty() {
+                &everywhere[..]
+            } else {
+                &node.places
+            };
+            let here: Vec<_> = places.iter().filter_map(stands).collect();
+            here.into_iter().map(move |place| NodeRecord {
+                name: format!("{}{}", node.stage, place.suffix()),
+                ..node.clone()
+            })
+        });
+        let arms = self.arms.iter().filter_map(|arm| {
+            Some(ArmRecord {
+                place: stands(&arm.place)?,
+                ..arm.clone()
+            })
+        });
+        let point: Vec<_> = labels
+            .iter()
+            .map(|(axis, label)| format!("{axis}={label}"))
+            .collect();
+        Ok(Self {
+            name: format!("{}[{}]", self.name, point.join(",")),
+            nodes: nodes.collect(),
+            arms: arms.collect(),
+            options: self.options,
+        })
+    }
+
+    /// What a comparison sees of it.
+    pub(crate) fn view(&self, store: &Store) -> Result<RunView, CliError> {
+        let nodes = self.nodes.iter().map(|node| view_of(node, store));
+        Ok(RunView {
+            id: self.name.clone(),
+            nodes: nodes.collect::<Result<_, _>>()?,
+            arms: tables::arms(&self.arms, store)?,
+        })
+    }
+
+    /// The node of this name.
+    pub(crate) fn node(&self, name: &str) -> Option<&NodeRecord> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+}
+
+fn view_of(node: &NodeRecord, store: &Store) -> Result<NodeView, CliError> {
+    let trace = node.key.map(|key| store.trace(key)).transpose()?.flatten();
+    let outputs = trace.iter().flat_map(|trace| &trace.outputs);
+    let outputs = outputs.map(|output| (output.port.clone(), output.content.to_string()));
+    Ok(NodeView {
+        name: node.name.clone(),
+        kind: node.kind.clone(),
+        recipe: node.recipe.to_string(),
+        key: node.key.map(|key| key.to_string()),
+        sources: node.sources.clone(),
+        outputs: outputs.collect(),
+        preimage: trace
+            .and_then(|trace| serde_json::to_value(trace.preimage).ok())
+            .unwrap_or_default(),
+    })
+}

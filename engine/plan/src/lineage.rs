@@ -1,0 +1,142 @@
+//! What stands behind a node: the models it names, and the judged queries its models have learnt from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ablate_core::ArtifactKind;
+use petgraph::{Direction, graph::NodeIndex};
+
+use crate::{Arm, Connection, Node, Origin, Plan};
+
+/// An output port of a node.
+type Port = (NodeIndex, String);
+
+/// A model is judged by queries or judgements it has learnt from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leak {
+    /// The evaluate stage.
+    pub system: String,
+    /// The stage that made the model.
+    pub trainer: String,
+    /// What it has learnt from, as `stage.port`.
+    pub source: String,
+}
+
+/// The leaks of a plan, one for each evaluate stage, trainer and source.
+pub fn leaks(plan: &Plan) -> BTreeSet<Leak> {
+    let learnt = learnt(plan);
+    plan.arms
+        .iter()
+        .flat_map(|arm| leaks_of(plan, arm, &learnt))
+        .collect()
+}
+
+fn leaks_of<'a>(plan: &'a Plan, arm: &'a Arm, learnt: &'a BTreeMap<NodeIndex, Learnt>) -> Vec<Leak> {
+    let judged = arm.qrels.as_ref();
+    let (Some((node, qrels)), Some(learnt)) = (judged, learnt.get(&arm.node)) else {
+        return vec![];
+    };
+    let leak = |((from, output), trainer): (&Port, &NodeIndex)| {
+        (from == node && split_of(output) == split_of(qrels)).then(|| Leak {
+            system: arm.system.clone(),
+            trainer: plan.node(*trainer).stage.clone(),
+            source: format!("{}.{output}", plan.node(*from).stage),
+        })
+    };
+    learnt.iter().filter_map(leak).collect()
+}
+
+/// `test` of `qrels.test`.
+fn split_of(port: &str) -> &str {
+    port.split_once('.').map_or(port, |(_, split)| split)
+}
+
+/// Queries and judgements that a model upstream has seen, each with the node that made the model.
+type Learnt = BTreeMap<Port, NodeIndex>;
+
+/// What the models upstream of each node have learnt from; nodes of which there is none are left out.
+fn learnt(plan: &Plan) -> BTreeMap<NodeIndex, Learnt> {
+    let mut seen: BTreeMap<NodeIndex, BTreeSet<Port>> = BTreeMap::new();
+    let mut learnt: BTreeMap<NodeIndex, Learnt> = BTreeMap::new();
+    for index in plan.graph.node_indices() {
+        let (mut own_seen, mut own_learnt) = (BTreeSet::new(), Learnt::new());
+        let node = plan.node(index);
+        for (kind, from, output) in node.inputs.iter().filter_map(|input| produced(node, input)) {
+            if matches!(kind, ArtifactKind::Queries | ArtifactKind::Qrels) {
+                own_seen.insert((from, output.to_owned()));
+            }
+            own_learnt.extend(learnt.get(&from).cloned().unwrap_or_default());
+            let seen = seen.get(&from).cloned().unwrap_or_default();
+            if kind == ArtifactKind::Model {
+                own_learnt.extend(seen.iter().map(|port| (port.clone(), from)));
+            }
+            own_seen.extend(seen);
+        }
+        if !own_seen.is_empty() {
+            seen.insert(index, own_seen);
+        }
+        if !own_learnt.is_empty() {
+            learnt.insert(index, own_learnt);
+        }
+    }
+    learnt
+}
+
+/// The kind of an input with the node and port it comes from.
+fn produced<'a>(node: &Node, input: &'a Connection) -> Option<(ArtifactKind, NodeIndex, &'a str)> {
+    match &input.origin {
+        Origin::Node { node: from, output } => Some((kind_of(node, input), *from, output)),
+        Origin::Source { .. } => None,
+    }
+}
+
+fn kind_of(node: &Node, input: &Connection) -> ArtifactKind {
+    let ports = node.kind.inputs();
+    let port = ports.iter().find(|port| port.name == input.port);
+    // A connection is made from a port of its kind.
+    port.map_or(ArtifactKind::Corpus, |port| port.kind)
+}
+
+impl Plan {
+    /// A node and everything it is made from.
+    pub fn lineage(&self, index: NodeIndex) -> BTreeSet<NodeIndex> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![index];
+        while let Some(at) = open.pop() {
+            if found.insert(at) {
+                open.extend(self.graph.neighbors_directed(at, Direction::Incoming));
+            }
+        }
+        found
+    }
+
+    /// The models named in a lineage: `stage.port` → what the user wrote.
+    pub fn models_of(&self, lineage: &BTreeSet<NodeIndex>) -> BTreeMap<String, String> {
+        let nodes = lineage.iter().map(|index| self.node(*index));
+        let named = nodes.flat_map(|node| node.inputs.iter().map(move |input| (node, input)));
+        let model = |(node, input): (&Node, &Connection)| match &input.origin {
+            Origin::Source { text, .. } if kind_of(node, input) == ArtifactKind::Model => {
+                Some((format!("{}.{}", node.stage, input.port), text.clone()))
+            }
+            _ => None,
+        };
+        named.filter_map(model).collect()
+    }
+
+    /// The negatives that models of a lineage were trained with: the node that made the triples, and the nodes and ports
+    /// of the pairs it made them for.
+    pub fn negatives_of(&self, lineage: &BTreeSet<NodeIndex>) -> Vec<(NodeIndex, NodeIndex, String)> {
+        let makes = |index: &NodeIndex| {
+            let node = self.node(*index);
+            let mut outputs = node.kind.outputs().iter();
+            outputs
+                .any(|output| output.kind == ArtifactKind::Triples)
+                .then_some((*index, node))
+        };
+        let pairs = |(index, node): (NodeIndex, &Node)| {
+            let mut inputs = node.inputs.iter().filter_map(|input| produced(node, input));
+            let (_, from, port) = inputs.find(|(kind, ..)| *kind == ArtifactKind::Pairs)?;
+            Some((index, from, port.to_owned()))
+        };
+        lineage.iter().filter_map(makes).filter_map(pairs).collect()
+    }
+}
