@@ -1,5 +1,7 @@
 //! A [`Diff`] for a terminal.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{
@@ -30,9 +32,22 @@ fn nodes(diff: &Diff) -> Vec<String> {
     lines
 }
 
+/// `what (3): a, b, c`; of many, how many of each stage.
 fn list<S: AsRef<str>>(what: &str, names: &[S]) -> Option<String> {
+    const MOST: usize = 8;
     let names: Vec<_> = names.iter().map(AsRef::as_ref).collect();
-    (!names.is_empty()).then(|| format!("{what} ({}): {}", names.len(), names.join(", ")))
+    let mut shown: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    if names.len() > MOST {
+        let stage = |name: &&str| name.split('[').next().unwrap_or_default().to_owned();
+        let stages: Vec<_> = names.iter().map(stage).collect();
+        let unique: BTreeSet<_> = stages.iter().collect();
+        let count = |stage: &String| stages.iter().filter(|other| *other == stage).count();
+        shown = unique
+            .into_iter()
+            .map(|stage| format!("{} of {stage}", count(stage)))
+            .collect();
+    }
+    (!names.is_empty()).then(|| format!("{what} ({}): {}", names.len(), shown.join(", ")))
 }
 
 fn node(node: &NodeChange) -> Vec<String> {
@@ -195,6 +210,22 @@ mod tests {
 
     use super::*;
     use crate::diff::tests::sample;
+
+    #[test]
+    fn many_nodes_are_counted_by_stage() {
+        let names: Vec<_> = (0..9)
+            .map(|at| format!("{}[k={at}]", if at < 6 { "run" } else { "scores" }))
+            .collect();
+        assert_eq!(
+            list("added", &names).as_deref(),
+            Some("added (9): 6 of run, 3 of scores")
+        );
+        assert_eq!(
+            list("added", &names[..2]).as_deref(),
+            Some("added (2): run[k=0], run[k=1]")
+        );
+        assert_eq!(list::<&str>("added", &[]), None);
+    }
 
     #[test]
     fn the_difference_reads_well() {

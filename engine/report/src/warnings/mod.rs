@@ -10,6 +10,9 @@ use crate::{
 /// The level at which a difference is marked.
 pub(crate) const LEVEL: f64 = 0.05;
 
+/// How many rows a warning names.
+const NAMED: usize = 3;
+
 /// By what part budgets may differ and still count as equal.
 const BUDGET: f64 = 0.01;
 
@@ -39,10 +42,17 @@ fn two_factors(folded: &[Folded<'_>], against: &[Option<usize>]) -> Option<Strin
         .filter(|(row, other)| factors(row, other) > 1)
         .map(|(row, _)| row.label())
         .collect();
+    let more = found.len().saturating_sub(NAMED);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let named: Vec<_> = found.iter().take(NAMED).map(String::as_str).collect();
     (!found.is_empty()).then(|| {
         format!(
-            "more than one factor changes between the baseline and {}",
-            found.join(", ")
+            "more than one factor changes between the baseline and {}{more}",
+            named.join(", ")
         )
     })
 }
