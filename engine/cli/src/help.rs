@@ -7,7 +7,10 @@ use clap::{Command, builder::StyledStr};
 /// Headings, and the commands below each.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Experiments", &["check", "plan", "why", "run"]),
-    ("Results", &["table", "runs", "show", "diff", "eval"]),
+    (
+        "Results",
+        &["table", "runs", "show", "diff", "report", "plot", "serve", "eval"],
+    ),
     ("Store", &["verify", "gc", "pin", "unpin"]),
     (
         "Reference and set-up",

@@ -14,6 +14,7 @@ mod progress;
 mod reference;
 mod tables;
 mod units;
+mod view;
 
 use std::process::ExitCode;
 

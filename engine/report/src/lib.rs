@@ -5,6 +5,7 @@
 
 mod arm;
 mod baseline;
+mod by_query;
 mod cells;
 mod compare;
 mod csv;
@@ -22,6 +23,8 @@ mod text;
 mod warnings;
 
 pub use arm::{Arm, QueryScore, ReportError, label};
+pub use by_query::{QueryDifferences, by_query};
+pub use cells::legend;
 pub use csv::csv;
 pub use diff::{Diff, NodeChange, NodeRecord, RunView, diff};
 pub use diff_text::diff_text;

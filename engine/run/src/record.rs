@@ -9,6 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, Status};
 
+/// What stands at an input port of a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputRecord {
+    /// The port.
+    pub port: String,
+    /// The node that made it; null for a source.
+    pub node: Option<String>,
+    /// The output port of that node, or the source as the user wrote it.
+    pub what: String,
+}
+
 /// A node of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeRecord {
@@ -32,6 +43,9 @@ pub struct NodeRecord {
     pub recipe: RecipeId,
     /// All parameters, defaults filled in.
     pub params: serde_json::Value,
+    /// Where its inputs came from, in port order. Records of earlier versions have none.
+    #[serde(default)]
+    pub inputs: Vec<InputRecord>,
 }
 
 /// A row of the table: which node holds its scores.

@@ -13,12 +13,12 @@ use std::{
 
 use ablate_cache::{FlushPolicy, Store, StoreError, Trace};
 use ablate_core::{ActionKey, DeviceChoice, Places};
-use ablate_plan::Plan;
+use ablate_plan::{Connection, Origin, Plan};
 use petgraph::graph::NodeIndex;
 
 use crate::{
-    Capacity, Command, Decision, Event, Lookup, MachineSlots, NodeRecord, Report, Scheduler, Status,
-    commit::Committer, lookup::hit_reason, models::Models, record::EventLog, tables::Tables,
+    Capacity, Command, Decision, Event, InputRecord, Lookup, MachineSlots, NodeRecord, Report, Scheduler,
+    Status, commit::Committer, lookup::hit_reason, models::Models, record::EventLog, tables::Tables,
 };
 
 /// How to run.
@@ -258,9 +258,22 @@ impl Runner<'_> {
                 rows_reused: outcome.rows_reused,
                 recipe: node.recipe,
                 params: node.bound.params(),
+                inputs: node.inputs.iter().map(|input| self.input(input)).collect(),
             }
         };
         self.plan.order.iter().map(record).collect()
+    }
+
+    fn input(&self, input: &Connection) -> InputRecord {
+        let (node, what) = match &input.origin {
+            Origin::Node { node, output } => (Some(self.plan.node(*node).name.clone()), output),
+            Origin::Source { text, .. } => (None, text),
+        };
+        InputRecord {
+            port: input.port.into(),
+            node,
+            what: what.clone(),
+        }
     }
 }
 

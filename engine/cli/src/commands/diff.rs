@@ -19,7 +19,8 @@ pub(crate) fn diff(args: &args::Diff, store: &Store, json: bool) -> Result<(), C
     Ok(())
 }
 
-fn view(run: &RunRecord, store: &Store) -> Result<RunView, CliError> {
+/// What a comparison sees of a run.
+pub(super) fn view(run: &RunRecord, store: &Store) -> Result<RunView, CliError> {
     let mut nodes = Vec::new();
     for node in &run.nodes {
         let trace = node.key.map(|key| store.trace(key)).transpose()?.flatten();
