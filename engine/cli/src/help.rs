@@ -9,7 +9,17 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Experiments", &["check", "plan", "why", "run"]),
     (
         "Results",
-        &["table", "runs", "show", "diff", "report", "plot", "serve", "eval"],
+        &[
+            "table",
+            "runs",
+            "show",
+            "diff",
+            "report",
+            "plot",
+            #[cfg(feature = "serve")]
+            "serve",
+            "eval",
+        ],
     ),
     ("Store", &["verify", "gc", "pin", "unpin"]),
     (

@@ -90,7 +90,7 @@ fn scores(table: &Table, measure: &str) -> Figure {
     Figure {
         name: format!("scores/{measure}"),
         caption: format!(
-            "Mean {measure}; whiskers span ±1.96 standard errors (95 %) over queries and, where seeds were varied, seeds. \
+            "Whiskers span ±1.96 standard errors (95 %) over queries and, where seeds were varied, seeds. \
              Intervals that overlap may still differ: the test is paired."
         ),
         plot: Bars {
@@ -126,7 +126,7 @@ fn intervals(table: &Table, measure: &str) -> Option<Figure> {
     let title = format!("Difference in {measure} from the baseline");
     (!bars.is_empty()).then(|| Figure {
         name: format!("intervals/{measure}"),
-        caption: format!("{title}, with its confidence interval over queries, not corrected."),
+        caption: format!("With confidence intervals over queries, not corrected."),
         plot: Bars {
             title,
             axis: format!("difference in {measure}"),
@@ -202,10 +202,13 @@ fn filter(spread: &crate::Spread) -> Figure {
     let (kept, all) = (spread.kept.len(), spread.kept.len() + spread.dropped.len());
     let caption = match (&spread.cut, spread.dropped.is_empty()) {
         (Some(_), false) => format!(
-            "{} kept {kept} of {all} pairs. The line is the least value kept; other rules (length, copies, duplicates) drop pairs above it.",
+            "{kept} of {all} pairs passed {}. The line is the least value kept; other rules (length, copies, duplicates) drop pairs above it.",
             spread.node
         ),
-        (Some(_), true) => format!("{} kept all {all} pairs: it is an identity here.", spread.node),
+        (Some(_), true) => format!(
+            "All {all} pairs passed {}: the filter is an identity here.",
+            spread.node
+        ),
         (None, _) => format!("{all} pairs of {}; nothing was filtered.", spread.node),
     };
     Figure {
@@ -239,9 +242,7 @@ fn losses(page: &RunPage) -> Vec<Figure> {
         };
         Figure {
             name: format!("loss/{name}"),
-            caption: format!(
-                "Training loss of {name} by step; long curves are averaged over neighbouring steps."
-            ),
+            caption: format!("Long curves are averaged over neighbouring steps."),
             plot: Lines {
                 title: format!("Loss of {name}"),
                 across: "step".into(),

@@ -18,7 +18,7 @@ pub(crate) fn nodes(page: &RunPage, place: Place) -> Markup {
             table.sortable.small {
                 caption { "Every distinct node, producers first." }
                 thead { tr {
-                    @for name in ["node", "kind", "status", "seconds", "rows", "key", "computed on", "at"] { th scope="col" { (name) } }
+                    @for name in ["node", "kind", "status", "took", "rows", "key", "computed in", "on", "at"] { th scope="col" { (name) } }
                 } }
                 tbody { @for node in &page.nodes { (row(page, node, place)) } }
             }
@@ -36,8 +36,9 @@ fn row(page: &RunPage, node: &NodeView, place: Place) -> Markup {
             td.number data-value=(node.seconds) { (spell::duration(node.seconds)) }
             td.number data-value=(rows) { (spell::count(rows)) }
             td { @if let Some(key) = &node.key { code title=(key) { (spell::short(key)) } } @else { "–" } }
+            td.number data-value=(node.computed_in.unwrap_or(0.0)) { (node.computed_in.map_or("–".into(), spell::duration)) }
             td { (node.host.as_deref().unwrap_or("–")) }
-            td { (node.finished.as_deref().unwrap_or("–")) }
+            td.date { (node.finished.as_deref().unwrap_or("–")) }
         }
     }
 }

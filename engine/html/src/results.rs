@@ -68,10 +68,11 @@ fn difference(figure: &Figure) -> Markup {
     html! {
         @if let Some(delta) = figure.delta {
             span.delta.better[significant && delta > 0.0].worse[significant && delta < 0.0] {
-                (spell::signed(delta))
+                "(" (spell::signed(delta))
                 @if significant { "*" }
                 @if figure.equivalent == Some(true) { "≈" }
                 @if let Some([low, high]) = figure.ci { " [" (spell::signed(low)) ", " (spell::signed(high)) "]" }
+                ")"
             }
         }
     }

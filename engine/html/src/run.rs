@@ -102,13 +102,13 @@ fn sections(page: &RunPage, place: Place) -> Vec<Section> {
         (
             "queries",
             "Generated queries",
-            samples::pairs(&page.pairs),
+            samples::folded(&page.pairs, samples::pairs),
             page.pairs.is_empty(),
         ),
         (
             "negatives",
             "Negatives",
-            samples::negatives(&page.negatives),
+            samples::folded(&page.negatives, samples::negatives),
             page.negatives.is_empty(),
         ),
     ];
@@ -133,7 +133,7 @@ fn plots(figures: &[&Figure]) -> Markup {
         @for figure in figures {
             figure class=(figure.kind()) {
                 div.scroll role="group" aria-label=(figure.name) tabindex="0" { (figure.plot.inline()) }
-                figcaption { (figure.caption) }
+                figcaption { strong { (figure.plot.title()) "." } " " (figure.caption) }
             }
         }
     }
@@ -142,7 +142,7 @@ fn plots(figures: &[&Figure]) -> Markup {
 fn plots_with_rest(figures: &[&Figure], open: usize) -> Markup {
     let (first, rest) = figures.split_at(open.min(figures.len()));
     html! {
-        div.figures { (plots(first)) }
+        @if !first.is_empty() { div.figures { (plots(first)) } }
         @if !rest.is_empty() {
             details {
                 summary { (rest.len()) " more" }

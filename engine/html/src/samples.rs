@@ -4,6 +4,18 @@ use maud::{Markup, html};
 
 use crate::{NegativeSample, PairSample, spell};
 
+/// Samples that stand open; more are folded away.
+const OPEN: usize = 3;
+
+/// The first samples, and the others folded away.
+pub(crate) fn folded<T>(samples: &[T], show: impl Fn(&[T]) -> Markup) -> Markup {
+    let (first, rest) = samples.split_at(OPEN.min(samples.len()));
+    html! {
+        (show(first))
+        @if !rest.is_empty() { details { summary { (rest.len()) " more" } (show(rest)) } }
+    }
+}
+
 /// Some generated queries, each beside the document it was made from.
 pub(crate) fn pairs(samples: &[PairSample]) -> Markup {
     html! {

@@ -36,6 +36,6 @@ pub(crate) fn beside(frame: Frame, scale: &Scale, count: usize, name: &str) -> M
             line.grid x1=(px(frame.left)) x2=(px(frame.right)) y1=(px(y)) y2=(px(y)) {}
             text.quiet.end x=(px(frame.left - 7.0)) y=(px(y + 4.0)) { (label) }
         }
-        text.quiet x="2" y=(px(frame.top - 8.0)) { (name) }
+        text.quiet x="2" y=(px(frame.top - 16.0)) { (name) }
     }
 }

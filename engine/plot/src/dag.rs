@@ -86,8 +86,8 @@ impl Dag {
             width: layout.width,
             height: layout.height,
             body: html! {
-                @for edge in &layout.edges {
-                    path.edge d=(curve(edge)) {}
+                @for line in &layout.lines {
+                    path.edge d=(curve(*line)) {}
                 }
                 @for (at, node) in self.nodes.iter().enumerate() {
                     (draw(node, at, &layout))
@@ -132,8 +132,8 @@ fn draw(node: &Node, at: usize, layout: &Layout) -> Markup {
             rect class={ "box " (worst.map_or("", State::word)) } x=(px(x)) y=(px(y)) width=(px(BOX.0)) height=(px(BOX.1)) rx="6" {}
             (stripes(node, x, y))
             text.strong x=(px(x + 16.0)) y=(px(y + 20.0)) { (fit(&node.name, room)) }
-            text.quiet x=(px(x + 16.0)) y=(px(y + 37.0)) { (fit(&node.about, room * 1.08)) }
-            text.quiet x=(px(x + 16.0)) y=(px(y + 54.0)) { (fit(&told(node), room * 1.08)) }
+            text.quiet x=(px(x + 16.0)) y=(px(y + 37.0)) { (fit(&node.about, room)) }
+            text.quiet x=(px(x + 16.0)) y=(px(y + 54.0)) { (fit(&told(node), room)) }
         }
     }
 }
@@ -156,25 +156,11 @@ fn stripes(node: &Node, x: f64, y: f64) -> Markup {
     }
 }
 
-/// A smooth line through the points, level at each.
-fn curve(points: &[(f64, f64)]) -> String {
-    let mut path = String::new();
-    for (at, (x, y)) in points.iter().enumerate() {
-        if at == 0 {
-            path = format!("M{} {}", px(*x), px(*y));
-            continue;
-        }
-        let (from_x, from_y) = points[at - 1];
-        let middle = px(f64::midpoint(from_x, *x));
-        path.push_str(&format!(
-            "C{middle} {} {middle} {} {} {}",
-            px(from_y),
-            px(*y),
-            px(*x),
-            px(*y)
-        ));
-    }
-    path
+/// A smooth line, level at both ends.
+fn curve([from, to]: [(f64, f64); 2]) -> String {
+    let middle = px(f64::midpoint(from.0, to.0));
+    let [(x, y), (to_x, to_y)] = [from, to].map(|(x, y)| (px(x), px(y)));
+    format!("M{x} {y}C{middle} {y} {middle} {to_y} {to_x} {to_y}")
 }
 
 #[cfg(test)]

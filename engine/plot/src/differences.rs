@@ -10,7 +10,7 @@ use crate::{
     words::{px, signed},
 };
 
-const HEIGHT: f64 = 190.0;
+const HEIGHT: f64 = 200.0;
 
 /// A system minus another, one value a query.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ impl Differences {
         let frame = Frame {
             left: 46.0,
             right: WIDTH - 8.0,
-            top: 24.0,
+            top: 32.0,
             bottom: HEIGHT - 24.0,
         };
         let scale = Scale::new((-reach, reach), (frame.bottom, frame.top));

@@ -47,7 +47,7 @@ impl Lines {
             return empty(&self.title);
         };
         let legend = if self.is_crowded() { 1 } else { self.lines.len() };
-        let top = 34.0 + LEGEND_STEP * legend as f64;
+        let top = 40.0 + LEGEND_STEP * legend as f64;
         let frame = Frame {
             left: 52.0,
             right: WIDTH - 12.0,

@@ -2,7 +2,12 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use crate::{png, png::PngError, theme, words::px};
+use crate::{
+    png,
+    png::PngError,
+    theme,
+    words::{fit, px},
+};
 
 /// A plot of any kind.
 #[derive(Clone, Debug)]
@@ -15,19 +20,30 @@ pub struct Plot {
     pub(crate) body: Markup,
 }
 
+/// Room for the title where no page tells it.
+const HEADING: f64 = 30.0;
+
 impl Plot {
-    /// For a page that has [`crate::PLOT_STYLE`] and the colours of [`crate::variables`].
-    pub fn inline(&self) -> Markup {
-        self.element(&html! {})
+    /// What is shown.
+    pub fn title(&self) -> &str {
+        &self.title
     }
 
-    /// A file of its own, on light paper.
+    /// For a page that has [`crate::PLOT_STYLE`] and the colours of [`crate::variables`], and tells the title itself.
+    pub fn inline(&self) -> Markup {
+        self.element(self.height, &self.body)
+    }
+
+    /// A file of its own, on light paper, its title above.
     pub fn svg(&self) -> String {
-        let paper = html! {
+        let height = self.height + HEADING;
+        let all = html! {
             style { (PreEscaped(theme::standalone())) }
-            rect width=(px(self.width)) height=(px(self.height)) fill=(theme::PAPER) {}
+            rect width=(px(self.width)) height=(px(height)) fill=(theme::PAPER) {}
+            text.strong x="8" y="20" { (fit(&self.title, self.width - 16.0)) }
+            g transform={ "translate(0 " (px(HEADING)) ")" } { (self.body) }
         };
-        self.element(&paper).into_string()
+        self.element(height, &all).into_string()
     }
 
     /// Pixels, `scale` of them for each of the SVG.
@@ -35,15 +51,14 @@ impl Plot {
         png::render(&self.svg(), scale)
     }
 
-    fn element(&self, paper: &Markup) -> Markup {
-        let (width, height) = (px(self.width), px(self.height));
+    fn element(&self, height: f64, body: &Markup) -> Markup {
+        let (width, height) = (px(self.width), px(height));
         html! {
             svg.plot xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (width) " " (height) }
                 width=(width) height=(height) role="img" aria-label={ (self.title) ": " (self.about) } {
                 title { (self.title) }
                 desc { (self.about) }
-                (paper)
-                (self.body)
+                (body)
             }
         }
     }

@@ -77,7 +77,7 @@ fn filter(
     Ok(Some(Spread {
         node: node.name.clone(),
         by: words(by),
-        cut: Some((least, format!("least kept {least:.3}"))),
+        cut: Some((least, format!("least kept {least:.3}").replace('-', "−"))),
         kept,
         dropped,
     }))

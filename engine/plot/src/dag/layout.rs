@@ -1,7 +1,7 @@
 //! Where boxes stand and lines run: layers by the longest way from a source, lanes for lines that pass layers by, order by
 //! the mean place of neighbours, heights by the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Width and height of a box.
 pub(super) const BOX: (f64, f64) = (176.0, 64.0);
@@ -17,8 +17,8 @@ pub(super) struct Layout {
     pub(super) height: f64,
     /// The upper left corner of each node.
     pub(super) boxes: Vec<(f64, f64)>,
-    /// The points of each line, from producer to consumer.
-    pub(super) edges: Vec<Vec<(f64, f64)>>,
+    /// The pieces of the lines from producers to consumers, each from left to right. Lines that share a piece have it once.
+    pub(super) lines: Vec<[(f64, f64); 2]>,
 }
 
 /// Something that takes room in a layer: a node, or the lane of the lines that start at one.
@@ -153,15 +153,14 @@ fn finish(nodes: usize, slots: &[Slot], routes: &[Vec<usize>], layers: usize) ->
         .fold(f64::NEG_INFINITY, f64::max)
         + MARGIN;
     let left = |slot: &Slot| MARGIN + (BOX.0 + GAP.0) * slot.layer as f64;
-    let line = |route: &Vec<usize>| {
-        let mut points = Vec::new();
-        for (at, slot) in route.iter().map(|slot| &slots[*slot]).enumerate() {
-            let y = slot.y - top;
-            points.extend((at > 0).then_some((left(slot), y)));
-            points.extend((at + 1 < route.len()).then_some((left(slot) + BOX.0, y)));
-        }
-        points
-    };
+    let end = |slot: usize, right: f64| (left(&slots[slot]) + right, slots[slot].y - top);
+    let steps: BTreeSet<_> = routes
+        .iter()
+        .flat_map(|route| route.windows(2))
+        .map(|pair| (pair[0], pair[1]))
+        .collect();
+    let between = steps.iter().map(|(from, to)| [end(*from, BOX.0), end(*to, 0.0)]);
+    let across = (nodes..slots.len()).map(|lane| [end(lane, 0.0), end(lane, BOX.0)]);
     Layout {
         width: layers as f64 * (BOX.0 + GAP.0) - GAP.0 + 2.0 * MARGIN,
         height: bottom - top,
@@ -169,7 +168,7 @@ fn finish(nodes: usize, slots: &[Slot], routes: &[Vec<usize>], layers: usize) ->
             .iter()
             .map(|slot| (left(slot), slot.y - top - BOX.1 / 2.0))
             .collect(),
-        edges: routes.iter().map(line).collect(),
+        lines: between.chain(across).collect(),
     }
 }
 
@@ -191,12 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn lines_run_from_left_to_right() {
+    fn lines_run_from_left_to_right_and_shared_pieces_stand_once() {
         let layout = sample();
-        assert_eq!(layout.edges.len(), 10);
-        for line in &layout.edges {
-            assert!(line.windows(2).all(|pair| pair[0].0 < pair[1].0), "{line:?}");
-        }
+        assert!(layout.lines.iter().all(|[from, to]| from.0 < to.0));
+        // The collection feeds two nodes far away by one lane a layer: 6 short lines, and 7 pieces of the long ones.
+        assert_eq!(layout.lines.len(), 13);
     }
 
     #[test]
@@ -213,14 +211,20 @@ mod tests {
     #[test]
     fn lines_pass_no_box_in_the_layers_between() {
         let layout = sample();
-        // From the collection (0) past the chain to the last node (6): a lane at each layer, beside the boxes.
-        let line = &layout.edges[9];
-        for point in &line[1..line.len() - 1] {
-            let inside = |corner: &(f64, f64)| {
-                (corner.0..=corner.0 + BOX.0).contains(&point.0)
-                    && (corner.1..=corner.1 + BOX.1).contains(&point.1)
-            };
-            assert!(!layout.boxes.iter().any(inside), "{point:?}");
+        let inside = |(x, y): (f64, f64), corner: &(f64, f64)| {
+            (corner.0..=corner.0 + BOX.0).contains(&x) && (corner.1..=corner.1 + BOX.1).contains(&y)
+        };
+        // Pieces start and end at the sides of boxes; what crosses a layer does so beside them.
+        for [from, to] in layout
+            .lines
+            .iter()
+            .filter(|[from, to]| (to.0 - from.0 - BOX.0).abs() < 1e-9)
+        {
+            let middle = (f64::midpoint(from.0, to.0), from.1);
+            assert!(
+                !layout.boxes.iter().any(|corner| inside(middle, corner)),
+                "{middle:?}"
+            );
         }
     }
 
