@@ -38,7 +38,7 @@ def make(folder):
         for at in range(QUERIES):
             own = draw.choices(texts[at].split(), k=3) + draw.choices(words, weights, k=4)
             file.write(json.dumps({"_id": f"q{at}", "text": " ".join(own)}) + "\n")
-            for document in [at, *draw.sample(range(DOCUMENTS), 2)]:
+            for document in {at, *draw.sample(range(DOCUMENTS), 2)}:
                 qrels.write(f"q{at}\td{document}\t1\n")
 
 

@@ -78,7 +78,7 @@ fn sections(page: &RunPage, place: Place) -> Vec<Section> {
         (
             "scores",
             "Scores",
-            html! { (plots_with_rest(&of("scores"), 1)) (plots_with_rest(&of("intervals"), 1)) },
+            html! { (plots_with_rest(&of("scores"), OPEN)) (plots_with_rest(&of("intervals"), OPEN)) },
             of("scores").is_empty(),
         ),
         (

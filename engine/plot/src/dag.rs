@@ -11,6 +11,9 @@ use crate::{
 };
 use layout::{BOX, Layout, layout};
 
+/// How much more of 12 px text fits than of 13 px text.
+const SMALL: f64 = 13.0 / 12.0;
+
 /// What became of nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -132,8 +135,8 @@ fn draw(node: &Node, at: usize, layout: &Layout) -> Markup {
             rect class={ "box " (worst.map_or("", State::word)) } x=(px(x)) y=(px(y)) width=(px(BOX.0)) height=(px(BOX.1)) rx="6" {}
             (stripes(node, x, y))
             text.strong x=(px(x + 16.0)) y=(px(y + 20.0)) { (fit(&node.name, room)) }
-            text.quiet x=(px(x + 16.0)) y=(px(y + 37.0)) { (fit(&node.about, room)) }
-            text.quiet x=(px(x + 16.0)) y=(px(y + 54.0)) { (fit(&told(node), room)) }
+            text.quiet x=(px(x + 16.0)) y=(px(y + 37.0)) { (fit(&node.about, room * SMALL)) }
+            text.quiet x=(px(x + 16.0)) y=(px(y + 54.0)) { (fit(&told(node), room * SMALL)) }
         }
     }
 }

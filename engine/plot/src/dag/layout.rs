@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Width and height of a box.
-pub(super) const BOX: (f64, f64) = (176.0, 64.0);
-const GAP: (f64, f64) = (52.0, 16.0);
+pub(super) const BOX: (f64, f64) = (188.0, 64.0);
+const GAP: (f64, f64) = (48.0, 16.0);
 /// A line that passes a layer takes less room than a box.
 const LANE: f64 = 12.0;
 const MARGIN: f64 = 6.0;
