@@ -41,9 +41,13 @@ pub(crate) fn figure(value: f64) -> String {
     format!("{value:.4}").replace('-', "−")
 }
 
-/// Four digits with their sign.
+/// Four digits with their sign; a zero has none.
 pub(crate) fn signed(value: f64) -> String {
-    format!("{value:+.4}").replace('-', "−")
+    let text = format!("{value:+.4}");
+    if &text[1..] == "0.0000" {
+        return "0.0000".into();
+    }
+    text.replace('-', "−")
 }
 
 /// A probability.
@@ -83,6 +87,7 @@ mod tests {
             (count(999), count(1_234_567)),
             ("999".into(), "1\u{202f}234\u{202f}567".into())
         );
+        assert_eq!([signed(-0.000_01), signed(10.0)], ["0.0000", "+10.0000"]);
         assert_eq!((signed(-0.5), figure(0.25)), ("−0.5000".into(), "0.2500".into()));
         assert_eq!(
             (p_value(0.0001), p_value(0.049)),
