@@ -9,6 +9,17 @@ use crate::{Place, document::document, nodes::linked, spell};
 /// The level at which a difference is marked.
 const LEVEL: f64 = 0.05;
 
+const COLUMNS: [&str; 8] = [
+    "row",
+    "measure",
+    "before",
+    "after",
+    "difference",
+    "p",
+    "better / equal / worse",
+    "largest movers",
+];
+
 /// The page of a comparison.
 pub fn comparison(diff: &Diff) -> String {
     let body = html! {
@@ -34,7 +45,7 @@ fn moved(diff: &Diff) -> Markup {
                     caption { "* p < .05, paired t-test over queries, Holm correction over the figures that moved. "
                         (diff.unchanged) " more are the same on every query." }
                     thead { tr {
-                        @for name in ["row", "measure", "before", "after", "difference", "p", "better / equal / worse", "largest movers"] { th scope="col" { (name) } }
+                        @for name in COLUMNS { th scope="col" { (name) } }
                     } }
                     tbody { @for figure in &diff.figures { (row(figure)) } }
                 }

@@ -35,7 +35,8 @@ impl Place {
 /// A whole page. `scripts` beyond sorting: a live page has one.
 pub(crate) fn document(title: &str, place: Place, is_live: bool, body: &Markup) -> String {
     let style = format!(
-        ":root{{color-scheme:light dark;{}}}@media (prefers-color-scheme:dark){{:root{{{}}}}}@media print{{:root{{{}}}}}{STYLE}{PLOT_STYLE}",
+        ":root{{color-scheme:light dark;{}}}@media (prefers-color-scheme:dark){{:root{{{}}}}}\
+         @media print{{:root{{{}}}}}{STYLE}{PLOT_STYLE}",
         variables(false),
         variables(true),
         variables(false)

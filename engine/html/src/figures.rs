@@ -202,7 +202,8 @@ fn filter(spread: &crate::Spread) -> Figure {
     let (kept, all) = (spread.kept.len(), spread.kept.len() + spread.dropped.len());
     let caption = match (&spread.cut, spread.dropped.is_empty()) {
         (Some(_), false) => format!(
-            "{kept} of {all} pairs passed {}. The line is the least value kept; other rules (length, copies, duplicates) drop pairs above it.",
+            "{kept} of {all} pairs passed {}. The line is the least value kept; other rules (length, copies, \
+             duplicates) drop pairs above it.",
             spread.node
         ),
         (Some(_), true) => format!(

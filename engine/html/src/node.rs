@@ -56,7 +56,8 @@ fn outputs(page: &NodePage) -> Markup {
                     tbody {
                         @for output in &page.node.outputs {
                             tr {
-                                th scope="row" { (nodes::linked(&output.port, (output.is_here && output.rows.is_some()).then(|| rows(&output.port)))) }
+                                @let address = (output.is_here && output.rows.is_some()).then(|| rows(&output.port));
+                                th scope="row" { (nodes::linked(&output.port, address)) }
                                 td { (output.kind) @if !output.is_here { span.quiet { " no longer in the store" } } }
                                 td.number { (output.rows.map_or("–".into(), spell::count)) }
                                 td.number { (spell::bytes(output.bytes)) }

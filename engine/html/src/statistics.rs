@@ -5,6 +5,22 @@ use maud::{Markup, html};
 
 use crate::spell;
 
+const COLUMNS: [&str; 13] = [
+    "row",
+    "measure",
+    "mean",
+    "sd over seeds",
+    "standard error",
+    "seeds",
+    "queries",
+    "difference",
+    "interval",
+    "p",
+    "effect g",
+    "better / equal / worse",
+    "p over seeds",
+];
+
 /// A row a figure, folded away.
 pub(crate) fn statistics(table: &Table) -> Markup {
     let figures = || {
@@ -23,9 +39,7 @@ pub(crate) fn statistics(table: &Table) -> Markup {
                 table.sortable.small {
                     caption { "p-values are corrected over the whole table; intervals and effect sizes are not." }
                     thead { tr {
-                        @for name in ["row", "measure", "mean", "sd over seeds", "standard error", "seeds", "queries", "difference", "interval", "p", "effect g", "better / equal / worse", "p over seeds"] {
-                            th scope="col" { (name) }
-                        }
+                        @for name in COLUMNS { th scope="col" { (name) } }
                     } }
                     tbody { @for (row, (measure, figure)) in figures() { (line(row, &measure, figure)) } }
                 }

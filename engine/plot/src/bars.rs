@@ -12,6 +12,8 @@ use crate::{
 
 const STEP: f64 = 26.0;
 const THICK: f64 = 15.0;
+/// How much wider bold text is, in which the baseline stands.
+const BOLD: f64 = 1.15;
 
 /// Horizontal bars from zero.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +50,7 @@ impl Bars {
         let widest =
             |text: fn(&Bar) -> &str| self.bars.iter().map(|bar| width(text(bar))).fold(0.0, f64::max);
         let frame = Frame {
-            left: (widest(|bar| &bar.label) + 14.0).clamp(60.0, 250.0),
+            left: (BOLD * widest(|bar| &bar.label) + 14.0).clamp(60.0, 280.0),
             right: WIDTH - (widest(|bar| &bar.note) + 12.0).clamp(16.0, 150.0),
             top: 8.0,
             bottom: 12.0 + STEP * self.bars.len() as f64,
@@ -114,7 +116,7 @@ fn draw(bar: &Bar, top: f64, frame: Frame, scale: &Scale) -> Markup {
     html! {
         g {
             title { (bar.label) ": " (bar.note) }
-            text.end.strong[bar.is_baseline] x=(px(frame.left - 8.0)) y=(px(middle + 4.5)) { (fit(&bar.label, frame.left - 12.0)) }
+            text.end.strong[bar.is_baseline] x=(px(frame.left - 8.0)) y=(px(middle + 4.5)) { (fit(&bar.label, (frame.left - 12.0) / BOLD)) }
             rect.bar.base[bar.is_baseline] x=(px(zero.min(end))) y=(px(top)) width=(px((end - zero).abs())) height=(px(THICK)) {}
             @if bar.interval.is_some() {
                 path.whisker d={ "M" (px(low)) " " (px(middle - 4.0)) "v8m0 -4H" (px(high)) "m0 -4v8" } {}
