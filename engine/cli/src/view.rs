@@ -4,6 +4,9 @@ mod curves;
 mod node;
 mod samples;
 mod spreads;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -61,7 +61,8 @@ fn ran() -> (tempfile::TempDir, String) {
     .unwrap();
     let query = |at: usize| format!("{{\"_id\":\"q{at}\",\"text\":\"word{at} common\"}}\n");
     fs_err::write(tiny.join("queries.jsonl"), (0..7).map(query).collect::<String>()).unwrap();
-    let judged: String = (0..7).map(|at| format!("q{at}\td{}\t1\n", at + 7)).collect();
+    let judgement = |at: usize| format!("q{at}\td{}\t1\n", at + 7);
+    let judged: String = (0..7).map(judgement).collect();
     fs_err::write(
         tiny.join("qrels/test.tsv"),
         format!("query-id\tcorpus-id\tscore\n{judged}"),
@@ -135,6 +136,14 @@ fn plots_are_listed_and_written() {
             .unwrap()
             .starts_with(b"\x89PNG")
     );
+    assert!(
+        ablate(folder.path(), &["plot", "latest", "graph", "-o", "g.svg"])
+            .status
+            .success()
+    );
+    let graph = fs_err::read_to_string(folder.path().join("g.svg")).unwrap();
+    // The collection to two rankings, each ranking to its scores, and the judgements to both by one lane.
+    assert_eq!(graph.matches("class=\"edge\"").count(), 8, "{graph}");
 }
 
 #[test]

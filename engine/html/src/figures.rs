@@ -89,10 +89,10 @@ fn scores(table: &Table, measure: &str) -> Figure {
     let bars = table.rows.iter().filter_map(bar).collect();
     Figure {
         name: format!("scores/{measure}"),
-        caption: format!(
+        caption:
             "Whiskers span ±1.96 standard errors (95 %) over queries and, where seeds were varied, seeds. \
              Intervals that overlap may still differ: the test is paired."
-        ),
+                .into(),
         plot: Bars {
             title,
             axis: measure.to_owned(),
@@ -126,7 +126,7 @@ fn intervals(table: &Table, measure: &str) -> Option<Figure> {
     let title = format!("Difference in {measure} from the baseline");
     (!bars.is_empty()).then(|| Figure {
         name: format!("intervals/{measure}"),
-        caption: format!("With confidence intervals over queries, not corrected."),
+        caption: "With confidence intervals over queries, not corrected.".into(),
         plot: Bars {
             title,
             axis: format!("difference in {measure}"),
@@ -243,7 +243,7 @@ fn losses(page: &RunPage) -> Vec<Figure> {
         };
         Figure {
             name: format!("loss/{name}"),
-            caption: format!("Long curves are averaged over neighbouring steps."),
+            caption: "Long curves are averaged over neighbouring steps.".into(),
             plot: Lines {
                 title: format!("Loss of {name}"),
                 across: "step".into(),

@@ -70,7 +70,7 @@ fn name(one: &mut Node, node: &NodeView) {
     } else {
         node.point()
     };
-    one.about = point.to_owned();
+    point.clone_into(&mut one.about);
 }
 
 /// Boxes of stages that feed each other both ways cannot be drawn in layers: lines back are left out.

@@ -55,73 +55,52 @@ fn head(page: &RunPage, place: Place) -> Markup {
     }
 }
 
+/// What the run has something to show for, in the order of reading.
 fn sections(page: &RunPage, place: Place) -> Vec<Section> {
     let all = figures(page);
     let of = |kind: &str| -> Vec<&Figure> { all.iter().filter(|figure| figure.kind() == kind).collect() };
+    let plotted = |kind: &str| (!of(kind).is_empty()).then(|| plots_with_rest(&of(kind)));
+    let sections = [
+        (
+            "warnings",
+            "Warnings",
+            (!page.warnings.is_empty()).then(|| warnings(&page.warnings)),
+        ),
+        ("results", "Results", Some(table(page))),
+        ("graph", "Graph", Some(plots(&of("graph")))),
+        ("scores", "Scores", plotted("scores")),
+        ("intervals", "Differences", plotted("intervals")),
+        ("differences", "Query by query", plotted("differences")),
+        ("filters", "Score distributions", plotted("filter")),
+        ("loss", "Training loss", plotted("loss")),
+        (
+            "queries",
+            "Generated queries",
+            samples::folded(&page.pairs, samples::pairs),
+        ),
+        (
+            "negatives",
+            "Negatives",
+            samples::folded(&page.negatives, samples::negatives),
+        ),
+        ("provenance", "Provenance", Some(provenance(page, place))),
+    ];
+    let filled = |(anchor, heading, markup): (_, _, Option<Markup>)| Some(Section(anchor, heading, markup?));
+    sections.into_iter().filter_map(filled).collect()
+}
+
+fn table(page: &RunPage) -> Markup {
     let statistics = page
         .table
         .as_ref()
         .ok()
         .filter(|table| !table.rows.is_empty())
         .map(statistics);
-    let mut sections = Vec::new();
-    if !page.warnings.is_empty() {
-        sections.push(Section("warnings", "Warnings", warnings(&page.warnings)));
-    }
-    sections.push(Section(
-        "results",
-        "Results",
-        html! { (results(page)) (statistics.unwrap_or_default()) },
-    ));
-    sections.push(Section("graph", "Graph", html! { (plots(&of("graph"))) }));
-    let shown = [
-        (
-            "scores",
-            "Scores",
-            html! { (plots_with_rest(&of("scores"), OPEN)) (plots_with_rest(&of("intervals"), OPEN)) },
-            of("scores").is_empty(),
-        ),
-        (
-            "differences",
-            "Query by query",
-            plots_with_rest(&of("differences"), OPEN),
-            of("differences").is_empty(),
-        ),
-        (
-            "filters",
-            "Score distributions",
-            plots_with_rest(&of("filter"), OPEN),
-            of("filter").is_empty(),
-        ),
-        (
-            "loss",
-            "Training loss",
-            plots_with_rest(&of("loss"), OPEN),
-            of("loss").is_empty(),
-        ),
-        (
-            "queries",
-            "Generated queries",
-            samples::folded(&page.pairs, samples::pairs),
-            page.pairs.is_empty(),
-        ),
-        (
-            "negatives",
-            "Negatives",
-            samples::folded(&page.negatives, samples::negatives),
-            page.negatives.is_empty(),
-        ),
-    ];
-    sections.extend(
-        shown
-            .into_iter()
-            .filter(|(.., empty)| !empty)
-            .map(|(anchor, heading, markup, _)| Section(anchor, heading, markup)),
-    );
-    let provenance =
-        html! { (nodes::nodes(page, place)) (nodes::sources(&page.nodes)) (nodes::keys(&page.nodes)) };
-    sections.push(Section("provenance", "Provenance", provenance));
-    sections
+    html! { (results(page)) (statistics.unwrap_or_default()) }
+}
+
+fn provenance(page: &RunPage, place: Place) -> Markup {
+    html! { (nodes::nodes(page, place)) (nodes::sources(&page.nodes)) (nodes::keys(&page.nodes)) }
 }
 
 fn warnings(all: &[String]) -> Markup {
@@ -139,10 +118,10 @@ fn plots(figures: &[&Figure]) -> Markup {
     }
 }
 
-fn plots_with_rest(figures: &[&Figure], open: usize) -> Markup {
-    let (first, rest) = figures.split_at(open.min(figures.len()));
+fn plots_with_rest(figures: &[&Figure]) -> Markup {
+    let (first, rest) = figures.split_at(OPEN.min(figures.len()));
     html! {
-        @if !first.is_empty() { div.figures { (plots(first)) } }
+        div.figures { (plots(first)) }
         @if !rest.is_empty() {
             details {
                 summary { (rest.len()) " more" }

@@ -7,13 +7,15 @@ use crate::{NegativeSample, PairSample, spell};
 /// Samples that stand open; more are folded away.
 const OPEN: usize = 3;
 
-/// The first samples, and the others folded away.
-pub(crate) fn folded<T>(samples: &[T], show: impl Fn(&[T]) -> Markup) -> Markup {
+/// The first samples, and the others folded away; `None` where there are none.
+pub(crate) fn folded<T>(samples: &[T], show: impl Fn(&[T]) -> Markup) -> Option<Markup> {
     let (first, rest) = samples.split_at(OPEN.min(samples.len()));
-    html! {
-        (show(first))
-        @if !rest.is_empty() { details { summary { (rest.len()) " more" } (show(rest)) } }
-    }
+    (!first.is_empty()).then(|| {
+        html! {
+            (show(first))
+            @if !rest.is_empty() { details { summary { (rest.len()) " more" } (show(rest)) } }
+        }
+    })
 }
 
 /// Some generated queries, each beside the document it was made from.

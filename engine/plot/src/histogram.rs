@@ -95,7 +95,7 @@ impl Histogram {
         html! {
             @if let Some((value, name)) = &self.cut {
                 @let x = across.at(*value);
-                @let is_left = x < (frame.left + frame.right) / 2.0;
+                @let is_left = x < f64::midpoint(frame.left, frame.right);
                 line.cut x1=(px(x)) x2=(px(x)) y1=(px(frame.top - 10.0)) y2=(px(frame.bottom)) {}
                 text.quiet.end[!is_left] x=(px(if is_left { x + 6.0 } else { x - 6.0 })) y=(px(frame.top - 6.0)) { (name) }
             }

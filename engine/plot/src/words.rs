@@ -47,6 +47,6 @@ mod tests {
         assert_eq!(fit("négatifs", 70.0), "négatifs");
         assert_eq!(fit("négatifs", 21.0), "né…");
         assert_eq!(fit("négatifs", 0.0), "…");
-        assert_eq!((px(3.0), px(3.14)), ("3".into(), "3.1".into()));
+        assert_eq!((px(3.0), px(3.12)), ("3".into(), "3.1".into()));
     }
 }

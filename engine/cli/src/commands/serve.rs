@@ -34,7 +34,7 @@ pub(crate) fn serve(args: &args::Serve, root: &Path, json: bool) -> Result<(), C
     if !args.address.is_loopback() {
         print::message("warning: everybody who reaches this address can read the store");
     }
-    let stop = machine::interrupt_flag()?;
+    let stop = machine::flag_that_says("no more pages")?;
     server.run(&|request| router::answer(request, root), &stop);
     Ok(())
 }

@@ -153,6 +153,7 @@ fn state(word: &str) -> State {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use ablate_cache::sealed_line;
 
