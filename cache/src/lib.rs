@@ -23,6 +23,7 @@ mod object;
 mod recipes;
 mod segment;
 mod store;
+mod stream;
 mod trace;
 mod verify;
 

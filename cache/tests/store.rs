@@ -241,3 +241,26 @@ fn only_garbage_is_collected() {
     let seen = store.verify().unwrap();
     assert_eq!((seen.removed, seen.findings), (1, vec![]));
 }
+
+#[test]
+fn rows_are_streamed_from_any_place_on() {
+    let (_folder, store) = open();
+    let texts: Vec<String> = (0..1500).map(|i| format!("text {i}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let batch = queries(&texts);
+    let output = store
+        .put_rows(ArtifactKind::Queries, &batch)
+        .unwrap()
+        .at("queries", ArtifactKind::Queries);
+    let mut stream = store.stream_rows(&output, None, 1400).unwrap();
+    assert_eq!(stream.next().unwrap().unwrap(), batch.slice(1400, 100));
+    assert!(stream.next().is_none());
+    let ids = store.stream_rows(&output, Some(&["query_id"]), 0).unwrap();
+    let rows: usize = ids
+        .map(|part| part.unwrap())
+        .inspect(|part| assert_eq!(part.num_columns(), 1))
+        .map(|part| part.num_rows())
+        .sum();
+    assert_eq!(rows, 1500);
+    assert!(store.stream_rows(&output, None, 9999).unwrap().next().is_none());
+}

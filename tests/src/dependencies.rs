@@ -11,7 +11,7 @@ use crate::root;
 type Manifests = BTreeMap<String, BTreeSet<String>>;
 
 /// What each engine crate may use of the workspace; the command line and the end-to-end tests may use all.
-const ENGINE: [(&str, &[&str]); 7] = [
+const ENGINE: [(&str, &[&str]); 10] = [
     ("ablate-core", &[]),
     ("ablate-stats", &["ablate-core"]),
     ("ablate-spec", &["ablate-core", "ablate-stats"]),
@@ -19,6 +19,9 @@ const ENGINE: [(&str, &[&str]); 7] = [
     ("ablate-cache", &["ablate-core"]),
     ("ablate-run", &["ablate-core", "ablate-cache", "ablate-plan"]),
     ("ablate-report", &["ablate-core", "ablate-stats"]),
+    ("ablate-plot", &[]),
+    ("ablate-html", &["ablate-report", "ablate-plot"]),
+    ("ablate-serve", &[]),
 ];
 
 const STAGES: [&str; 7] = [
@@ -36,7 +39,7 @@ const REGISTRY: &str = "ablate-registry";
 const JOINERS: [&str; 2] = ["ablate", "ablate-e2e"];
 
 /// External packages, and who alone may name them.
-const RESERVED: [(&[&str], &[&str]); 4] = [
+const RESERVED: [(&[&str], &[&str]); 7] = [
     (&["serde-saphyr", "serde_yaml", "yaml_serde"], &["ablate-spec"]),
     (
         &["candle-core", "candle-nn", "candle-transformers", "gemm"],
@@ -46,6 +49,9 @@ const RESERVED: [(&[&str], &[&str]); 4] = [
         &["clap", "clap_complete", "clap_mangen", "ctrlc", "indicatif"],
         &["ablate"],
     ),
+    (&["maud"], &["ablate-plot", "ablate-html"]),
+    (&["resvg"], &["ablate-plot"]),
+    (&["httparse"], &["ablate-serve"]),
     (
         &["rand", "tokio", "rusqlite", "salsa", "inventory", "linkme"],
         &[],

@@ -1,5 +1,7 @@
 //! The arguments, as typed.
 
+mod pages;
+
 use std::path::PathBuf;
 
 use ablate_core::DeviceChoice;
@@ -7,6 +9,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::{ArgValueCandidates, Shell};
 
 use crate::{complete, units};
+#[cfg(feature = "serve")]
+pub(crate) use pages::Serve;
+pub(crate) use pages::{Plot, Report};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 fine, 1 a stage failed, 2 bad command line, 3 bad experiment file, 4 a check found a difference, \
@@ -68,6 +73,22 @@ pub(crate) enum Command {
     /// OK is equal to four decimals, OKish within the tolerance. Anything else ends with exit code 4.
     #[command(after_help = "Example:\n  ablate check-results experiments/quickstart.yaml")]
     CheckResults(CheckResults),
+    /// Write a run as one HTML file: graph, table, plots, samples, provenance
+    ///
+    /// The file loads nothing, works without JavaScript, and prints.
+    #[command(after_help = "Example:\n  ablate report latest -o report.html")]
+    Report(Report),
+    /// Write a plot of a run as SVG or PNG, or list its plots
+    #[command(
+        after_help = "Examples:\n  ablate plot latest\n  ablate plot latest scores -o scores.svg\n  ablate plot latest graph -o graph.png --scale 3"
+    )]
+    Plot(Plot),
+    /// Browse the runs of the store: pages, rows, comparisons, a run under way
+    ///
+    /// Only this machine reaches it, unless --address says otherwise.
+    #[cfg(feature = "serve")]
+    #[command(after_help = "Example:\n  ablate serve --port 8017")]
+    Serve(Serve),
     /// List or download the models of the catalogue
     #[command(subcommand)]
     Models(Models),

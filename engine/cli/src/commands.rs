@@ -7,14 +7,20 @@ mod eval;
 mod gc;
 mod man;
 mod models;
+mod plot;
+mod report;
 mod run;
 mod runs;
 mod schema;
+#[cfg(feature = "serve")]
+mod serve;
 mod show;
 mod stages;
 mod table;
 mod verify;
 mod why;
+
+use std::path::Path;
 
 use ablate_cache::Store;
 use ablate_run::{RunRecord, load_run};
@@ -40,6 +46,10 @@ pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
         Command::Show(options) => show::show(&options, &store()?, json),
         Command::CheckResults(options) => check_results::check_results(&options, &store()?, json),
         Command::Diff(options) => diff::diff(&options, &store()?, json),
+        Command::Report(options) => report::report(&options, &store()?, json),
+        Command::Plot(options) => plot::plot(&options, &store()?, json),
+        #[cfg(feature = "serve")]
+        Command::Serve(options) => serve::serve(&options, &root, json),
         Command::Models(command) => models::models(&command, json),
         Command::Eval(options) => eval::eval(&options, json),
         Command::Why(options) => why::why(&options, &store()?, json),
@@ -55,6 +65,11 @@ pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
         Command::Completions { shell } => complete::register(shell),
         Command::Man { folder } => man::man(&folder, json),
     }
+}
+
+/// Writes a file the user asked for.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    fs_err::write(path, bytes).map_err(|error| CliError::Failed(format!("error: {error}")))
 }
 
 /// The run a user named.

@@ -9,7 +9,18 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Experiments", &["check", "plan", "why", "run"]),
     (
         "Results",
-        &["table", "runs", "show", "diff", "check-results", "eval"],
+        &[
+            "table",
+            "runs",
+            "show",
+            "diff",
+            "check-results",
+            "report",
+            "plot",
+            #[cfg(feature = "serve")]
+            "serve",
+            "eval",
+        ],
     ),
     ("Store", &["verify", "gc", "pin", "unpin"]),
     (

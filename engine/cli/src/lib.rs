@@ -16,6 +16,7 @@ mod reference;
 mod sides;
 mod tables;
 mod units;
+mod view;
 
 use std::process::ExitCode;
 

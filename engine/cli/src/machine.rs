@@ -47,6 +47,11 @@ pub(crate) fn slots(device: DeviceChoice, memory: Option<u64>) -> MachineSlots {
 
 /// A flag that Ctrl-C and SIGTERM set; the second one ends the process at once.
 pub(crate) fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
+    flag_that_says("stopping: finished nodes are kept (once more to stop at once)")
+}
+
+/// The same with words of one's own.
+pub(crate) fn flag_that_says(words: &'static str) -> Result<Arc<AtomicBool>, CliError> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     let handler = move || {
@@ -54,7 +59,7 @@ pub(crate) fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
             #[expect(clippy::exit, reason = "the second Ctrl-C shall not wait for anything")]
             std::process::exit(130);
         }
-        print::message("stopping: finished nodes are kept (once more to stop at once)");
+        print::message(words);
     };
     ctrlc::set_handler(handler).map_err(|error| CliError::Failed(format!("error: {error}")))?;
     Ok(stop)

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use ablate_cache::Store;
 use ablate_plan::Place;
 use ablate_report::{NodeView, Options, RunView};
-use ablate_run::{ArmRecord, Decision, NodeRecord, Status, arm_records, lookup};
+use ablate_run::{ArmRecord, Decision, NodeRecord, RunRecord, Status, arm_records, lookup};
 
 use crate::{args::Experiment, commands::find_run, error::CliError, load, tables};
 
@@ -45,7 +45,11 @@ fn split(text: &str) -> Result<(&str, BTreeMap<String, String>), CliError> {
 }
 
 fn of_run(name: &str, store: &Store) -> Result<Side, CliError> {
-    let run = find_run(store, name)?;
+    of_record(find_run(store, name)?)
+}
+
+/// A run as a side.
+pub(crate) fn of_record(run: RunRecord) -> Result<Side, CliError> {
     Ok(Side {
         options: tables::options(&run)?,
         name: run.id,
@@ -63,7 +67,7 @@ fn of_file(file: &str, store: &Store) -> Result<Side, CliError> {
     })?;
     let found = lookup(&loaded.plan, store, &loaded.places, &|_| None)?;
     let record = |index| {
-        let planned = NodeRecord::planned(loaded.plan.node(index));
+        let planned = NodeRecord::planned(&loaded.plan, index);
         match found.decisions.get(&index) {
             Some(Decision::Hit { status, trace }) => NodeRecord {
                 status: *status,
@@ -162,6 +166,7 @@ impl Side {
 
 fn view_of(node: &NodeRecord, store: &Store) -> Result<NodeView, CliError> {
     let trace = node.key.map(|key| store.trace(key)).transpose()?.flatten();
+    let sources = node.inputs.iter().filter(|input| input.node.is_none());
     let outputs = trace.iter().flat_map(|trace| &trace.outputs);
     let outputs = outputs.map(|output| (output.port.clone(), output.content.to_string()));
     Ok(NodeView {
@@ -169,7 +174,9 @@ fn view_of(node: &NodeRecord, store: &Store) -> Result<NodeView, CliError> {
         kind: node.kind.clone(),
         recipe: node.recipe.to_string(),
         key: node.key.map(|key| key.to_string()),
-        sources: node.sources.clone(),
+        sources: sources
+            .map(|input| (input.port.clone(), input.what.clone()))
+            .collect(),
         outputs: outputs.collect(),
         preimage: trace
             .and_then(|trace| serde_json::to_value(trace.preimage).ok())

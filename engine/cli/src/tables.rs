@@ -62,10 +62,16 @@ pub(crate) fn options(run: &RunRecord) -> Result<Options, CliError> {
 
 /// The table of a run.
 pub(crate) fn table_of(run: &RunRecord, store: &Store) -> Result<Table, CliError> {
-    let made = table(&arms(&run.arms, store)?, &options(run)?);
-    let mut made = made.map_err(|error| CliError::Failed(format!("error: {error}")))?;
-    made.missing = run.arms.iter().filter_map(|arm| missing(arm, run)).collect();
-    Ok(made)
+    table_from(run, &arms(&run.arms, store)?, &options(run)?)
+}
+
+/// The table of a run whose scores and options were read.
+pub(crate) fn table_from(run: &RunRecord, arms: &[Arm], options: &Options) -> Result<Table, CliError> {
+    let made = table(arms, options).map_err(|error| CliError::Failed(format!("error: {error}")))?;
+    Ok(Table {
+        missing: run.arms.iter().filter_map(|arm| missing(arm, run)).collect(),
+        ..made
+    })
 }
 
 /// An arm that did not finish, with what became of its node.

@@ -41,7 +41,7 @@ pub(crate) fn p_value(p: f64) -> String {
 }
 
 /// What the marks mean, and over how many seeds and queries the figures are.
-pub(crate) fn legend(table: &Table, options: &Options) -> String {
+pub fn legend(table: &Table, options: &Options) -> String {
     let figures = || table.rows.iter().flat_map(|row| row.scores.values());
     let mut lines = Vec::new();
     let compared = figures().filter(|figure| figure.p.is_some()).count();

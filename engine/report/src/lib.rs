@@ -5,6 +5,7 @@
 
 mod arm;
 mod baseline;
+mod by_query;
 mod cells;
 mod compare;
 mod csv;
@@ -29,6 +30,8 @@ mod text;
 mod warnings;
 
 pub use arm::{Arm, QueryScore, ReportError, label};
+pub use by_query::{QueryDifferences, by_query};
+pub use cells::legend;
 pub use csv::csv;
 pub use details::details;
 pub use diff::{Diff, NodeChange, NodeView, RunView, diff};

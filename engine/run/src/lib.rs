@@ -25,7 +25,7 @@ pub use event::{Event, Status};
 pub use history::{Cost, History};
 pub use keep::{KeepPolicy, StoredRun, kept_keys, set_pin, stored_runs};
 pub use lookup::{Decision, Forecast, Lookup, lookup};
-pub use record::{ArmRecord, NodeRecord, RunRecord, list_runs, load_run};
+pub use record::{ArmRecord, InputRecord, NodeRecord, RunRecord, list_runs, load_run};
 pub use rerun::{Recomputed, RowDifference, rerun};
 pub use runner::{NOT_ASKED_FOR, Options, RunError, run};
 pub use scheduler::{Capacity, Command, Job, Report, Scheduler};

@@ -4,10 +4,22 @@ use std::{collections::BTreeMap, io::Write, path::Path, sync::Mutex};
 
 use ablate_cache::{Store, StoreError, sealed, sealed_line, unsealed};
 use ablate_core::{ActionKey, RecipeId};
-use ablate_plan::{Connection, Node, Origin, Place};
+use ablate_plan::{Connection, Origin, Place, Plan};
+use petgraph::graph::NodeIndex;
 use serde::{Deserialize, Serialize};
 
 use crate::{Event, Status};
+
+/// What stands at an input port of a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputRecord {
+    /// The port.
+    pub port: String,
+    /// The node that made it; null for a source.
+    pub node: Option<String>,
+    /// The output port of that node, or the source as the user wrote it.
+    pub what: String,
+}
 
 /// A node of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,17 +49,24 @@ pub struct NodeRecord {
     pub recipe: RecipeId,
     /// All parameters, defaults filled in.
     pub params: serde_json::Value,
-    /// The sources it reads, as the user wrote them, by port.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub sources: BTreeMap<String, String>,
+    /// Where its inputs came from, in port order.
+    pub inputs: Vec<InputRecord>,
 }
 
 impl NodeRecord {
     /// A node as it is planned, before anything became of it.
-    pub fn planned(node: &Node) -> Self {
-        let source = |input: &Connection| match &input.origin {
-            Origin::Source { text, .. } => Some((input.port.to_owned(), text.clone())),
-            Origin::Node { .. } => None,
+    pub fn planned(plan: &Plan, index: NodeIndex) -> Self {
+        let node = plan.node(index);
+        let input = |input: &Connection| {
+            let (node, what) = match &input.origin {
+                Origin::Node { node, output } => (Some(plan.node(*node).name.clone()), output),
+                Origin::Source { text, .. } => (None, text),
+            };
+            InputRecord {
+                port: input.port.into(),
+                node,
+                what: what.clone(),
+            }
         };
         let depends = |place: &&Place| **place != Place::default();
         Self {
@@ -63,7 +82,7 @@ impl NodeRecord {
             rows_reused: 0,
             recipe: node.recipe,
             params: node.bound.params(),
-            sources: node.inputs.iter().filter_map(source).collect(),
+            inputs: node.inputs.iter().map(input).collect(),
         }
     }
 }

@@ -293,7 +293,7 @@ impl Runner<'_> {
                 seconds: outcome.seconds,
                 rows_computed: outcome.rows_computed,
                 rows_reused: outcome.rows_reused,
-                ..NodeRecord::planned(self.plan.node(index))
+                ..NodeRecord::planned(self.plan, index)
             }
         };
         self.plan.graph.node_indices().map(record).collect()

@@ -26,9 +26,7 @@ pub(crate) fn diff(args: &args::Diff, store: &Store, json: bool) -> Result<(), C
         sides::find(&args.before, store)?,
         sides::find(&args.after, store)?,
     );
-    let mut diff = ablate_report::diff(&before.view(store)?, &after.view(store)?, &after.options);
-    compare_rows(&mut diff.changed, &before, &after, store)?;
-    add_texts(&mut diff, &after, store)?;
+    let diff = compare(&before, &after, store)?;
     if json {
         print::json(&diff);
     } else {
@@ -45,6 +43,14 @@ pub(crate) fn diff(args: &args::Diff, store: &Store, json: bool) -> Result<(), C
         ))),
         false => Ok(()),
     }
+}
+
+/// Everything that differs, with rows and texts.
+pub(crate) fn compare(before: &Side, after: &Side, store: &Store) -> Result<Diff, CliError> {
+    let mut diff = ablate_report::diff(&before.view(store)?, &after.view(store)?, &after.options);
+    compare_rows(&mut diff.changed, before, after, store)?;
+    add_texts(&mut diff, after, store)?;
+    Ok(diff)
 }
 
 /// Looks at the rows of the first nodes that came to another result.

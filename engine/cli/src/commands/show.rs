@@ -92,7 +92,8 @@ fn show_tree(store: &Store, output: &OutputRecord, json: bool) -> Result<(), Cli
     Ok(())
 }
 
-fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>, CliError> {
+/// The cells of each row, as text.
+pub(super) fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>, CliError> {
     let options = FormatOptions::default().with_null("-");
     let columns: Result<Vec<_>, _> = batch
         .columns()
