@@ -193,8 +193,8 @@ mod tests {
     fn lines_run_from_left_to_right_and_shared_pieces_stand_once() {
         let layout = sample();
         assert!(layout.lines.iter().all(|[from, to]| from.0 < to.0));
-        // The collection feeds two nodes far away by one lane a layer: 6 short lines, and 7 pieces of the long ones.
-        assert_eq!(layout.lines.len(), 13);
+        // Eight lines to the next layer. Two to nodes far away share three lanes: with the ways between these, eight pieces.
+        assert_eq!(layout.lines.len(), 16);
     }
 
     #[test]
