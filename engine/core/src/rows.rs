@@ -156,7 +156,7 @@ pub fn schema(kind: ArtifactKind) -> Option<SchemaRef> {
         ArtifactKind::Scores => Score::schema(),
         ArtifactKind::Prompt => PromptRow::schema(),
         ArtifactKind::Curve => Step::schema(),
-        ArtifactKind::Model => return None,
+        ArtifactKind::Model | ArtifactKind::Index => return None,
     })
 }
 
@@ -175,6 +175,6 @@ pub fn checked(kind: ArtifactKind, batch: &RecordBatch) -> Result<RecordBatch, R
         ArtifactKind::Scores => of::<Score>(batch),
         ArtifactKind::Prompt => of::<PromptRow>(batch),
         ArtifactKind::Curve => of::<Step>(batch),
-        ArtifactKind::Model => Ok(batch.clone()),
+        ArtifactKind::Model | ArtifactKind::Index => Ok(batch.clone()),
     }
 }

@@ -5,6 +5,9 @@ pub mod bm25;
 mod dense;
 pub mod feedback;
 mod fuse;
+mod hits;
+pub mod index;
+mod index_bm25;
 mod length;
 mod negatives;
 pub mod porter;
@@ -16,6 +19,7 @@ pub mod similarity;
 
 pub use dense::RetrieveDense;
 pub use fuse::Fuse;
+pub use index_bm25::IndexBm25;
 pub use negatives::Negatives;
 pub use rerank::Rerank;
 pub use retrieve::RetrieveBm25;

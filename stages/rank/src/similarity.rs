@@ -74,8 +74,8 @@ impl Bm25 {
     }
 
     /// What a term of `weight` adds to a document that has it `frequency` times, above one that lacks it.
-    pub(crate) fn gain(self, weight: f32, frequency: u32, norm: f32) -> f32 {
-        let relative = frequency as f32 * norm;
+    pub(crate) fn gain(self, weight: f32, frequency: f32, norm: f32) -> f32 {
+        let relative = frequency * norm;
         if self.variant == Variant::Bm25l {
             let shifted = self.k1 * relative + self.delta;
             return weight * (shifted / (self.k1 + shifted)) - self.floor(weight);
