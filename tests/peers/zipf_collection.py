@@ -4,7 +4,8 @@
 usage: tests/peers/zipf_collection.py FOLDER DOCUMENTS [QUERIES]
 
 Word r has weight 1 / (r + 2.7) ** 1.07 of 2,000,000 words, a document 20 to 90 words (55 at the mean, as a passage of MS MARCO),
-a query 2 to 10 words of one document (6 at the mean). Each query has that document as its one judgement.
+a query 2 to 10 words of one document (6 at the mean), none of the 100 most frequent, which stand for stop words. Each query has
+that document as its one judgement.
 """
 import json, pathlib, sys
 import numpy as np
@@ -43,6 +44,7 @@ with open(folder / "corpus.jsonl", "w") as corpus, open(folder / "queries.jsonl"
             text = " ".join([words[rank] for rank in ranks])
             corpus.write(f'{{"_id": "d{number:08}", "title": "", "text": "{text}"}}\n')
             if number in asked:
-                picked = rng.choice(ranks, rng.integers(2, 11), replace=False)
+                telling = ranks[ranks >= 100]
+                picked = rng.choice(telling, min(rng.integers(2, 11), len(telling)), replace=False)
                 topics.write(json.dumps({"_id": f"q{number:08}", "text": " ".join(words[rank] for rank in picked)}) + "\n")
                 print(f"q{number:08}\td{number:08}\t1", file=qrels)

@@ -23,6 +23,8 @@ pub enum ArtifactKind {
     Triples,
     /// An inverted index: a folder.
     Index,
+    /// Ranks and similarities of the negatives of triples.
+    Hardness,
     /// Per-query values of measures.
     Scores,
     /// A model folder: safetensors, config.json, tokenizer.json.
@@ -44,6 +46,7 @@ impl ArtifactKind {
             Self::Pairs => "pairs",
             Self::Triples => "triples",
             Self::Index => "index",
+            Self::Hardness => "hardness",
             Self::Scores => "scores",
             Self::Model => "model",
             Self::Prompt => "prompt",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ablate_core::rows::{Hit, Judgement};
+use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::Measure;
@@ -24,7 +25,7 @@ impl Judged {
     fn new(mut hits: Vec<Scored<'_>>, judgements: &[&Judgement], depth: Option<usize>) -> Self {
         hits.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| b.0.cmp(a.0)));
         hits.truncate(depth.unwrap_or(usize::MAX));
-        let known: BTreeMap<&str, i32> = judgements
+        let known: HashMap<&str, i32> = judgements
             .iter()
             .map(|judgement| (judgement.doc_id.as_str(), judgement.grade))
             .collect();

@@ -48,7 +48,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (folder, scratch) = (Path::new(&arguments[0]), Path::new(&arguments[1]));
     let threads = arguments[2].parse().unwrap();
-    let depths: Vec<usize> = arguments[3..].iter().map(|depth| depth.parse().unwrap()).collect();
+    let depths: Vec<usize> = arguments[3..]
+        .iter()
+        .map(|depth| depth.parse().unwrap())
+        .collect();
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
@@ -64,7 +67,10 @@ fn main() {
     documents.sort_by(|a, b| a.doc_id.cmp(&b.doc_id));
     let queries = lines(&folder.join("queries.jsonl"));
     let asked: Vec<String> = queries.iter().map(|row| text(row, "text")).collect();
-    let parts: Vec<_> = documents.chunks(8192).map(|rows| Document::encode(rows).unwrap()).collect();
+    let parts: Vec<_> = documents
+        .chunks(8192)
+        .map(|rows| Document::encode(rows).unwrap())
+        .collect();
     let (searcher, indexing) = seconds(|| {
         let parts: Parts<'_> = Box::new(parts.into_iter().map(Ok));
         write(scratch, parts, &Scheme::default(), |_| Ok(())).unwrap();
@@ -72,9 +78,13 @@ fn main() {
     });
     let best = searcher.search_texts(&asked, 10).into_iter().zip(&queries);
     let ids = |hits: Vec<(u32, f32)>| -> Vec<String> {
-        hits.iter().map(|(document, _)| searcher.index().id(*document).to_owned()).collect()
+        hits.iter()
+            .map(|(document, _)| searcher.index().id(*document).to_owned())
+            .collect()
     };
-    let best: BTreeMap<String, Vec<String>> = best.map(|(hits, query)| (text(query, "_id"), ids(hits))).collect();
+    let best: BTreeMap<String, Vec<String>> = best
+        .map(|(hits, query)| (text(query, "_id"), ids(hits)))
+        .collect();
     let report = json!({
         "documents_per_second": documents.len() as f64 / indexing,
         "queries_per_second": speeds(&searcher, &asked, &depths),

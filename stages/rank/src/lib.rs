@@ -5,6 +5,7 @@ pub mod bm25;
 mod dense;
 pub mod feedback;
 mod fuse;
+mod hardness;
 mod hits;
 pub mod index;
 mod index_bm25;
@@ -19,6 +20,7 @@ pub mod similarity;
 
 pub use dense::RetrieveDense;
 pub use fuse::Fuse;
+pub use hardness::Hardness;
 pub use index_bm25::IndexBm25;
 pub use negatives::Negatives;
 pub use rerank::Rerank;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     analysis::Analyser,
     bm25::Searcher,
-    dense::unit_vectors,
+    dense::{dot, unit_vectors},
     index::{Fields, Index, Scheme},
     retrieve::{b, k1},
     scoring::{self, Scoring, default_batch},
@@ -204,8 +204,11 @@ fn cosines(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>, Sta
         .collect();
     let mut queries = unit_vectors(io, "model", &texts, params.max_length, params.batch)?;
     let documents = queries.split_off(pairs.len());
-    let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum();
-    Ok(queries.rows().zip(documents.rows()).map(dot).collect())
+    Ok(queries
+        .rows()
+        .zip(documents.rows())
+        .map(|(a, b)| dot(a, b))
+        .collect())
 }
 
 /// What `value` makes of a searcher of the whole corpus, a query and the number of its document.

@@ -80,8 +80,7 @@ impl Bm25 {
             let shifted = self.k1 * relative + self.delta;
             return weight * (shifted / (self.k1 + shifted)) - self.floor(weight);
         }
-        // As Lucene writes it, so that rounding agrees: w - w / (1 + tf * norm).
-        weight - weight / (1.0 + relative)
+        saturated(weight, relative)
     }
 
     /// What a term of `weight` gives to every document.
@@ -92,4 +91,9 @@ impl Bm25 {
             _ => 0.0,
         }
     }
+}
+
+/// The gain of all variants but BM25L, as Lucene writes it, so that rounding agrees: w - w / (1 + tf * norm).
+pub(crate) fn saturated(weight: f32, relative: f32) -> f32 {
+    weight - weight / (1.0 + relative)
 }

@@ -109,12 +109,16 @@ fn outputs_are_those_of_their_version() {
         .with("second", retrieve.output::<Hit>("run"));
     now += &lines("fuse", &runs, json!({}));
     let index = corpora();
-    now += &lines("index/bm25", &index, json!({"fields": "apart"}));
-    now += &lines(
-        "negatives",
-        &corpora().with("pairs", pairs.clone()),
-        json!({"per_query": 2}),
+    now += &lines("index/bm25", &index, json!({}));
+    let mine = corpora().with("pairs", pairs.clone());
+    now += &lines("negatives", &mine, json!({"per_query": 2}));
+    let triples: Vec<Triple> = mine.output("triples");
+    let hard = MemoryHost::new().with("triples", triples).with_source(
+        "index",
+        "a folder",
+        &index.tree_output("index"),
     );
+    now += &lines("hardness", &hard, json!({}));
     now += &lines("prompt", &MemoryHost::new(), json!({"template": "ablate/gbq"}));
     now += &lines("queries", &MemoryHost::new().with("pairs", pairs), json!({}));
     now += &retrieved;
@@ -266,7 +270,12 @@ fn compared() -> String {
     let mine = host().with_source("scorer", "tiny", model.path());
     let fields =
         json!({"source": "dense", "depth": 8, "per_query": 2, "max_score": 0.999, "on_shortfall": "fill"});
-    now + &lines("negatives", &mine, fields)
+    let now = now + &lines("negatives", &mine, fields);
+    let triples: Vec<Triple> = mine.output("triples");
+    let hard = host()
+        .with("triples", triples)
+        .with_source("encoder", "tiny", model.path());
+    now + &lines("hardness", &hard, json!({}))
 }
 
 fn trained() -> String {

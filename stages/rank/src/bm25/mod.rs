@@ -1,5 +1,6 @@
 //! BM25 over an index: of any variant and constants, exhaustive or pruned, with the same bits.
 
+mod norms;
 mod scored;
 mod search;
 mod top;
@@ -12,10 +13,10 @@ use rayon::prelude::*;
 use crate::{
     analysis::Pipeline,
     index::{BLOCK, Field, Index, Unpacked},
-    length,
-    similarity::{Bm25, Variant},
+    similarity::Bm25,
 };
-use scored::{Scored, gains};
+use norms::Norms;
+use scored::{Scored, gains_of};
 use search::Scratch;
 
 /// A query as terms with weights.
@@ -40,8 +41,7 @@ struct Scoring {
     boost: f32,
     /// Documents that weights of terms are relative to.
     documents: usize,
-    /// By document.
-    norms: Vec<f32>,
+    norms: Norms,
     /// The largest gain of each term for a weight of 1, by its place.
     list_bounds: Vec<f32>,
     /// The same of each block, one list behind the other.
@@ -53,9 +53,8 @@ impl Searcher {
     pub fn new(index: Index, bm25: Bm25, boosts: &[f32]) -> Self {
         let boosts = boosts.iter().copied().chain(std::iter::repeat(1.0));
         let fields = index.fields().zip(boosts).map(|((field, statistics), boost)| {
-            let norms = norms(field, bm25, statistics.average_length);
-            let bounds = bounds(field, bm25, &norms);
-            let (list_bounds, block_bounds) = bounds;
+            let norms = Norms::new(field, bm25, statistics.average_length);
+            let (list_bounds, block_bounds) = bounds(field, bm25, &norms);
             Scoring {
                 boost,
                 documents: statistics.documents,
@@ -156,26 +155,14 @@ impl Searcher {
     }
 }
 
-/// The norm of each document of a field.
-fn norms(field: &Field, bm25: Bm25, average_length: f32) -> Vec<f32> {
-    let norm = |length: u32| bm25.norm(length as f32, average_length);
-    if bm25.variant == Variant::Lucene {
-        let known: Vec<f32> = (0..=255).map(|byte| norm(length::decode(byte))).collect();
-        let of_length = |length| known[usize::from(length::encode(length))];
-        field.lengths().map(of_length).collect()
-    } else {
-        field.lengths().map(norm).collect()
-    }
-}
-
 /// The largest gain for a weight of 1 in each list of a field and in each block.
-fn bounds(field: &Field, bm25: Bm25, norms: &[f32]) -> (Vec<f32>, Vec<f32>) {
+fn bounds(field: &Field, bm25: Bm25, norms: &Norms) -> (Vec<f32>, Vec<f32>) {
     let of_list = |place: usize| {
         let list = field.list(place);
         let (mut unpacked, mut into) = (Unpacked::new(), [0.0; BLOCK]);
         let of_block = move |at| {
             list.unpack(at, &mut unpacked);
-            gains(&unpacked, norms, bm25, 1.0, &mut into);
+            gains_of(&unpacked, norms, bm25, 1.0, &mut into);
             into[..unpacked.len].iter().copied().fold(0.0, f32::max)
         };
         (0..list.blocks()).map(of_block).collect::<Vec<f32>>()

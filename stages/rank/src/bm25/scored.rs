@@ -1,9 +1,12 @@
 //! A list of postings on its way through the documents, each with what its term adds to the score.
 
-use super::window::{WINDOW, Window};
+use super::{
+    norms::Norms,
+    window::{WINDOW, Window},
+};
 use crate::{
     index::{BLOCK, List, Unpacked},
-    similarity::Bm25,
+    similarity::{Bm25, Variant, saturated},
 };
 
 /// What a term adds at most, per unit of its weight, and how far the rounding of single steps may go beyond: a few
@@ -15,7 +18,7 @@ pub(crate) struct Scored<'a> {
     list: List<'a>,
     /// The largest gain in each block for a weight of 1.
     bounds: &'a [f32],
-    norms: &'a [f32],
+    norms: &'a Norms,
     bm25: Bm25,
     weight: f32,
     /// No document gains more.
@@ -23,10 +26,15 @@ pub(crate) struct Scored<'a> {
     /// The block at hand, and whether it is unpacked.
     at: usize,
     open: bool,
-    unpacked: Unpacked,
-    gains: [f32; BLOCK],
+    block: Box<Block>,
     /// The first posting of the block that has not been added.
     place: usize,
+}
+
+/// The postings of a block and what they gain; apart, so that lists are cheap to sort.
+struct Block {
+    postings: Unpacked,
+    gains: [f32; BLOCK],
 }
 
 impl<'a> Scored<'a> {
@@ -35,7 +43,7 @@ impl<'a> Scored<'a> {
         list: List<'a>,
         bounds: &'a [f32],
         bound: f32,
-        norms: &'a [f32],
+        norms: &'a Norms,
         bm25: Bm25,
         weight: f32,
     ) -> Self {
@@ -48,8 +56,10 @@ impl<'a> Scored<'a> {
             bound: f64::from(weight) * (f64::from(bound) + SLACK),
             at: 0,
             open: false,
-            unpacked: Unpacked::new(),
-            gains: [0.0; BLOCK],
+            block: Box::new(Block {
+                postings: Unpacked::new(),
+                gains: [0.0; BLOCK],
+            }),
             place: 0,
         }
     }
@@ -58,10 +68,10 @@ impl<'a> Scored<'a> {
     pub(crate) fn next(&mut self, from: u32) -> Option<u32> {
         self.skip_to(from);
         if self.open {
-            let left = &self.unpacked.documents[self.place..self.unpacked.len];
+            let left = &self.block.postings.documents()[self.place..];
             self.place += left.partition_point(|document| *document < from);
-            if self.place < self.unpacked.len {
-                return Some(self.unpacked.documents[self.place]);
+            if let Some(next) = self.block.postings.documents().get(self.place) {
+                return Some(*next);
             }
             self.next_block();
         }
@@ -99,14 +109,9 @@ impl<'a> Scored<'a> {
         if self.open {
             return;
         }
-        self.list.unpack(self.at, &mut self.unpacked);
-        gains(
-            &self.unpacked,
-            self.norms,
-            self.bm25,
-            self.weight,
-            &mut self.gains,
-        );
+        let Block { postings, gains } = &mut *self.block;
+        self.list.unpack(self.at, postings);
+        gains_of(postings, self.norms, self.bm25, self.weight, gains);
         self.open = true;
     }
 
@@ -141,13 +146,13 @@ impl<'a> Scored<'a> {
     /// Adds the block at hand as far as it lies within `from..to`; whether it ended there.
     fn add_block(&mut self, from: u32, to: u32, window: &mut Window) -> bool {
         self.open();
-        let documents = &self.unpacked.documents[..self.unpacked.len];
+        let documents = self.block.postings.documents();
         let start = self.place + documents[self.place..].partition_point(|document| *document < from);
         let end = match documents.last() {
             Some(last) if *last < to => documents.len(),
             _ => start + documents[start..].partition_point(|document| *document < to),
         };
-        window.add(from, &documents[start..end], &self.gains[start..end]);
+        window.add(from, &documents[start..end], &self.block.gains[start..end]);
         self.place = end;
         let ended = end == documents.len();
         if ended {
@@ -160,9 +165,7 @@ impl<'a> Scored<'a> {
     pub(crate) fn add_all(&mut self, scores: &mut [f64]) {
         while self.at < self.list.blocks() {
             self.open();
-            let postings = self.unpacked.documents[..self.unpacked.len]
-                .iter()
-                .zip(&self.gains);
+            let postings = self.block.postings.documents().iter().zip(&self.block.gains);
             postings.for_each(|(document, gain)| scores[*document as usize] += f64::from(*gain));
             self.next_block();
         }
@@ -175,20 +178,21 @@ impl<'a> Scored<'a> {
             return 0.0;
         }
         self.open();
-        let found = self.unpacked.documents[..self.unpacked.len].binary_search(&document);
-        found.map_or(0.0, |place| f64::from(self.gains[place]))
+        let found = self.block.postings.documents().binary_search(&document);
+        found.map_or(0.0, |place| f64::from(self.block.gains[place]))
     }
 }
 
 /// What the postings of a block gain.
-pub(crate) fn gains(block: &Unpacked, norms: &[f32], bm25: Bm25, weight: f32, into: &mut [f32; BLOCK]) {
+pub(crate) fn gains_of(block: &Unpacked, norms: &Norms, bm25: Bm25, weight: f32, into: &mut [f32; BLOCK]) {
     let mut of_block = [0.0; BLOCK];
-    for (norm, document) in of_block.iter_mut().zip(&block.documents[..block.len]) {
-        *norm = norms[*document as usize];
-    }
+    norms.of(block, &mut of_block);
     // Frequencies fit i32, whose conversion vectorises.
-    for ((gain, less), norm) in into.iter_mut().zip(&block.frequencies).zip(of_block) {
-        *gain = bm25.gain(weight, (*less as i32 + 1) as f32, norm);
+    let postings = into.iter_mut().zip(&block.frequencies).zip(&of_block);
+    if bm25.variant == Variant::Bm25l {
+        postings.for_each(|((gain, less), norm)| *gain = bm25.gain(weight, (*less as i32 + 1) as f32, *norm));
+    } else {
+        postings.for_each(|((gain, less), norm)| *gain = saturated(weight, (*less as i32 + 1) as f32 * norm));
     }
 }
 

@@ -10,6 +10,8 @@ use super::*;
 use crate::{
     analysis::{Analyser, Named},
     index::{Fields, Scheme},
+    length,
+    similarity::Variant,
 };
 
 fn index(documents: &[Document], fields: Fields) -> Index {

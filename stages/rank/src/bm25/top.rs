@@ -14,7 +14,7 @@ impl Top {
     pub(crate) fn new(depth: usize) -> Self {
         Self {
             depth,
-            keys: Vec::new(),
+            keys: Vec::with_capacity(depth.saturating_mul(2).min(1 << 16)),
             least: 0.0,
         }
     }

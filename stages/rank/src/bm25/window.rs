@@ -42,15 +42,22 @@ impl Window {
         into.clear();
         let mut left = self.touched;
         while left != 0 {
-            let group = left.trailing_zeros() as usize;
+            let group = left.trailing_zeros() as usize * GROUP;
             left &= left - 1;
-            for (eight, sums) in self.sums[group * GROUP..][..GROUP].chunks_exact(8).enumerate() {
-                // One comparison of all eight first: most have none.
-                if sums.iter().fold(false, |any, sum| any | (*sum > least)) {
-                    let first = group * GROUP + eight * 8;
-                    let places = (first..).zip(sums).filter(|(_, sum)| **sum > least);
-                    into.extend(places.map(|(at, _)| at as u16));
+            for (eight, sums) in (group..)
+                .step_by(8)
+                .zip(self.sums[group..group + GROUP].chunks_exact(8))
+            {
+                // One comparison of all eight first: most have none. Then without a branch: nobody can foretell which.
+                if !sums.iter().fold(false, |any, sum| any | (*sum > least)) {
+                    continue;
                 }
+                let (mut places, mut count) = ([0; 8], 0);
+                for (at, sum) in (eight..).zip(sums) {
+                    places[count % 8] = at as u16;
+                    count += usize::from(*sum > least);
+                }
+                into.extend_from_slice(&places[..count]);
             }
         }
     }

@@ -194,16 +194,21 @@ pub(crate) struct Field {
     lists: Mmap,
     postings: Mmap,
     lengths: Mmap,
+    /// Where the terms with each beginning start: most of a search for a term.
+    beginnings: Vec<u32>,
 }
 
 impl Field {
     fn open(folder: &Path) -> Result<Self, StageError> {
-        Ok(Self {
+        let mut field = Self {
             terms: map(&folder.join("terms"))?,
             lists: map(&folder.join("lists"))?,
             postings: map(&folder.join("postings"))?,
             lengths: map(&folder.join("lengths"))?,
-        })
+            beginnings: Vec::new(),
+        };
+        field.count_beginnings();
+        Ok(field)
     }
 
     /// How many terms there are.
@@ -222,8 +227,27 @@ impl Field {
 
     /// The place of a term.
     pub(crate) fn find(&self, term: &str) -> Option<usize> {
-        let place = partition_point(self.terms(), |at| self.term(at) < term.as_bytes());
-        (place < self.terms() && self.term(place) == term.as_bytes()).then_some(place)
+        let start = beginning(term.as_bytes());
+        let (low, high) = (
+            self.beginnings[start] as usize,
+            self.beginnings[start + 1] as usize,
+        );
+        let place = low + partition_point(high - low, |at| self.term(low + at) < term.as_bytes());
+        (place < high && self.term(place) == term.as_bytes()).then_some(place)
+    }
+
+    /// How many terms begin with lower bytes, for every beginning of two bytes.
+    fn count_beginnings(&mut self) {
+        let mut counts = vec![0; (1 << 16) + 1];
+        for place in 0..self.terms() {
+            counts[beginning(self.term(place)) + 1] += 1;
+        }
+        let mut sum = 0;
+        for count in &mut counts {
+            sum += *count;
+            *count = sum;
+        }
+        self.beginnings = counts;
     }
 
     /// The list of the term at a place.
@@ -246,6 +270,12 @@ impl Field {
     pub(crate) fn lengths(&self) -> impl Iterator<Item = u32> {
         (0..self.lengths.len() / 4).map(|at| u32_at(&self.lengths, at))
     }
+}
+
+/// The first two bytes of a term as a number; numbers go as terms do.
+fn beginning(term: &[u8]) -> usize {
+    let byte = |at| usize::from(term.get(at).copied().unwrap_or(0));
+    byte(0) << 8 | byte(1)
 }
 
 /// The first of `0..count` for which `before` does not hold, which holds for none behind it.

@@ -114,6 +114,11 @@ impl Unpacked {
             len: 0,
         }
     }
+
+    /// Its documents.
+    pub(crate) fn documents(&self) -> &[u32] {
+        &self.documents[..self.len]
+    }
 }
 
 impl<'a> List<'a> {
@@ -198,7 +203,7 @@ mod tests {
         let mut postings = Vec::new();
         for at in 0..list.blocks() {
             list.unpack(at, &mut unpacked);
-            let documents = &unpacked.documents[..unpacked.len];
+            let documents = unpacked.documents();
             assert!(
                 documents
                     .iter()

@@ -10,7 +10,7 @@ use ablate_core::{
 use super::{Origin, Params};
 use crate::{
     bm25::Searcher,
-    dense::{Match, search, unit_vectors},
+    dense::{Match, dot, search, unit_vectors},
     index::{Index, Scheme},
     scoring::{self, Scoring},
     similarity::Bm25,
@@ -93,8 +93,7 @@ fn dense(
             .take(params.depth as usize)
             .collect()
     };
-    let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let positives = queries.rows().zip(positives.rows()).map(dot);
+    let positives = queries.rows().zip(positives.rows()).map(|(a, b)| dot(a, b));
     let scored = found.map(others).zip(positives);
     Ok(scored
         .map(|(scored, positive)| within_margins(params, scored, positive))

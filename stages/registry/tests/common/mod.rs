@@ -46,11 +46,6 @@ impl MemoryHost {
         self
     }
 
-    /// Connects a folder to a port.
-    pub(crate) fn with_tree(self, port: &str, path: &Path) -> Self {
-        self.with_source(port, "a folder", path)
-    }
-
     /// Runs a stage kind with these fields; its outputs by port, as content digests.
     pub(crate) fn run(
         &self,
