@@ -3,7 +3,7 @@
 //! ```text
 //! CACHEDIR.TAG            tells backup programs to pass by
 //! format                  the version of this layout
-//! objects/<2>/<digest>    a Parquet file, or a folder (models)
+//! objects/<2>/<digest>    a Parquet file, or a folder (models, indexes)
 //! traces/<2>/<key>.json   what an action produced: the commit of a node
 //! recipes.log             which recipe led to which key
 //! locks/<key>             held while a key is being computed
@@ -20,6 +20,7 @@ mod gc;
 mod lock;
 mod memo;
 mod object;
+mod parts;
 mod recipes;
 mod segment;
 mod store;

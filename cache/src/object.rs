@@ -10,6 +10,7 @@ use arrow::{array::RecordBatch, compute::concat_batches};
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::{Compression, ZstdLevel},
+    errors::ParquetError,
     file::properties::WriterProperties,
 };
 
@@ -147,10 +148,7 @@ impl Store {
             });
         }
         let Some(schema) = rows::schema(output.kind) else {
-            return Err(StoreError::Refused(format!(
-                "`{}` is a {}, not a table",
-                output.port, output.kind
-            )));
+            return Err(not_a_table(output));
         };
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes))?.build()?;
         let batches = reader.collect::<Result<Vec<_>, _>>()?;
@@ -181,14 +179,22 @@ impl Store {
     }
 }
 
-fn parquet_bytes(batch: &RecordBatch) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn not_a_table(output: &OutputRecord) -> StoreError {
+    StoreError::Refused(format!("`{}` is a {}, not a table", output.port, output.kind))
+}
+
+/// How tables are written.
+pub(crate) fn writer_properties() -> Result<WriterProperties, ParquetError> {
     let level = ZstdLevel::try_new(3)?;
-    let properties = WriterProperties::builder()
+    Ok(WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_created_by("ablate".into())
-        .build();
+        .build())
+}
+
+fn parquet_bytes(batch: &RecordBatch) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties))?;
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(writer_properties()?))?;
     writer.write(batch)?;
     writer.close()?;
     bytes.flush().map_err(|e| StoreError::io("memory", e))?;

@@ -40,6 +40,9 @@ pub enum StoreError {
     /// Rows that may not stand in an artifact.
     #[error("{0}")]
     Refused(String),
+    /// Rows that are not those of their kind.
+    #[error(transparent)]
+    Rows(#[from] ablate_core::RowsError),
     /// Parquet could not be written or read.
     #[error(transparent)]
     Parquet(#[from] parquet::errors::ParquetError),

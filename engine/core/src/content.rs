@@ -1,8 +1,8 @@
 //! The digest of an artifact's rows, whatever file holds them.
 
 use arrow::{
-    array::{Array, RecordBatch, cast::AsArray},
-    datatypes::{DataType, Float32Type, Float64Type, Int32Type, UInt32Type},
+    array::{Array, ArrayRef, RecordBatch, cast::AsArray},
+    datatypes::{DataType, Float32Type, Float64Type, Int32Type, Schema, UInt32Type},
 };
 
 use crate::{ArtifactKind, ContentDigest, RowsError};
@@ -10,13 +10,32 @@ use crate::{ArtifactKind, ContentDigest, RowsError};
 /// BLAKE3 over kind, schema, then values column by column in the rows' order: a validity byte each, little-endian
 /// numbers with `-0.0` folded, length-prefixed text. Compression, row groups and the writer's version do not enter.
 pub fn content_digest(kind: ArtifactKind, batch: &RecordBatch) -> Result<ContentDigest, RowsError> {
+    let column = |at: usize| Ok(std::iter::once(Ok(batch.column(at).clone())));
+    content_digest_of(kind, &batch.schema(), batch.num_rows() as u64, column)
+}
+
+/// The digest of a table that is read in parts: `column` gives the parts of one column, and is asked twice for each.
+///
+/// # Errors
+/// What `column` and its parts give, and columns of a type that no kind has.
+pub fn content_digest_of<E: From<RowsError>, P: Iterator<Item = Result<ArrayRef, E>>>(
+    kind: ArtifactKind,
+    schema: &Schema,
+    rows: u64,
+    column: impl Fn(usize) -> Result<P, E>,
+) -> Result<ContentDigest, E> {
     let mut hasher = blake3::Hasher::new_derive_key("ablate content v1");
     text(&mut hasher, kind.name());
-    hasher.update(&(batch.num_rows() as u64).to_le_bytes());
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+    hasher.update(&rows.to_le_bytes());
+    for (at, field) in schema.fields().iter().enumerate() {
         text(&mut hasher, field.name());
         text(&mut hasher, &field.data_type().to_string());
-        hash_column(&mut hasher, kind, column.as_ref())?;
+        for part in column(at)? {
+            hash_validity(&mut hasher, part?.as_ref());
+        }
+        for part in column(at)? {
+            hash_values(&mut hasher, kind, part?.as_ref())?;
+        }
     }
     Ok(ContentDigest(hasher.finalize().into()))
 }
@@ -26,11 +45,14 @@ fn text(hasher: &mut blake3::Hasher, text: &str) {
     hasher.update(text.as_bytes());
 }
 
-fn hash_column(hasher: &mut blake3::Hasher, kind: ArtifactKind, column: &dyn Array) -> Result<(), RowsError> {
+fn hash_validity(hasher: &mut blake3::Hasher, column: &dyn Array) {
     let validity: Vec<u8> = (0..column.len())
         .map(|row| u8::from(column.is_valid(row)))
         .collect();
     hasher.update(&validity);
+}
+
+fn hash_values(hasher: &mut blake3::Hasher, kind: ArtifactKind, column: &dyn Array) -> Result<(), RowsError> {
     match column.data_type() {
         DataType::Utf8 => column
             .as_string::<i32>()

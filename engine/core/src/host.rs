@@ -6,10 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use arrow::array::RecordBatch;
+use arrow::{array::RecordBatch, compute::concat_batches, datatypes::SchemaRef};
 
 use crate::{
-    DeviceChoice, Digest, Memo, Places, Record, RowFunction, RowStore, StageError, canon, check_rows,
+    DeviceChoice, Digest, Memo, Parts, Places, Record, RowFunction, RowStore, StageError, canon, check_rows,
+    parts::PartsCheck,
 };
 
 /// How far a stage is.
@@ -33,12 +34,22 @@ pub type LoadedModel = Arc<dyn Any + Send + Sync>;
 pub trait Host: Sync {
     /// The table at an input port; `None` if the optional port is not connected.
     fn rows(&self, port: &str) -> Result<Option<RecordBatch>, StageError>;
-    /// The folder at an input port: a model artifact, or a fetched source.
+    /// The table at an input port in parts, for tables that need not fit memory.
+    fn parts(&self, port: &str) -> Result<Option<Parts<'_>>, StageError> {
+        let whole = self.rows(port)?;
+        Ok(whole.map(|batch| Box::new(std::iter::once(Ok(batch))) as Parts<'_>))
+    }
+    /// The folder at an input port: a model or an index, or a fetched source.
     fn tree(&self, port: &str) -> Result<Option<PathBuf>, StageError>;
     /// The source text at an input port, where it is not a stage.
     fn source(&self, port: &str) -> Option<String>;
     /// Takes a checked table for an output port.
     fn put(&self, port: &str, batch: RecordBatch) -> Result<(), StageError>;
+    /// Takes a table in checked parts for an output port.
+    fn put_parts(&self, port: &str, schema: SchemaRef, parts: Parts<'_>) -> Result<(), StageError> {
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        self.put(port, concat_batches(&schema, &parts)?)
+    }
     /// An empty folder to fill for an output port.
     fn out_dir(&self, port: &str) -> Result<PathBuf, StageError>;
     /// Tells how far the stage is.
@@ -95,6 +106,33 @@ impl<'a> Io<'a> {
     /// The rows at an optional input port.
     pub fn optional_rows<R: Record>(&self, port: &str) -> Result<Option<Vec<R>>, StageError> {
         Ok(self.0.rows(port)?.map(|batch| R::decode(&batch)).transpose()?)
+    }
+
+    /// The table at a required input port in parts, in its sort order.
+    pub fn parts(&self, port: &str) -> Result<Parts<'_>, StageError> {
+        self.optional_parts(port)?
+            .ok_or_else(|| StageError::new(format!("no input at port `{port}`")))
+    }
+
+    /// The table at an optional input port in parts, in its sort order.
+    pub fn optional_parts(&self, port: &str) -> Result<Option<Parts<'_>>, StageError> {
+        self.0.parts(port)
+    }
+
+    /// Writes the rows of an output port in parts, which come in the order of the kind's key: for tables that need not
+    /// fit memory. Order and NaN are checked as the parts go by.
+    pub fn put_parts<R: Record>(
+        &self,
+        port: &str,
+        parts: impl Iterator<Item = Result<RecordBatch, StageError>> + Send,
+    ) -> Result<(), StageError> {
+        let mut check = PartsCheck::default();
+        let checked = parts.map(move |part| {
+            let part = part?;
+            check.pass::<R>(&part)?;
+            Ok(part)
+        });
+        self.0.put_parts(port, R::schema(), Box::new(checked))
     }
 
     /// The folder at a required input port: a model artifact, or a fetched source.
@@ -158,11 +196,18 @@ impl<'a> Io<'a> {
 
     /// Tells how far the stage is; an error if the run is being interrupted. Call it often.
     pub fn progress(&self, done: usize, total: usize, unit: &'static str) -> Result<(), StageError> {
-        self.0.progress(Progress {
-            done: done as u64,
-            total: Some(total as u64),
-            unit,
-        });
+        self.tell(done, Some(total), unit)
+    }
+
+    /// The same where nobody knows how much there is.
+    pub fn advance(&self, done: usize, unit: &'static str) -> Result<(), StageError> {
+        self.tell(done, None, unit)
+    }
+
+    fn tell(&self, done: usize, total: Option<usize>, unit: &'static str) -> Result<(), StageError> {
+        let total = total.map(|total| total as u64);
+        let done = done as u64;
+        self.0.progress(Progress { done, total, unit });
         if self.0.cancelled() {
             Err(StageError::Cancelled)
         } else {

@@ -21,6 +21,10 @@ pub enum ArtifactKind {
     Pairs,
     /// Query, positive and hard negative, with their texts.
     Triples,
+    /// An inverted index: a folder.
+    Index,
+    /// Ranks and similarities of the negatives of triples.
+    Hardness,
     /// Per-query values of measures.
     Scores,
     /// A model folder: safetensors, config.json, tokenizer.json.
@@ -41,6 +45,8 @@ impl ArtifactKind {
             Self::Run => "run",
             Self::Pairs => "pairs",
             Self::Triples => "triples",
+            Self::Index => "index",
+            Self::Hardness => "hardness",
             Self::Scores => "scores",
             Self::Model => "model",
             Self::Prompt => "prompt",
@@ -50,7 +56,7 @@ impl ArtifactKind {
 
     /// Whether the artifact is a folder rather than a table.
     pub fn is_tree(self) -> bool {
-        self == Self::Model
+        matches!(self, Self::Model | Self::Index)
     }
 }
 

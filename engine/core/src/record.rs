@@ -107,13 +107,23 @@ pub enum RowsError {
         /// The key, its columns joined by commas.
         key: String,
     },
+    /// A row of a table that is written in parts does not come behind the one before it.
+    #[error("{kind}: row {row} of a part is not behind the row before it in the order of {key}")]
+    Unordered {
+        /// Kind of the artifact.
+        kind: ArtifactKind,
+        /// The columns of the key, joined by commas.
+        key: String,
+        /// Row, counted from 0 in its part.
+        row: usize,
+    },
     /// A number is NaN.
     #[error("{kind}: column `{column}` holds NaN in row {row}")]
     NotANumber {
         /// Kind of the artifact.
         kind: ArtifactKind,
         /// Name of the column.
-        column: &'static str,
+        column: String,
         /// Row, counted from 0 in sort order.
         row: usize,
     },
@@ -136,6 +146,8 @@ pub enum RowsError {
 pub trait Record: Sized {
     /// The kind of table.
     const KIND: ArtifactKind;
+    /// The columns of the sort key, the first one first.
+    const KEY: &'static [&'static str];
     /// The Arrow schema of the table.
     fn schema() -> SchemaRef;
     /// Rows to columns, in the order given.
@@ -164,7 +176,7 @@ pub fn check_rows<R: Record>(rows: &mut [R]) -> Result<RecordBatch, RowsError> {
         if let Some(column) = record.unsound() {
             return Err(RowsError::NotANumber {
                 kind: R::KIND,
-                column,
+                column: column.to_owned(),
                 row,
             });
         }
@@ -176,6 +188,11 @@ pub fn check_rows<R: Record>(rows: &mut [R]) -> Result<RecordBatch, RowsError> {
 pub(crate) fn schema_of(columns: &[(&str, (DataType, bool))]) -> SchemaRef {
     let field = |(name, (data, null)): &(&str, (DataType, bool))| Field::new(*name, data.clone(), *null);
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// Refuses a batch whose columns are not those of a kind.
+pub fn check_columns<R: Record>(batch: &RecordBatch) -> Result<(), RowsError> {
+    check_schema(R::KIND, batch, &R::schema())
 }
 
 /// Refuses a batch whose columns are not those of `kind`.
@@ -220,6 +237,7 @@ macro_rules! record {
 
         impl $crate::Record for $name {
             const KIND: $crate::ArtifactKind = $crate::ArtifactKind::$kind;
+            const KEY: &'static [&'static str] = &[$(stringify!($key)),+];
             fn schema() -> arrow::datatypes::SchemaRef {
                 $crate::record::schema_of(&[$((stringify!($field), <$type as $crate::Column>::TYPE)),+])
             }

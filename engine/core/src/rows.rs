@@ -109,6 +109,34 @@ record! {
 }
 
 record! {
+    /// How hard a negative of a triple is. A margin is the score of the positive less that of the negative.
+    Hardness: Hardness by (query_id, pos_id, neg_id) {
+        /// The query.
+        query_id: String,
+        /// The relevant document.
+        pos_id: String,
+        /// The negative.
+        neg_id: String,
+        /// Where the negative came from.
+        source: String,
+        /// Its rank from 1 in BM25 for the query; none where it shares no term with it.
+        bm25_rank: Option<u32>,
+        /// Its score there.
+        bm25_score: f32,
+        /// The margin there.
+        bm25_margin: f32,
+        /// Its rank from 1 by the cosine of vectors, where there is an encoder.
+        dense_rank: Option<u32>,
+        /// Its cosine with the query.
+        dense_score: Option<f32>,
+        /// The margin there.
+        dense_margin: Option<f32>,
+        /// Its cosine with the positive.
+        positive_similarity: Option<f32>,
+    }
+}
+
+record! {
     /// One measure of one query.
     Score: Scores by (measure, query_id) {
         /// The query.
@@ -153,10 +181,11 @@ pub fn schema(kind: ArtifactKind) -> Option<SchemaRef> {
         ArtifactKind::Run => Hit::schema(),
         ArtifactKind::Pairs => Pair::schema(),
         ArtifactKind::Triples => Triple::schema(),
+        ArtifactKind::Hardness => Hardness::schema(),
         ArtifactKind::Scores => Score::schema(),
         ArtifactKind::Prompt => PromptRow::schema(),
         ArtifactKind::Curve => Step::schema(),
-        ArtifactKind::Model => return None,
+        ArtifactKind::Model | ArtifactKind::Index => return None,
     })
 }
 
@@ -172,9 +201,10 @@ pub fn checked(kind: ArtifactKind, batch: &RecordBatch) -> Result<RecordBatch, R
         ArtifactKind::Run => of::<Hit>(batch),
         ArtifactKind::Pairs => of::<Pair>(batch),
         ArtifactKind::Triples => of::<Triple>(batch),
+        ArtifactKind::Hardness => of::<Hardness>(batch),
         ArtifactKind::Scores => of::<Score>(batch),
         ArtifactKind::Prompt => of::<PromptRow>(batch),
         ArtifactKind::Curve => of::<Step>(batch),
-        ArtifactKind::Model => Ok(batch.clone()),
+        ArtifactKind::Model | ArtifactKind::Index => Ok(batch.clone()),
     }
 }

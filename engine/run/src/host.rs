@@ -12,11 +12,11 @@ use std::{
 
 use ablate_cache::{FlushPolicy, Memo, OutputRecord, Staged, Store, StoreError};
 use ablate_core::{
-    ActionKey, ArtifactKind, DeviceChoice, Digest, Host, LoadedModel, MemoryRows, ModelKey, Places, Progress,
-    RowStore, StageError, canon,
+    ActionKey, ArtifactKind, DeviceChoice, Digest, Host, LoadedModel, MemoryRows, ModelKey, Parts, Places,
+    Progress, RowStore, StageError, canon,
 };
 use ablate_plan::{Node, Origin};
-use arrow::array::RecordBatch;
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
 use crate::{Event, models::Models, tables::Tables};
 
@@ -120,6 +120,11 @@ impl Host for NodeHost<'_> {
         self.read(port, |record| self.tables.read(self.store, record))
     }
 
+    fn parts(&self, port: &str) -> Result<Option<Parts<'_>>, StageError> {
+        let parts = self.read(port, |record| self.store.read_parts(record))?;
+        Ok(parts.map(|parts| Box::new(parts.map(|part| part.map_err(store_error))) as Parts<'_>))
+    }
+
     fn tree(&self, port: &str) -> Result<Option<PathBuf>, StageError> {
         let Some(input) = self.node.inputs.iter().find(|input| input.port == port) else {
             return Ok(None);
@@ -146,6 +151,13 @@ impl Host for NodeHost<'_> {
     fn put(&self, port: &str, batch: RecordBatch) -> Result<(), StageError> {
         let kind = kind_of(self.node, port)?;
         let object = self.store.put_rows(kind, &batch).map_err(store_error)?;
+        self.outputs().records.push(object.at(port, kind));
+        Ok(())
+    }
+
+    fn put_parts(&self, port: &str, schema: SchemaRef, parts: Parts<'_>) -> Result<(), StageError> {
+        let kind = kind_of(self.node, port)?;
+        let object = self.store.put_parts(kind, schema, parts)?;
         self.outputs().records.push(object.at(port, kind));
         Ok(())
     }

@@ -158,13 +158,18 @@ pub fn split(
     (ports, params)
 }
 
-/// Stages whose results nobody reads and which are no results themselves: scores, models and what writes elsewhere.
+/// Stages whose results nobody reads and which are no results themselves: scores, models, hardness and what writes elsewhere.
 pub(crate) fn unused(stages: &[StageDef], sweep: &Sweep) -> Vec<Problem> {
     let reads = circles::reads(stages, sweep);
     let read: BTreeSet<&str> = reads.values().flatten().map(String::as_str).collect();
     let is_result = |stage: &StageDef| {
         let first = stage.kind.outputs().first();
-        first.is_none_or(|output| matches!(output.kind, ArtifactKind::Scores | ArtifactKind::Model))
+        first.is_none_or(|output| {
+            matches!(
+                output.kind,
+                ArtifactKind::Scores | ArtifactKind::Model | ArtifactKind::Hardness
+            )
+        })
     };
     let idle = stages
         .iter()

@@ -1,13 +1,13 @@
 //! The `evaluate` stage.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Problems, Stage, StageError,
-    rows::{Hit, Judgement, Score},
+    ArtifactKind, Input, Io, Memory, Output, Problems, Stage, StageError,
+    rows::{Judgement, Score},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Measure, Options, evaluate};
+use crate::{Measure, Options, evaluate_parts};
 
 /// Scores a run, query by query. A judged query the run lacks counts as 0.
 pub struct Evaluate;
@@ -58,6 +58,12 @@ impl Stage for Evaluate {
     const OUTPUTS: &'static [Output] =
         &[Output::of("scores", ArtifactKind::Scores)
             .about("the value of each measure for each judged query")];
+    // The run goes by in parts; judgements stay.
+    const MEMORY: Memory = Memory {
+        tables: 1.0,
+        models: 0.0,
+        least: 256 << 20,
+    };
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {
@@ -69,11 +75,7 @@ impl Stage for Evaluate {
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let mut run: Vec<Hit> = io.rows("run")?;
         let qrels: Vec<Judgement> = io.rows("qrels")?;
-        if params.drop_self {
-            run.retain(|hit| hit.doc_id != hit.query_id);
-        }
         let measures = params
             .measures
             .iter()
@@ -85,7 +87,8 @@ impl Stage for Evaluate {
             depth: params.depth.map(|depth| depth as usize),
         };
         let mut scores = Vec::new();
-        for (query_id, values) in evaluate(&run, &qrels, &measures, options) {
+        let keep = |query: &str, document: &str| !(params.drop_self && query == document);
+        for (query_id, values) in evaluate_parts(io.parts("run")?, &qrels, &measures, options, keep)? {
             for (measure, value) in params.measures.iter().zip(values) {
                 scores.push(Score {
                     query_id: query_id.clone(),

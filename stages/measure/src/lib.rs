@@ -5,11 +5,13 @@ mod formula;
 mod measure;
 mod name;
 mod ranking;
+mod stream;
 mod summary;
 mod trec;
 
 pub use evaluate::Evaluate;
 pub use measure::{Measure, UnknownMeasure};
 pub use ranking::{Judged, Options, PerQuery, evaluate};
+pub use stream::evaluate_parts;
 pub use summary::{Column, Mean, columns, official};
 pub use trec::{BadLines, TrecError, TrecRun, read_qrels, read_run};

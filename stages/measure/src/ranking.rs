@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ablate_core::rows::{Hit, Judgement};
+use hashbrown::HashMap;
 use rayon::prelude::*;
 
 use crate::Measure;
@@ -16,13 +17,15 @@ pub struct Judged {
     pub pool: Vec<i32>,
 }
 
+/// A hit as far as trec_eval looks at it.
+pub(crate) type Scored<'a> = (&'a str, f32);
+
 impl Judged {
     /// Sorts by score, ties by descending document id: the rank column is not read (trec_eval's form_res_rels.c).
-    fn new(hits: &[&Hit], judgements: &[&Judgement], depth: Option<usize>) -> Self {
-        let mut hits = hits.to_vec();
-        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| b.doc_id.cmp(&a.doc_id)));
+    fn new(mut hits: Vec<Scored<'_>>, judgements: &[&Judgement], depth: Option<usize>) -> Self {
+        hits.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| b.0.cmp(a.0)));
         hits.truncate(depth.unwrap_or(usize::MAX));
-        let known: BTreeMap<&str, i32> = judgements
+        let known: HashMap<&str, i32> = judgements
             .iter()
             .map(|judgement| (judgement.doc_id.as_str(), judgement.grade))
             .collect();
@@ -30,7 +33,7 @@ impl Judged {
         pool.sort_unstable_by(|a, b| b.cmp(a));
         let grades = hits
             .iter()
-            .map(|hit| known.get(hit.doc_id.as_str()).copied())
+            .map(|(document, _)| known.get(document).copied())
             .collect();
         Self { grades, pool }
     }
@@ -65,11 +68,11 @@ pub fn evaluate(run: &[Hit], qrels: &[Judgement], measures: &[Measure], options:
     let hits = grouped(run, |hit| &hit.query_id);
     let value = |(query, judgements): (&&str, &Vec<&Judgement>)| {
         let found = hits.get(query);
-        let ranking = Judged::new(found.map_or(&[], Vec::as_slice), judgements, options.depth);
-        let values = measures
-            .iter()
-            .map(|measure| measure.value(&ranking, options.level))
-            .collect();
+        let scored = found
+            .into_iter()
+            .flatten()
+            .map(|hit| (hit.doc_id.as_str(), hit.score));
+        let values = values(scored.collect(), judgements, measures, options);
         (options.complete || found.is_some()).then(|| ((*query).to_owned(), values))
     };
     grouped(qrels, |judgement| &judgement.query_id)
@@ -78,8 +81,20 @@ pub fn evaluate(run: &[Hit], qrels: &[Judgement], measures: &[Measure], options:
         .collect()
 }
 
+/// The value of each measure for one query.
+pub(crate) fn values(
+    hits: Vec<Scored<'_>>,
+    judgements: &[&Judgement],
+    measures: &[Measure],
+    options: Options,
+) -> Vec<f64> {
+    let ranking = Judged::new(hits, judgements, options.depth);
+    let value = |measure: &Measure| measure.value(&ranking, options.level);
+    measures.iter().map(value).collect()
+}
+
 /// Rows by query. Those of one query usually stand together.
-fn grouped<T>(rows: &[T], query: impl Fn(&T) -> &String) -> BTreeMap<&str, Vec<&T>> {
+pub(crate) fn grouped<T>(rows: &[T], query: impl Fn(&T) -> &String) -> BTreeMap<&str, Vec<&T>> {
     let mut groups: BTreeMap<&str, Vec<&T>> = BTreeMap::new();
     for rows in rows.chunk_by(|a, b| query(a) == query(b)) {
         groups.entry(query(&rows[0])).or_default().extend(rows);

@@ -1,8 +1,10 @@
 //! TREC run and qrels files, plain or gzipped.
 
-use std::{collections::BTreeSet, fmt, io::Read, path::Path};
+use std::{collections::BTreeMap, fmt, io::Read, path::Path};
 
 use ablate_core::rows::{Hit, Judgement};
+use hashbrown::HashSet;
+use rayon::prelude::*;
 
 /// Why a TREC file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -65,101 +67,179 @@ pub struct TrecRun {
 
 /// Reads `query Q0 doc rank score tag`; what follows on a line is not looked at. A document may stand once for a query.
 pub fn read_run(path: &Path) -> Result<TrecRun, TrecError> {
-    let mut tag = None;
-    let hits = read(
-        path,
-        |fields| {
-            let [query, _, doc, rank, score, rest @ ..] = fields else {
-                return Err(match fields.len() {
-                4 => "a run line is `query Q0 document rank score tag`; this one looks like judgements, which come second".into(),
-                _ => "a run line is `query Q0 document rank score tag`".into(),
-            });
-            };
-            let number: Option<f32> = score.parse().ok();
-            let score = number
-                .filter(|score| !score.is_nan())
-                .ok_or_else(|| format!("the score `{score}` is no number"))?;
-            tag.get_or_insert_with(|| rest.first().map_or_else(String::new, |tag| (*tag).to_owned()));
-            // trec_eval orders by score, so a rank that is no number does no harm.
-            let rank = rank.parse().unwrap_or(0);
-            Ok(Hit {
-                query_id: (*query).into(),
-                doc_id: (*doc).into(),
-                rank,
-                score,
-            })
-        },
-        |hit| (&hit.query_id, &hit.doc_id),
-    )?;
+    let bytes = bytes(path)?;
+    let hits = rows(path, &bytes, hit, |hit| (&hit.query_id, &hit.doc_id))?;
     Ok(TrecRun {
         hits,
-        tag: tag.unwrap_or_default(),
+        tag: tag(&bytes),
     })
+}
+
+fn hit(fields: &[&str]) -> Result<Hit, String> {
+    let [query, _, doc, rank, score, ..] = fields else {
+        return Err(match fields.len() {
+            4 => "a run line is `query Q0 document rank score tag`; this one looks like judgements, which come second".into(),
+            _ => "a run line is `query Q0 document rank score tag`".into(),
+        });
+    };
+    let number: Option<f32> = score.parse().ok();
+    let score = number
+        .filter(|score| !score.is_nan())
+        .ok_or_else(|| format!("the score `{score}` is no number"))?;
+    // trec_eval orders by score, so a rank that is no number does no harm.
+    let rank = rank.parse().unwrap_or(0);
+    Ok(Hit {
+        query_id: (*query).into(),
+        doc_id: (*doc).into(),
+        rank,
+        score,
+    })
+}
+
+/// The last column of the first line that is not empty.
+fn tag(bytes: &[u8]) -> String {
+    let mut lines = bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.trim_ascii().is_empty());
+    let first = lines.next().and_then(|line| std::str::from_utf8(line).ok());
+    let tag = first.and_then(|line| line.split_ascii_whitespace().nth(5));
+    tag.unwrap_or_default().to_owned()
 }
 
 /// Reads `query 0 doc grade`. A document may stand once for a query.
 pub fn read_qrels(path: &Path) -> Result<Vec<Judgement>, TrecError> {
-    read(
-        path,
-        |fields| {
-            let [query, _, doc, grade] = fields else {
-                return Err("a qrels line is `query 0 document grade`".into());
-            };
-            let grade = grade
-                .parse()
-                .map_err(|_| format!("the grade `{grade}` is no whole number"))?;
-            Ok(Judgement {
-                query_id: (*query).into(),
-                doc_id: (*doc).into(),
-                grade,
-            })
-        },
-        |judgement| (&judgement.query_id, &judgement.doc_id),
-    )
+    rows(path, &bytes(path)?, judgement, |judgement| {
+        (&judgement.query_id, &judgement.doc_id)
+    })
 }
 
-fn read<T>(
+fn judgement(fields: &[&str]) -> Result<Judgement, String> {
+    let [query, _, doc, grade] = fields else {
+        return Err("a qrels line is `query 0 document grade`".into());
+    };
+    let grade = grade
+        .parse()
+        .map_err(|_| format!("the grade `{grade}` is no whole number"))?;
+    Ok(Judgement {
+        query_id: (*query).into(),
+        doc_id: (*doc).into(),
+        grade,
+    })
+}
+
+/// The rows of all lines, read on all cores; no key may stand twice.
+fn rows<T: Send + Sync>(
     path: &Path,
-    mut parse: impl FnMut(&[&str]) -> Result<T, String>,
-    key: impl Fn(&T) -> (&String, &String),
+    bytes: &[u8],
+    parse: impl Fn(&[&str]) -> Result<T, String> + Sync,
+    key: impl Fn(&T) -> (&String, &String) + Sync,
 ) -> Result<Vec<T>, TrecError> {
-    let bytes = bytes(path)?;
+    let read: Vec<Piece<T>> = pieces(bytes)
+        .into_par_iter()
+        .map(|piece| Piece::read(piece, &parse))
+        .collect();
     let mut bad = BadLines::new(path);
-    let (mut rows, mut numbers) = (Vec::new(), Vec::new());
-    for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        let row = match std::str::from_utf8(line) {
-            Err(_) => Err("the line is not UTF-8".to_owned()),
-            Ok(line) => {
-                let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-                if fields.is_empty() {
-                    continue;
-                }
-                parse(&fields)
-            }
-        };
-        match row {
-            Ok(row) => {
-                rows.push(row);
-                numbers.push(at + 1);
-            }
-            Err(what) => bad.note(at + 1, what),
-        }
+    let (mut rows, mut numbers, mut first) = (Vec::new(), Vec::new(), 1);
+    for piece in read {
+        piece
+            .bad
+            .into_iter()
+            .for_each(|(line, what)| bad.note(first + line, what));
+        numbers.extend(piece.numbers.iter().map(|line| first + *line as usize));
+        rows.extend(piece.rows);
+        first += piece.lines;
     }
-    let mut seen = BTreeSet::new();
-    for (row, number) in rows.iter().zip(numbers) {
-        let (query, doc) = key(row);
-        if !seen.insert((query, doc)) {
-            bad.note(
-                number,
-                format!("the document `{doc}` stands twice for the query `{query}`"),
-            );
-        }
+    let mut twice = twice(&rows, &key);
+    twice.sort_unstable();
+    for at in twice {
+        let (query, doc) = key(&rows[at]);
+        bad.note(
+            numbers[at],
+            format!("the document `{doc}` stands twice for the query `{query}`"),
+        );
     }
     if bad.first.is_empty() {
         Ok(rows)
     } else {
         Err(TrecError::Lines(bad))
     }
+}
+
+/// About a mebibyte each, cut behind line ends.
+fn pieces(mut bytes: &[u8]) -> Vec<&[u8]> {
+    const SIZE: usize = 1 << 20;
+    let mut pieces = Vec::new();
+    while !bytes.is_empty() {
+        let more = bytes[SIZE.min(bytes.len())..]
+            .iter()
+            .position(|byte| *byte == b'\n');
+        let end = more.map_or(bytes.len(), |more| SIZE + more + 1);
+        let piece;
+        (piece, bytes) = bytes.split_at(end);
+        pieces.push(piece);
+    }
+    pieces
+}
+
+/// The rows of some lines, each with the number of its line from 0, and what is wrong with the others.
+struct Piece<T> {
+    rows: Vec<T>,
+    numbers: Vec<u32>,
+    bad: Vec<(usize, String)>,
+    lines: usize,
+}
+
+impl<T> Piece<T> {
+    fn read(bytes: &[u8], parse: impl Fn(&[&str]) -> Result<T, String>) -> Self {
+        let mut piece = Self {
+            rows: Vec::new(),
+            numbers: Vec::new(),
+            bad: Vec::new(),
+            lines: bytes.iter().filter(|byte| **byte == b'\n').count(),
+        };
+        let mut fields = Vec::new();
+        for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            let Ok(line) = std::str::from_utf8(line) else {
+                piece.bad.push((at, "the line is not UTF-8".to_owned()));
+                continue;
+            };
+            fields.clear();
+            fields.extend(line.split_ascii_whitespace());
+            match parse(&fields) {
+                _ if fields.is_empty() => {}
+                Ok(row) => {
+                    piece.rows.push(row);
+                    piece.numbers.push(at as u32);
+                }
+                Err(what) => piece.bad.push((at, what)),
+            }
+        }
+        piece
+    }
+}
+
+/// The rows whose key stands at an earlier row.
+fn twice<T: Sync>(rows: &[T], key: &(impl Fn(&T) -> (&String, &String) + Sync)) -> Vec<usize> {
+    let mut queries: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut at = 0;
+    for same in rows.chunk_by(|a, b| key(a).0 == key(b).0) {
+        queries
+            .entry(key(&same[0]).0)
+            .or_default()
+            .extend(at..at + same.len());
+        at += same.len();
+    }
+    let of_query = |places: &Vec<usize>| {
+        let mut seen = HashSet::with_capacity(places.len());
+        let again = |at: &usize| !seen.insert(key(&rows[*at]).1);
+        places.iter().copied().filter(again).collect::<Vec<_>>()
+    };
+    queries
+        .into_values()
+        .collect::<Vec<_>>()
+        .par_iter()
+        .flat_map(of_query)
+        .collect()
 }
 
 /// The content of a file, unpacked where it begins as gzip does, whatever its name.

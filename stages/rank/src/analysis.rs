@@ -212,21 +212,24 @@ impl Pipeline {
 
     /// The terms of `text`, in order.
     pub fn terms(&self, text: &str) -> Vec<String> {
+        let mut terms = Vec::new();
+        self.each_word(text, |word| terms.extend(self.term(word)));
+        terms
+    }
+
+    /// Calls `each` with the words of `text`, in order.
+    pub(crate) fn each_word(&self, text: &str, each: impl FnMut(&str)) {
         match self.steps.tokenizer {
-            Tokenizer::Whitespace => text
-                .split_whitespace()
-                .filter_map(|word| self.term(word))
-                .collect(),
-            Tokenizer::Standard => text
-                .unicode_words()
-                .filter(|word| word.chars().count() <= LONGEST)
-                .filter_map(|word| self.term(word))
-                .collect(),
+            Tokenizer::Whitespace => text.split_whitespace().for_each(each),
+            Tokenizer::Standard => {
+                let short = |word: &&str| word.len() <= LONGEST || word.chars().count() <= LONGEST;
+                text.unicode_words().filter(short).for_each(each);
+            }
         }
     }
 
     /// The term of one word, unless it is a stop word.
-    fn term(&self, word: &str) -> Option<String> {
+    pub(crate) fn term(&self, word: &str) -> Option<String> {
         let word = if self.steps.possessive {
             without_possessive(word)
         } else {

@@ -180,6 +180,11 @@ fn embed(
     })
 }
 
+/// The dot product of two vectors.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
 /// A document, by its place in the corpus, and its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Match {

@@ -1,11 +1,15 @@
 //! RM3: a query is expanded with terms of its first hits (Abdul-Jaleel et al. 2004, as Anserini's Rm3Reranker).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use ablate_core::{Parts, Record, StageError, rows::Document};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bm25::{Index, Weights};
+use crate::{
+    bm25::{Found, Searcher, Weights},
+    index::Index,
+};
 
 /// Parameters of RM3; the defaults are Anserini's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,20 +39,39 @@ fn half() -> f64 {
 /// Terms in a larger share of the documents are no feedback.
 const COMMON: f32 = 0.1;
 
+/// The terms of a document with their frequencies.
+type Terms = BTreeMap<String, u32>;
+
 impl Rm3 {
-    /// The expanded query. `documents` are the terms of each document with their frequencies.
-    pub(crate) fn expand(
+    /// Every query expanded from its first hits, whose texts are read from `corpus`, the corpus of the index.
+    ///
+    /// # Errors
+    /// What a part of the corpus gives, and a corpus that the index was not made from.
+    pub(crate) fn expand_all(
+        &self,
+        searcher: &Searcher,
+        queries: &[Weights],
+        corpus: Parts<'_>,
+    ) -> Result<Vec<Weights>, StageError> {
+        let first = searcher.search_all(queries, self.fb_docs as usize);
+        let wanted: BTreeSet<u32> = first.iter().flatten().map(|(document, _)| *document).collect();
+        let documents = terms_of(&wanted, searcher, corpus)?;
+        let expand = |(query, hits): (&Weights, &Vec<Found>)| self.expand(query, hits, searcher, &documents);
+        Ok(queries.iter().zip(&first).map(expand).collect())
+    }
+
+    fn expand(
         &self,
         query: &Weights,
-        hits: &[(u32, f32)],
-        index: &Index,
-        documents: &[Vec<(&str, u32)>],
+        hits: &[Found],
+        searcher: &Searcher,
+        documents: &BTreeMap<u32, Terms>,
     ) -> Weights {
         let mut model = Weights::new();
         for (document, score) in hits {
-            let terms = documents[*document as usize].iter();
-            let kept = terms.filter(|(term, _)| is_feedback(term, index, documents.len()));
-            let vector = self.pruned(kept.map(|(term, count)| ((*term).to_owned(), *count as f32)));
+            let terms = documents.get(document).into_iter().flatten();
+            let kept = terms.filter(|(term, _)| is_feedback(term, searcher.index()));
+            let vector = self.pruned(kept.map(|(term, count)| (term.clone(), *count as f32)));
             let norm: f32 = vector.values().sum();
             for (term, count) in vector {
                 *model.entry(term).or_default() += count / norm * score;
@@ -71,13 +94,61 @@ impl Rm3 {
     }
 }
 
+/// The terms of the documents of these numbers.
+fn terms_of(
+    wanted: &BTreeSet<u32>,
+    searcher: &Searcher,
+    corpus: Parts<'_>,
+) -> Result<BTreeMap<u32, Terms>, StageError> {
+    let mut found = BTreeMap::new();
+    let mut first = 0;
+    for part in corpus {
+        let part = part?;
+        let next = first + part.num_rows() as u32;
+        for number in wanted.range(first..next) {
+            let rows = Document::decode(&part.slice((number - first) as usize, 1))?;
+            for document in rows {
+                if *number >= searcher.index().documents() || document.doc_id != searcher.index().id(*number)
+                {
+                    return Err(other_corpus());
+                }
+                found.insert(
+                    *number,
+                    counted(&searcher.pipeline().terms(&document.full_text())),
+                );
+            }
+        }
+        first = next;
+    }
+    if first == searcher.index().documents() {
+        Ok(found)
+    } else {
+        Err(other_corpus())
+    }
+}
+
+fn other_corpus() -> StageError {
+    StageError::with_help(
+        "the corpus is not the one the index was made from",
+        "connect the same corpus to both",
+    )
+}
+
+fn counted(terms: &[String]) -> Terms {
+    let mut counts = Terms::new();
+    for term in terms {
+        *counts.entry(term.clone()).or_default() += 1;
+    }
+    counts
+}
+
 /// Whether a term may be feedback: 2 to 20 lower-case letters or digits, in at most a tenth of the documents.
-fn is_feedback(term: &str, index: &Index, documents: usize) -> bool {
+fn is_feedback(term: &str, index: &Index) -> bool {
     (2..=20).contains(&term.len())
         && term
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        && index.frequency(term) as f32 / documents as f32 <= COMMON
+        && index.frequency(term) as f32 / index.documents() as f32 <= COMMON
 }
 
 /// Weights that sum to `total`.

@@ -1,16 +1,19 @@
 //! The `retrieve/bm25` stage.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Problems, Stage, StageError,
-    rows::{Document, Hit, Query},
+    ArtifactKind, Input, Io, Memory, Output, Problems, Stage, StageError,
+    rows::{Hit, Query},
 };
+use arrow::array::RecordBatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     analysis::Analyser,
-    bm25::Searcher,
+    bm25::{Searcher, Weights},
     feedback::Rm3,
+    hits::Hits,
+    index::{Fields, Index, Scheme},
     similarity::{Bm25, Variant},
 };
 
@@ -33,9 +36,9 @@ pub struct Params {
     #[serde(default = "b")]
     #[schemars(range(min = 0, max = 1))]
     b: f64,
-    /// How text becomes terms.
-    #[serde(default)]
-    analyser: Analyser,
+    /// How text becomes terms [default: lucene-english, or as the index has it].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    analyser: Option<Analyser>,
     /// Which BM25.
     #[serde(default, skip_serializing_if = "Variant::is_default")]
     variant: Variant,
@@ -80,41 +83,114 @@ pub(crate) fn b() -> f64 {
 }
 
 impl Params {
-    fn searcher(&self, corpus: &[Document]) -> Searcher {
-        let bm25 = Bm25 {
+    fn bm25(&self) -> Bm25 {
+        Bm25 {
             k1: self.k1 as f32,
             b: self.b as f32,
             variant: self.variant,
             delta: self.delta.unwrap_or(0.5) as f32,
-        };
-        let Some(boosts) = &self.fields else {
-            let texts: Vec<String> = corpus.iter().map(Document::full_text).collect();
-            return Searcher::flat(&texts, &self.analyser, bm25);
-        };
-        let titles = corpus
-            .iter()
-            .map(|document| document.title.clone().unwrap_or_default());
-        let texts = corpus.iter().map(|document| document.text.clone());
-        let fields = [
-            (titles.collect(), boosts.title as f32),
-            (texts.collect(), boosts.text as f32),
-        ];
-        Searcher::fielded(&fields, &self.analyser, bm25)
+        }
+    }
+
+    fn fields(&self) -> Fields {
+        match self.fields {
+            None => Fields::Together,
+            Some(_) => Fields::Apart,
+        }
+    }
+
+    fn searcher(&self, index: Index) -> Searcher {
+        let boosts = self
+            .fields
+            .as_ref()
+            .map(|boosts| [boosts.title as f32, boosts.text as f32]);
+        Searcher::new(
+            index,
+            self.bm25(),
+            boosts.as_ref().map_or(&[], |boosts| boosts.as_slice()),
+        )
+    }
+
+    /// The index at the port, or one made of the corpus.
+    fn index(&self, io: &Io<'_>) -> Result<Index, StageError> {
+        let corpus = io.optional_parts("corpus")?;
+        match (io.optional_tree("index")?, corpus) {
+            (None, Some(corpus)) => {
+                let analyser = self.analyser.clone().unwrap_or_default();
+                let fields = self.fields();
+                Index::temporary(&io.checkpoints()?, corpus, &Scheme { analyser, fields })
+            }
+            (None, None) => Err(StageError::with_help(
+                "there is nothing to search",
+                "set `corpus` or `index`",
+            )),
+            (Some(_), Some(_)) if self.rm3.is_none() => Err(StageError::with_help(
+                "a corpus is of no use beside an index, unless rm3 reads feedback from it",
+                "leave out `corpus` or `index`",
+            )),
+            (Some(_), None) if self.rm3.is_some() => Err(StageError::with_help(
+                "rm3 reads its feedback from the corpus",
+                "set `corpus` beside `index`",
+            )),
+            (Some(folder), _) => self.fitting(Index::open(&folder)?),
+        }
+    }
+
+    /// Refuses an index that was made otherwise than the parameters say.
+    fn fitting(&self, index: Index) -> Result<Index, StageError> {
+        let scheme = index.scheme();
+        if self
+            .analyser
+            .as_ref()
+            .is_some_and(|analyser| *analyser != scheme.analyser)
+        {
+            return Err(StageError::with_help(
+                "`analyser` is not the one of the index",
+                "leave it out: queries are analysed as the index was",
+            ));
+        }
+        if self.fields() != scheme.fields {
+            return Err(match scheme.fields {
+                Fields::Together => StageError::with_help(
+                    "`fields` is set, and the index has title and text as one",
+                    "set `fields: apart` for the index, or leave out the boosts",
+                ),
+                Fields::Apart => StageError::with_help(
+                    "the index has title and text as fields of their own",
+                    "set `fields`, as in `fields: {title: 2}`",
+                ),
+            });
+        }
+        Ok(index)
     }
 }
 
+/// Queries whose hits are in memory at once.
+const QUERIES: usize = 1024;
+
 impl Stage for RetrieveBm25 {
     const NAME: &'static str = "retrieve/bm25";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "BM25 as Lucene computes it, over title and text";
     const EXAMPLE: &'static str = "lexical: {use: retrieve/bm25, corpus: data.corpus, queries: data.queries.test, depth: 1000, k1: 0.9, b: 0.4}";
     const INPUTS: &'static [Input] = &[
-        Input::of("corpus", ArtifactKind::Corpus).about("the documents to rank"),
+        Input::of("corpus", ArtifactKind::Corpus)
+            .optional()
+            .about("the documents to rank; beside an index, what rm3 reads"),
         Input::of("queries", ArtifactKind::Queries).about("the queries to answer"),
+        Input::of("index", ArtifactKind::Index)
+            .optional()
+            .about("their index, instead of one that is made for this search alone"),
     ];
     const OUTPUTS: &'static [Output] =
         &[Output::of("run", ArtifactKind::Run).about("the best documents of each query")];
     const NUMERIC: &'static str = "f32";
+    // Corpus and run go by in parts.
+    const MEMORY: Memory = Memory {
+        tables: 1.0,
+        models: 1.5,
+        least: 512 << 20,
+    };
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {
@@ -124,39 +200,57 @@ impl Stage for RetrieveBm25 {
             "delta",
             "only bm25l and bm25+ have a delta",
         );
+        problems.require(
+            params.rm3.is_none() || params.fields.is_none(),
+            "rm3",
+            "expands queries of one text: leave out `fields` or `rm3`",
+        );
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        if params.rm3.is_some() && params.fields.is_some() {
-            let message = "rm3 expands queries of one text, and fields are set";
-            return Err(StageError::with_help(message, "leave out `fields` or `rm3`"));
-        }
-        // Rows come in id order, so a tie goes to the lower document id.
-        let corpus: Vec<Document> = io.rows("corpus")?;
+        let searcher = params.searcher(params.index(io)?);
         let queries: Vec<Query> = io.rows("queries")?;
-        let asked: Vec<String> = queries.iter().map(|query| query.text.clone()).collect();
-        let searcher = params.searcher(&corpus);
-        let found = searcher.search_all(&asked, params.depth as usize, params.rm3.as_ref());
-        let mut run = Vec::new();
-        for (query, hits) in queries.iter().zip(found) {
-            for (at, (document, score)) in hits.into_iter().enumerate() {
-                let doc_id = corpus[document as usize].doc_id.clone();
-                run.push(Hit {
-                    query_id: query.query_id.clone(),
-                    doc_id,
-                    rank: at as u32 + 1,
-                    score,
-                });
-            }
+        let mut weights: Vec<Weights> = queries
+            .iter()
+            .map(|query| searcher.weights(&query.text))
+            .collect();
+        if let Some(rm3) = &params.rm3 {
+            weights = rm3.expand_all(&searcher, &weights, io.parts("corpus")?)?;
         }
-        io.progress(queries.len(), queries.len(), "queries")?;
-        io.put("run", run)
+        let (mut done, all) = (0, queries.len());
+        let parts = queries.chunks(QUERIES).zip(weights.chunks(QUERIES));
+        let parts = parts.map(|(queries, weights)| {
+            let part = ranked(&searcher, queries, weights, params.depth)?;
+            done += queries.len();
+            io.progress(done, all, "queries")?;
+            Ok(part)
+        });
+        io.put_parts::<Hit>("run", parts)
     }
+}
+
+/// The hits of some queries.
+fn ranked(
+    searcher: &Searcher,
+    queries: &[Query],
+    weights: &[Weights],
+    depth: u32,
+) -> Result<RecordBatch, StageError> {
+    let mut hits = Hits::default();
+    let found = searcher.search_all(weights, depth as usize);
+    for (query, found) in queries.iter().zip(found) {
+        let named = found
+            .into_iter()
+            .map(|(document, score)| (searcher.index().id(document), score));
+        hits.add(&query.query_id, named);
+    }
+    hits.finish()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use ablate_core::{Parts, Record, rows::Document};
     use serde_json::{Value, json};
 
     use super::*;
@@ -174,6 +268,21 @@ mod tests {
         }
     }
 
+    /// What a search of `corpus` with these parameters finds.
+    fn found(params: &Params, corpus: &[Document], queries: &[String]) -> Vec<Vec<(u32, f32)>> {
+        let scratch = tempfile::tempdir().unwrap();
+        let parts = || -> Parts<'_> { Box::new(std::iter::once(Ok(Document::encode(corpus).unwrap()))) };
+        let analyser = params.analyser.clone().unwrap_or_default();
+        let fields = params.fields();
+        let index = Index::temporary(scratch.path(), parts(), &Scheme { analyser, fields }).unwrap();
+        let searcher = params.searcher(index);
+        let mut weights: Vec<Weights> = queries.iter().map(|query| searcher.weights(query)).collect();
+        if let Some(rm3) = &params.rm3 {
+            weights = rm3.expand_all(&searcher, &weights, parts()).unwrap();
+        }
+        searcher.search_all(&weights, params.depth as usize)
+    }
+
     /// Scores by bm25s and, for RM3, by the script: tests/fixtures/bm25.py.
     #[test]
     fn variants_and_expansion_equal_the_reference() {
@@ -186,10 +295,9 @@ mod tests {
             .map(|(at, text)| document(at, None, text))
             .collect();
         for case in fixture["cases"].as_array().unwrap() {
-            let params = params(case["params"].clone());
-            let found = params
-                .searcher(&corpus)
-                .search_all(&strings("queries"), 15, params.rm3.as_ref());
+            let mut fields = case["params"].clone();
+            fields["depth"] = json!(15);
+            let found = found(&params(fields), &corpus, &strings("queries"));
             let expected: Vec<Vec<(u32, f32)>> = serde_json::from_value(case["hits"].clone()).unwrap();
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(&expected) {
@@ -213,13 +321,13 @@ mod tests {
             document(1, None, "apple red"),
             document(2, Some("blue apple"), "sky"),
         ];
-        let ask = |fields: Value| params(fields).searcher(&corpus).search("red", 10);
         // In titles: 2 documents have one, 1 has the word, and 1.5 words is their mean length. In texts: 3, 1 and 4/3.
         let score = |all: f32, length: f32, mean: f32| {
             let idf = (1.0 + (all - 0.5) / 1.5).ln();
             idf / (1.0 + 0.9 * (0.6 + 0.4 * length / mean))
         };
-        let hits = ask(json!({"fields": {"title": 2.0}}));
+        let params = params(json!({"fields": {"title": 2.0}}));
+        let hits = found(&params, &corpus, &["red".into()]).remove(0);
         let expected = [(0, 2.0 * score(2.0, 1.0, 1.5)), (1, score(3.0, 2.0, 4.0 / 3.0))];
         assert_eq!(hits.len(), 2);
         for (hit, expected) in hits.iter().zip(expected) {
@@ -229,10 +337,41 @@ mod tests {
     }
 
     #[test]
+    fn an_index_made_otherwise_is_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let fitting = |fields: Value, scheme: Value| {
+            let params: Params = serde_json::from_value(fields).unwrap();
+            let none: Parts<'_> = Box::new(std::iter::empty());
+            let scheme: Scheme = serde_json::from_value(scheme).unwrap();
+            let index = Index::temporary(scratch.path(), none, &scheme).unwrap();
+            params.fitting(index).err().map(|error| error.to_string())
+        };
+        let flat = json!({"analyser": "whitespace", "fields": "together"});
+        let apart = json!({"analyser": "whitespace", "fields": "apart"});
+        assert_eq!(fitting(json!({}), flat.clone()), None);
+        assert_eq!(
+            fitting(json!({"fields": {}, "analyser": "whitespace"}), apart.clone()),
+            None
+        );
+        let told = fitting(json!({"analyser": "lucene-english"}), flat.clone()).unwrap();
+        assert_eq!(told, "`analyser` is not the one of the index");
+        assert!(
+            fitting(json!({"fields": {}}), flat)
+                .unwrap()
+                .starts_with("`fields` is set")
+        );
+        assert!(
+            fitting(json!({}), apart)
+                .unwrap()
+                .ends_with("fields of their own")
+        );
+    }
+
+    #[test]
     fn spelled_out_defaults_are_not_written() {
         let written =
             |fields: Value| serde_json::to_value(serde_json::from_value::<Params>(fields).unwrap()).unwrap();
-        let plain = json!({"depth": 1000, "k1": 0.9, "b": 0.4, "analyser": "lucene-english"});
+        let plain = json!({"depth": 1000, "k1": 0.9, "b": 0.4});
         assert_eq!(written(json!({})), plain);
         assert_eq!(written(json!({"variant": "lucene"})), plain);
     }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Needs, Numeric, Output, Problems, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Needs, Numeric, Output, Problems, Record, Slot, Stage, StageError,
     rows::{Document, Pair},
 };
 use ablate_models::{
     reranker::{Activation, Truncation},
     source::MODEL_SOURCE,
 };
+use arrow::array::RecordBatch;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     analysis::Analyser,
     bm25::Searcher,
-    dense::unit_vectors,
+    dense::{dot, unit_vectors},
+    index::{Fields, Index, Scheme},
     retrieve::{b, k1},
     scoring::{self, Scoring, default_batch},
     similarity::Bm25,
@@ -99,7 +101,7 @@ pub struct Score;
 
 impl Stage for Score {
     const NAME: &'static str = "score";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "synthetic queries scored against their documents, by a model, BM25 or both";
     const EXAMPLE: &'static str =
         "scored: {use: score, pairs: queries, by: reranker, model: ms-marco-minilm-l12}";
@@ -142,11 +144,14 @@ impl Stage for Score {
         let scores = match params.by {
             By::Reranker => by_reranker(params, &pairs, io)?,
             By::Cosine => cosines(params, &pairs, io)?,
-            By::Bm25 => lexical(params, &pairs, io, |scores, at| scores[at])?,
+            By::Bm25 => lexical(params, &pairs, io, Searcher::score_of)?,
             By::Weighted => {
-                let parts = cosines(params, &pairs, io)?
-                    .into_iter()
-                    .zip(lexical(params, &pairs, io, softmax)?);
+                let parts = cosines(params, &pairs, io)?.into_iter().zip(lexical(
+                    params,
+                    &pairs,
+                    io,
+                    |searcher, query, document| softmax(&searcher.scores(query), document as usize),
+                )?);
                 let Weights { cosine, bm25 } = params.weights;
                 let sum = |(near, lexical): (f32, f32)| {
                     (cosine * f64::midpoint(1.0, f64::from(near)) + bm25 * f64::from(lexical)) as f32
@@ -199,33 +204,32 @@ fn cosines(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>, Sta
         .collect();
     let mut queries = unit_vectors(io, "model", &texts, params.max_length, params.batch)?;
     let documents = queries.split_off(pairs.len());
-    let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum();
-    Ok(queries.rows().zip(documents.rows()).map(dot).collect())
+    Ok(queries
+        .rows()
+        .zip(documents.rows())
+        .map(|(a, b)| dot(a, b))
+        .collect())
 }
 
-/// What `value` makes of the BM25 scores of the whole corpus for each query and the place of its document.
+/// What `value` makes of a searcher of the whole corpus, a query and the number of its document.
 fn lexical(
     params: &Params,
     pairs: &[Pair],
     io: &Io<'_>,
-    value: impl Fn(&[f32], usize) -> f32 + Sync,
+    value: impl Fn(&Searcher, &str, u32) -> f32 + Sync,
 ) -> Result<Vec<f32>, StageError> {
-    let texts: BTreeMap<String, String> = match io.optional_rows::<Document>("corpus")? {
-        Some(corpus) => corpus
-            .into_iter()
-            .map(|document| (document.doc_id.clone(), document.full_text()))
-            .collect(),
-        None => pairs
-            .iter()
-            .map(|pair| (pair.doc_id.clone(), pair.text.clone()))
-            .collect(),
+    let scheme = Scheme {
+        analyser: params.analyser.clone(),
+        fields: Fields::Together,
     };
-    let places: BTreeMap<&str, usize> = texts.keys().map(String::as_str).zip(0..).collect();
-    let bm25 = Bm25::lucene(params.k1 as f32, params.b as f32);
-    let documents: Vec<String> = texts.values().cloned().collect();
-    let searcher = Searcher::flat(&documents, &params.analyser, bm25);
-    let score = |pair: &Pair| match places.get(pair.doc_id.as_str()) {
-        Some(at) => Ok(value(&searcher.scores(&pair.query), *at)),
+    let corpus = match io.optional_parts("corpus")? {
+        Some(corpus) => corpus,
+        None => Box::new(std::iter::once(documents_of(pairs))),
+    };
+    let index = Index::temporary(&io.checkpoints()?, corpus, &scheme)?;
+    let searcher = Searcher::new(index, Bm25::lucene(params.k1 as f32, params.b as f32), &[]);
+    let score = |pair: &Pair| match searcher.index().find(&pair.doc_id) {
+        Some(document) => Ok(value(&searcher, &pair.query, document)),
         None => Err(StageError::with_help(
             format!(
                 "the document `{}` of the pair `{}` is not in the corpus",
@@ -235,6 +239,21 @@ fn lexical(
         )),
     };
     pairs.par_iter().map(score).collect()
+}
+
+/// The documents of the pairs as a corpus.
+fn documents_of(pairs: &[Pair]) -> Result<RecordBatch, StageError> {
+    let texts: BTreeMap<&str, &str> = pairs
+        .iter()
+        .map(|pair| (pair.doc_id.as_str(), pair.text.as_str()))
+        .collect();
+    let document = |(doc_id, text): (&str, &str)| Document {
+        doc_id: doc_id.to_owned(),
+        title: None,
+        text: text.to_owned(),
+    };
+    let documents: Vec<Document> = texts.into_iter().map(document).collect();
+    Ok(Document::encode(&documents)?)
 }
 
 /// The share of one document in the softmax of all scores.

@@ -74,14 +74,13 @@ impl Bm25 {
     }
 
     /// What a term of `weight` adds to a document that has it `frequency` times, above one that lacks it.
-    pub(crate) fn gain(self, weight: f32, frequency: u32, norm: f32) -> f32 {
-        let relative = frequency as f32 * norm;
+    pub(crate) fn gain(self, weight: f32, frequency: f32, norm: f32) -> f32 {
+        let relative = frequency * norm;
         if self.variant == Variant::Bm25l {
             let shifted = self.k1 * relative + self.delta;
             return weight * (shifted / (self.k1 + shifted)) - self.floor(weight);
         }
-        // As Lucene writes it, so that rounding agrees: w - w / (1 + tf * norm).
-        weight - weight / (1.0 + relative)
+        saturated(weight, relative)
     }
 
     /// What a term of `weight` gives to every document.
@@ -92,4 +91,9 @@ impl Bm25 {
             _ => 0.0,
         }
     }
+}
+
+/// The gain of all variants but BM25L, as Lucene writes it, so that rounding agrees: w - w / (1 + tf * norm).
+pub(crate) fn saturated(weight: f32, relative: f32) -> f32 {
+    weight - weight / (1.0 + relative)
 }

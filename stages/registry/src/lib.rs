@@ -10,6 +10,8 @@ pub const STAGES: &[&dyn StageKind] = &[
     &Of::<ablate_generate::Filter>::NEW,
     &Of::<ablate_rank::Fuse>::NEW,
     &Of::<ablate_generate::Generate>::NEW,
+    &Of::<ablate_rank::Hardness>::NEW,
+    &Of::<ablate_rank::IndexBm25>::NEW,
     &Of::<ablate_rank::Negatives>::NEW,
     &Of::<ablate_generate::Prompt>::NEW,
     &Of::<ablate_generate::Queries>::NEW,

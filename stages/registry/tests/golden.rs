@@ -103,16 +103,22 @@ fn outputs_are_those_of_their_version() {
         json!({"top": 9}),
     );
     let shallow = lines("retrieve/bm25", &retrieve, json!({"depth": 5, "b": 0.9}));
-    assert!(shallow.starts_with("retrieve/bm25 1 run "), "{shallow}");
+    assert!(shallow.starts_with("retrieve/bm25 2 run "), "{shallow}");
     let runs = MemoryHost::new()
         .with("first", run.clone())
         .with("second", retrieve.output::<Hit>("run"));
     now += &lines("fuse", &runs, json!({}));
-    now += &lines(
-        "negatives",
-        &corpora().with("pairs", pairs.clone()),
-        json!({"per_query": 2}),
+    let index = corpora();
+    now += &lines("index/bm25", &index, json!({}));
+    let mine = corpora().with("pairs", pairs.clone());
+    now += &lines("negatives", &mine, json!({"per_query": 2}));
+    let triples: Vec<Triple> = mine.output("triples");
+    let hard = MemoryHost::new().with("triples", triples).with_source(
+        "index",
+        "a folder",
+        &index.tree_output("index"),
     );
+    now += &lines("hardness", &hard, json!({}));
     now += &lines("prompt", &MemoryHost::new(), json!({"template": "ablate/gbq"}));
     now += &lines("queries", &MemoryHost::new().with("pairs", pairs), json!({}));
     now += &retrieved;
@@ -264,7 +270,12 @@ fn compared() -> String {
     let mine = host().with_source("scorer", "tiny", model.path());
     let fields =
         json!({"source": "dense", "depth": 8, "per_query": 2, "max_score": 0.999, "on_shortfall": "fill"});
-    now + &lines("negatives", &mine, fields)
+    let now = now + &lines("negatives", &mine, fields);
+    let triples: Vec<Triple> = mine.output("triples");
+    let hard = host()
+        .with("triples", triples)
+        .with_source("encoder", "tiny", model.path());
+    now + &lines("hardness", &hard, json!({}))
 }
 
 fn trained() -> String {

@@ -8,14 +8,16 @@ use ablate_core::{StageKind, properties};
 use ablate_registry::STAGES;
 use serde_json::{Map, Value, json};
 
-/// For each kind, one value for every parameter, and another one that is valid too: `[first, second]`.
-fn values() -> BTreeMap<&'static str, Value> {
+/// For each kind, one value for every parameter, and another one that is valid too: `[first, second]`. A list of such
+/// objects where not all parameters may stand together.
+fn values() -> BTreeMap<&'static str, Vec<Value>> {
     let all: Value = serde_json::from_str(include_str!("parameters.json")).unwrap();
     let find = |kind: &&dyn StageKind| {
         let value = all
             .get(kind.name())
             .unwrap_or_else(|| panic!("{} is missing in parameters.json", kind.name()));
-        (kind.name(), value.clone())
+        let alternatives = value.as_array().cloned();
+        (kind.name(), alternatives.unwrap_or_else(|| vec![value.clone()]))
     };
     STAGES.iter().map(find).collect()
 }
@@ -75,7 +77,9 @@ fn every_parameter_is_mutated() {
     for kind in STAGES {
         let known: BTreeSet<String> = parameters(*kind).into_keys().collect();
         let mut tried = Vec::new();
-        leaves("", values()[kind.name()].as_object().unwrap(), &mut tried);
+        for values in &values()[kind.name()] {
+            leaves("", values.as_object().unwrap(), &mut tried);
+        }
         let tried: BTreeSet<String> = tried.into_iter().map(|(path, ..)| path).collect();
         assert_eq!(
             tried,
@@ -89,18 +93,25 @@ fn every_parameter_is_mutated() {
 #[test]
 fn meaning_moves_the_key_and_execution_does_not() {
     for kind in STAGES {
-        let mut all = Vec::new();
-        leaves("", values()[kind.name()].as_object().unwrap(), &mut all);
-        let mut base = Map::new();
-        all.iter()
-            .for_each(|(path, first, _)| put(&mut base, path, first.clone()));
-        for (path, _, second) in &all {
-            let mut changed = base.clone();
-            put(&mut changed, path, second.clone());
-            let moved = meaning(*kind, &changed) != meaning(*kind, &base);
-            let execution = kind.execution().contains(&path.as_str());
-            assert_eq!(moved, !execution, "{}.{path}", kind.name());
+        for values in &values()[kind.name()] {
+            mutate(*kind, values.as_object().unwrap());
         }
+    }
+}
+
+/// Sets one parameter after the other to its second value, the others at their first.
+fn mutate(kind: &dyn StageKind, values: &Map<String, Value>) {
+    let mut all = Vec::new();
+    leaves("", values, &mut all);
+    let mut base = Map::new();
+    all.iter()
+        .for_each(|(path, first, _)| put(&mut base, path, first.clone()));
+    for (path, _, second) in &all {
+        let mut changed = base.clone();
+        put(&mut changed, path, second.clone());
+        let moved = meaning(kind, &changed) != meaning(kind, &base);
+        let execution = kind.execution().contains(&path.as_str());
+        assert_eq!(moved, !execution, "{}.{path}", kind.name());
     }
 }
 

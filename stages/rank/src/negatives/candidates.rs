@@ -9,9 +9,9 @@ use ablate_core::{
 
 use super::{Origin, Params};
 use crate::{
-    analysis::Analyser,
     bm25::Searcher,
-    dense::{Match, search, unit_vectors},
+    dense::{Match, dot, search, unit_vectors},
+    index::{Index, Scheme},
     scoring::{self, Scoring},
     similarity::Bm25,
 };
@@ -36,27 +36,31 @@ pub(super) fn candidates(
     }
     match params.source {
         Origin::Random => Ok(vec![vec![]; pairs.len()]),
-        Origin::Bm25 => Ok(lexical(params, pairs, corpus)),
+        Origin::Bm25 => lexical(params, pairs, corpus, io),
         Origin::Dense => dense(params, pairs, corpus, io),
         Origin::CrossEncoder => reranked(params, pairs, corpus, io),
     }
 }
 
-fn lexical(params: &Params, pairs: &[Pair], corpus: &[Document]) -> Vec<Ranked> {
-    let texts: Vec<String> = corpus.iter().map(Document::full_text).collect();
-    let bm25 = Bm25::lucene(params.k1 as f32, params.b as f32);
-    let searcher = Searcher::flat(&texts, &Analyser::default(), bm25);
+fn lexical(
+    params: &Params,
+    pairs: &[Pair],
+    corpus: &[Document],
+    io: &Io<'_>,
+) -> Result<Vec<Ranked>, StageError> {
+    let index = Index::temporary(&io.checkpoints()?, io.parts("corpus")?, &Scheme::default())?;
+    let searcher = Searcher::new(index, Bm25::lucene(params.k1 as f32, params.b as f32), &[]);
     // Queries that read the same are searched once.
     let distinct: BTreeSet<&str> = pairs.iter().map(|pair| pair.query.as_str()).collect();
-    let asked: Vec<String> = distinct.iter().map(|query| (*query).to_owned()).collect();
+    let asked: Vec<&str> = distinct.iter().copied().collect();
     // One rank more: the positive may be among them.
-    let found = searcher.search_all(&asked, params.depth as usize + 1, None);
+    let found = searcher.search_texts(&asked, params.depth as usize + 1);
     let found: BTreeMap<&str, Vec<(u32, f32)>> = distinct.into_iter().zip(found).collect();
     let of_pair = |pair: &Pair| {
         let hits = found[pair.query.as_str()].iter().map(|(at, _)| *at as usize);
         others(params, pair, corpus, hits)
     };
-    pairs.iter().map(of_pair).collect()
+    Ok(pairs.iter().map(of_pair).collect())
 }
 
 /// The first `depth` of these places that are not the positive's.
@@ -89,8 +93,7 @@ fn dense(
             .take(params.depth as usize)
             .collect()
     };
-    let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let positives = queries.rows().zip(positives.rows()).map(dot);
+    let positives = queries.rows().zip(positives.rows()).map(|(a, b)| dot(a, b));
     let scored = found.map(others).zip(positives);
     Ok(scored
         .map(|(scored, positive)| within_margins(params, scored, positive))
@@ -107,7 +110,7 @@ fn reranked(
     require_scorer(io)?;
     let pools = match io.optional_rows::<Hit>("run")? {
         Some(run) => from_run(params, pairs, corpus, run)?,
-        None => lexical(params, pairs, corpus),
+        None => lexical(params, pairs, corpus, io)?,
     };
     let texts: Vec<String> = corpus.iter().map(Document::full_text).collect();
     // Of each pair the positive, then its pool.

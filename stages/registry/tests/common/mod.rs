@@ -7,8 +7,8 @@ use std::{
 };
 
 use ablate_core::{
-    ContentDigest, DeviceChoice, Digest, Host, Io, MemoryRows, Places, Progress, Record, RowStore,
-    StageError, StageKind, canon, check_rows, content_digest, rows,
+    ArtifactKind, ContentDigest, DeviceChoice, Digest, Host, Io, MemoryRows, Output, Places, Progress,
+    Record, RowStore, StageError, StageKind, canon, check_rows, content_digest, rows,
 };
 use arrow::array::RecordBatch;
 
@@ -62,11 +62,7 @@ impl MemoryHost {
         let mut digests = BTreeMap::new();
         for output in kind.outputs() {
             if output.kind.is_tree() {
-                let weights = self.folder.path().join(output.name).join("model.safetensors");
-                digests.insert(
-                    output.name.into(),
-                    ContentDigest(Digest::of(&fs_err::read(weights).unwrap())),
-                );
+                digests.insert(output.name.into(), self.tree_digest(output));
             } else if let Some(batch) = self.outputs.lock().unwrap().get(output.name) {
                 assert_eq!(
                     Some(batch.schema()),
@@ -81,6 +77,20 @@ impl MemoryHost {
         digests
     }
 
+    /// Of a model, the digest of its weights; of an index, that of all its files.
+    fn tree_digest(&self, output: &Output) -> ContentDigest {
+        let folder = self.folder.path().join(output.name);
+        let bytes = match output.kind {
+            ArtifactKind::Model => fs_err::read(folder.join("model.safetensors")).unwrap(),
+            _ => {
+                let name = |path: &Path| path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
+                let read = |path: PathBuf| [name(&path).into_bytes(), fs_err::read(&path).unwrap()].concat();
+                files(&folder).into_iter().flat_map(read).collect()
+            }
+        };
+        ContentDigest(Digest::of(&bytes))
+    }
+
     /// The rows a stage wrote.
     pub(crate) fn output<R: Record>(&self, port: &str) -> Vec<R> {
         R::decode(&self.outputs.lock().unwrap()[port]).unwrap()
@@ -90,6 +100,21 @@ impl MemoryHost {
     pub(crate) fn tree_output(&self, port: &str) -> PathBuf {
         self.folder.path().join(port)
     }
+}
+
+/// The files below a folder, in the order of their paths.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }
 
 impl Host for MemoryHost {
