@@ -24,8 +24,8 @@ const COLUMNS: [&str; 8] = [
 pub fn comparison(diff: &Diff) -> String {
     let body = html! {
         header.page {
-            p.over { "Comparison" }
-            h1 { (linked(&diff.a, Some(Place::run(&diff.a)))) " and " (linked(&diff.b, Some(Place::run(&diff.b)))) }
+            h1 { "Two runs compared" }
+            p.lead { "Before " (linked(&diff.a, Some(Place::run(&diff.a)))) " · after " (linked(&diff.b, Some(Place::run(&diff.b)))) }
         }
         main #content {
             @if !diff.warnings.is_empty() { ul.callout.warnings { @for warning in &diff.warnings { li { (warning) } } } }
@@ -69,7 +69,7 @@ fn row(figure: &Moved) -> Markup {
             }
             td.number { (figure.p.map_or("–".into(), spell::p_value)) }
             td.number { (figure.wins) " / " (figure.ties) " / " (figure.losses) }
-            td { @for mover in &figure.movers { (moved_query(mover)) } }
+            td.long { @for mover in &figure.movers { (moved_query(mover)) } }
         }
     }
 }

@@ -4,6 +4,9 @@ use maud::{Markup, html};
 
 use crate::{Place, document::document, spell};
 
+/// Cells with more characters are made wide.
+const LONG: usize = 60;
+
 /// Some rows of an artifact.
 #[derive(Clone, Debug, Default)]
 pub struct RowsPage {
@@ -78,7 +81,7 @@ fn table(page: &RowsPage) -> Markup {
                     @for (at, cells) in &page.rows {
                         tr {
                             th.number scope="row" { (spell::count(*at)) }
-                            @for cell in cells { td { (cell) } }
+                            @for cell in cells { td.long[cell.chars().count() > LONG] { (cell) } }
                         }
                     }
                 }
