@@ -19,8 +19,8 @@ const ENGINE: [(&str, &[&str]); 10] = [
     ("ablate-cache", &["ablate-core"]),
     ("ablate-run", &["ablate-core", "ablate-cache", "ablate-plan"]),
     ("ablate-report", &["ablate-core", "ablate-stats"]),
-    ("ablate-plot", &[]),
-    ("ablate-html", &["ablate-report", "ablate-plot"]),
+    ("ablate-plot", &["ablate-core"]),
+    ("ablate-html", &["ablate-core", "ablate-report", "ablate-plot"]),
     ("ablate-serve", &[]),
 ];
 

@@ -1,27 +1,4 @@
-//! Sizes and times as people read them.
-
-/// `12.3 MB`; powers of 1000.
-pub(crate) fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if value < 1000.0 {
-            let digits = usize::from(unit != "B");
-            return format!("{value:.digits$} {unit}");
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.1} TB")
-}
-
-/// `95 s`, `12 min`, `3.4 h`.
-pub(crate) fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 10.0 => format!("{s:.1} s"),
-        s if s < 120.0 => format!("{s:.0} s"),
-        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
-}
+//! Sizes as people write them.
 
 /// `500M`, `20GB`, `1000`: powers of 1000.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -52,10 +29,5 @@ mod tests {
         assert_eq!(parse_bytes("3g"), Ok(3_000_000_000));
         assert_eq!(parse_bytes("77"), Ok(77));
         assert!(parse_bytes("many").is_err() && parse_bytes("3 Q").is_err());
-        assert_eq!((bytes(77), bytes(12_500_000)), ("77 B".into(), "12.5 MB".into()));
-        assert_eq!(
-            (duration(5.0), duration(90.0), duration(600.0)),
-            ("5.0 s".into(), "90 s".into(), "10 min".into())
-        );
     }
 }

@@ -16,6 +16,7 @@ mod seed;
 mod source;
 mod stage;
 mod suggest;
+pub mod units;
 
 pub use content::{content_digest, content_digest_of};
 pub use digest::{ActionKey, ContentDigest, Digest, FileDigest, RecipeId};

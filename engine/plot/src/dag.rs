@@ -2,12 +2,13 @@
 
 mod layout;
 
+use ablate_core::units::duration;
 use maud::{Markup, html};
 
 use crate::{
     Plot,
     plot::empty,
-    words::{duration, fit, px},
+    words::{fit, px},
 };
 use layout::{BOX, Layout, layout};
 

@@ -22,16 +22,6 @@ pub(crate) fn signed(value: f64) -> String {
     format!("{value:+.4}").replace('-', "−")
 }
 
-/// `0.8 s`, `95 s`, `12 min`, `3.4 h`.
-pub(crate) fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 10.0 => format!("{s:.1} s"),
-        s if s < 120.0 => format!("{s:.0} s"),
-        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
-}
-
 /// A coordinate: a tenth of a pixel is enough.
 pub(crate) fn px(value: f64) -> String {
     let text = format!("{value:.1}");

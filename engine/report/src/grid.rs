@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Figure, Row, Table};
+use crate::{Figure, Row, Table, cells::figure};
 
 /// Rows of labels and figures.
 pub(crate) struct Grid<'a> {
@@ -78,6 +78,24 @@ impl<'a> Grid<'a> {
         };
         row.figures.iter().copied().enumerate().map(cell).collect()
     }
+}
+
+/// How a format for papers writes a row: its labels, then its figures, the best of each column in bold.
+pub(crate) fn written<'a>(
+    grid: &Grid<'a>,
+    row: &Line<'a>,
+    escape: fn(&str) -> String,
+    bold: fn(&str) -> String,
+) -> Vec<String> {
+    let figures = grid.cells(row).into_iter().map(|(found, best)| {
+        let text = escape(&figure(found));
+        if best { bold(&text) } else { text }
+    });
+    row.labels
+        .iter()
+        .map(|label| escape(label))
+        .chain(figures)
+        .collect()
 }
 
 /// The system and the labels of the axes.

@@ -2,8 +2,8 @@
 
 use crate::{
     Options, Table,
-    cells::{figure, legend},
-    grid::{Column, Grid, Line},
+    cells::legend,
+    grid::{Column, Grid, written},
 };
 
 /// `table` as a `table` environment; its preamble needs `\usepackage{booktabs}`. The best mean of each column is bold.
@@ -22,7 +22,11 @@ pub fn latex(table: &Table, options: &Options) -> String {
         .chain(grid.columns.iter().map(|column| column.measure))
         .map(escape)));
     lines.push(r"\midrule".into());
-    lines.extend(grid.rows.iter().map(|line| row(cells(&grid, line))));
+    lines.extend(
+        grid.rows
+            .iter()
+            .map(|line| row(written(&grid, line, escape, bold).into_iter())),
+    );
     let legend = escape(&legend(table, options)).replace('\n', "; ");
     lines.extend([
         r"\bottomrule".to_owned(),
@@ -57,13 +61,8 @@ fn collections(grid: &Grid<'_>) -> Vec<String> {
     vec![row(empty.chain(groups.iter().map(title))), rules]
 }
 
-fn cells(grid: &Grid<'_>, line: &Line<'_>) -> impl Iterator<Item = String> {
-    let labels: Vec<_> = line.labels.iter().map(|label| escape(label)).collect();
-    let figures = grid.cells(line).into_iter().map(|(cell, best)| {
-        let text = escape(&figure(cell));
-        if best { format!(r"\textbf{{{text}}}") } else { text }
-    });
-    labels.into_iter().chain(figures.collect::<Vec<_>>())
+fn bold(text: &str) -> String {
+    format!(r"\textbf{{{text}}}")
 }
 
 fn row(cells: impl Iterator<Item = String>) -> String {

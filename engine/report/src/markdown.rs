@@ -2,8 +2,8 @@
 
 use crate::{
     Options, Table,
-    cells::{figure, legend},
-    grid::{Column, Grid, Line},
+    cells::legend,
+    grid::{Column, Grid, written},
 };
 
 /// `table` as Markdown, the best mean of each column in bold, the legend below.
@@ -23,21 +23,17 @@ pub fn markdown(table: &Table, options: &Options) -> String {
         line(names.chain(grid.columns.iter().map(title))),
         line(rules.map(String::from)),
     ];
-    lines.extend(grid.rows.iter().map(|row| line(cells(&grid, row).into_iter())));
+    lines.extend(
+        grid.rows
+            .iter()
+            .map(|row| line(written(&grid, row, escape, bold).into_iter())),
+    );
     let legend = escape(&legend(table, options)).replace('\n', "<br>\n");
     format!("{}\n\n{legend}\n", lines.join("\n"))
 }
 
-fn cells(grid: &Grid<'_>, row: &Line<'_>) -> Vec<String> {
-    let figures = grid.cells(row).into_iter().map(|(found, best)| {
-        let text = escape(&figure(found));
-        if best { format!("**{text}**") } else { text }
-    });
-    row.labels
-        .iter()
-        .map(|label| escape(label))
-        .chain(figures)
-        .collect()
+fn bold(text: &str) -> String {
+    format!("**{text}**")
 }
 
 fn line(cells: impl Iterator<Item = String>) -> String {

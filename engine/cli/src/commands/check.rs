@@ -1,15 +1,11 @@
 //! `check` and `plan`: what an experiment file says, before anything runs.
 
 use ablate_cache::Store;
+use ablate_core::units::{bytes, duration};
 use ablate_run::{Forecast, History, load_run, lookup};
 use serde_json::json;
 
-use crate::{
-    args::Experiment,
-    error::CliError,
-    load, print,
-    units::{bytes, duration},
-};
+use crate::{args::Experiment, error::CliError, load, print};
 
 /// Finds every problem of a file.
 pub(crate) fn check(args: &Experiment, json: bool) -> Result<(), CliError> {

@@ -3,11 +3,12 @@
 use std::{path::Path, time::Duration};
 
 use ablate_cache::Store;
+use ablate_core::units::bytes;
 use ablate_run::{KeepPolicy, StoredRun, kept_keys, set_pin, stored_runs};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde_json::json;
 
-use crate::{args::Gc, commands::find_run, error::CliError, print, units::bytes};
+use crate::{args::Gc, commands::find_run, error::CliError, print};
 
 /// Shows what would go; removes it if asked.
 pub(crate) fn gc(args: &Gc, root: &Path, json: bool) -> Result<(), CliError> {
