@@ -32,7 +32,7 @@ impl Store {
         parts: impl Iterator<Item = Result<RecordBatch, E>>,
     ) -> Result<Object, E> {
         let partial = self.root().join("partial");
-        self.gate.pass(&partial).map_err(StoreError::from)?;
+        self.gate.pass(&partial)?;
         let mut file = files::temporary(0o666)
             .tempfile_in(&partial)
             .map_err(|e| StoreError::io(&partial, e))?;

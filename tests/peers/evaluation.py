@@ -4,9 +4,9 @@
 usage: tests/peers/evaluation.py target/release/ablate [QUERIES] [DEPTH]
 needs: pip install pytrec_eval-terrier ranx
 
-Scores are random, a query has 20 judged documents. `ablate eval` and pytrec_eval begin with the files, ranx with dictionaries.
+Ten judged documents of a query are in the run, ten are not. `ablate eval` and pytrec_eval begin with the files, ranx with dictionaries.
 """
-import pathlib, random, subprocess, sys, tempfile, time
+import os, pathlib, random, subprocess, sys, tempfile, time
 import pytrec_eval
 from ranx import Qrels, Run, evaluate
 
@@ -20,10 +20,11 @@ def write(folder):
     rng = random.Random(5)
     with open(folder / "run", "w") as run, open(folder / "qrels", "w") as qrels:
         for query in range(queries):
-            for rank in range(depth):
-                run.write(f"q{query:06} Q0 d{rng.randrange(1000) * 1000 + rank:07} {rank + 1} {1000 - rank + rng.random():.4f} x\n")
-            for place in rng.sample(range(depth), 20):
-                qrels.write(f"q{query:06} 0 d{rng.randrange(1000) * 1000 + place:07} {rng.randrange(3)}\n")
+            documents = rng.sample(range(10_000_000), depth + 10)
+            for rank, document in enumerate(documents[:depth]):
+                run.write(f"q{query:06} Q0 d{document:07} {rank + 1} {depth - rank + rng.random():.4f} x\n")
+            for document in rng.sample(documents[:depth], 10) + documents[depth:]:
+                qrels.write(f"q{query:06} 0 d{document:07} {rng.randrange(3)}\n")
 
 
 def parse(path, column, kind):
@@ -36,9 +37,10 @@ def parse(path, column, kind):
 
 
 def timed(name, work):
-    began, cpu = time.perf_counter(), time.process_time()
+    cpu = lambda: sum(os.times()[:4])  # of child processes, too
+    began, used = time.perf_counter(), cpu()
     done = work()
-    print(f"| {name} | {time.perf_counter() - began:.2f} | {time.process_time() - cpu:.2f} |", flush=True)
+    print(f"| {name} | {time.perf_counter() - began:.2f} | {cpu() - used:.2f} |", flush=True)
     return done
 
 

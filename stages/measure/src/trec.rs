@@ -195,10 +195,12 @@ impl<T> Piece<T> {
             rows: Vec::new(),
             numbers: Vec::new(),
             bad: Vec::new(),
-            lines: bytes.iter().filter(|byte| **byte == b'\n').count(),
+            lines: 0,
         };
         let mut fields = Vec::new();
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            // What stands behind the last line end begins the next piece.
+            piece.lines = at;
             let Ok(line) = std::str::from_utf8(line) else {
                 piece.bad.push((at, "the line is not UTF-8".to_owned()));
                 continue;

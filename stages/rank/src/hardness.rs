@@ -134,7 +134,8 @@ fn lexical(params: &Params, triples: &[Triple], io: &Io<'_>) -> Result<Vec<Row>,
 /// The rank from 1 of the document at a place, equal scores going by place.
 fn rank(scores: &[f32], place: usize) -> u32 {
     let score = scores[place];
-    let before = |(at, other): (usize, &f32)| *other > score || (*other == score && at < place);
+    // Equal to the bit is what a tie is; 0 and -0 do not meet.
+    let before = |(at, other): (usize, &f32)| other.total_cmp(&score).then(place.cmp(&at)).is_gt();
     1 + scores.iter().enumerate().filter(|other| before(*other)).count() as u32
 }
 

@@ -8,7 +8,7 @@ const GROUP: usize = 64;
 
 /// Sums by place in the window.
 pub(crate) struct Window {
-    sums: Box<[f64; WINDOW]>,
+    sums: Vec<f64>,
     /// A bit for each group with a sum.
     touched: u64,
 }
@@ -16,7 +16,7 @@ pub(crate) struct Window {
 impl Window {
     pub(crate) fn new() -> Self {
         Self {
-            sums: Box::new([0.0; WINDOW]),
+            sums: vec![0.0; WINDOW],
             touched: 0,
         }
     }
@@ -24,9 +24,11 @@ impl Window {
     /// Adds the gains of documents, the window beginning at `from`.
     pub(crate) fn add(&mut self, from: u32, documents: &[u32], gains: &[f32]) {
         let mut touched = self.touched;
+        // So long for the compiler, too: no place is out of it.
+        let sums = &mut self.sums[..WINDOW];
         for (document, gain) in documents.iter().zip(gains) {
             let at = (document - from) as usize % WINDOW;
-            self.sums[at] += f64::from(*gain);
+            sums[at] += f64::from(*gain);
             touched |= 1 << (at / GROUP);
         }
         self.touched = touched;
@@ -49,7 +51,7 @@ impl Window {
                 .zip(self.sums[group..group + GROUP].chunks_exact(8))
             {
                 // One comparison of all eight first: most have none. Then without a branch: nobody can foretell which.
-                if !sums.iter().fold(false, |any, sum| any | (*sum > least)) {
+                if sums.iter().filter(|sum| **sum > least).count() == 0 {
                     continue;
                 }
                 let (mut places, mut count) = ([0; 8], 0);

@@ -80,13 +80,12 @@ impl MemoryHost {
     /// Of a model, the digest of its weights; of an index, that of all its files.
     fn tree_digest(&self, output: &Output) -> ContentDigest {
         let folder = self.folder.path().join(output.name);
-        let bytes = match output.kind {
-            ArtifactKind::Model => fs_err::read(folder.join("model.safetensors")).unwrap(),
-            _ => {
-                let name = |path: &Path| path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
-                let read = |path: PathBuf| [name(&path).into_bytes(), fs_err::read(&path).unwrap()].concat();
-                files(&folder).into_iter().flat_map(read).collect()
-            }
+        let bytes: Vec<u8> = if output.kind == ArtifactKind::Model {
+            fs_err::read(folder.join("model.safetensors")).unwrap()
+        } else {
+            let name = |path: &Path| path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
+            let read = |path: PathBuf| [name(&path).into_bytes(), fs_err::read(&path).unwrap()].concat();
+            files(&folder).into_iter().flat_map(read).collect()
         };
         ContentDigest(Digest::of(&bytes))
     }
