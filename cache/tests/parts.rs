@@ -8,7 +8,7 @@ use arrow::{array::RecordBatch, compute::concat_batches};
 fn documents(count: usize) -> RecordBatch {
     let document = |at: usize| Document {
         doc_id: format!("d{at:06}"),
-        title: (at % 3 > 0).then(|| format!("title {at}")),
+        title: (!at.is_multiple_of(3)).then(|| format!("title {at}")),
         text: "words ".repeat(at % 7),
     };
     Document::encode(&(0..count).map(document).collect::<Vec<_>>()).unwrap()

@@ -179,7 +179,7 @@ mod tests {
                 });
                 assert_eq!(found.unwrap(), whole, "parts of {size}");
             }
-            assert_eq!(whole.len(), if complete { 31 } else { 27 });
+            assert_eq!(whole.len(), if complete { 31 } else { 28 });
         }
     }
 
