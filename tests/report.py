@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long `report` and `plot` take at 300 queries × 30 arms: `tests/report.py target/release/ablate [STORE]`."""
+"""How long `table`, `diff`, `report` and `plot` take at 300 queries × 30 arms: `tests/report.py target/release/ablate [STORE]`."""
 
 import json
 import pathlib
@@ -16,7 +16,8 @@ EXPERIMENT = """\
 experiment: thirty-arms
 stages:
   data:   {use: collection, source: ./made}
-  run:    {use: retrieve/bm25, corpus: data.corpus, queries: data.queries.test, depth: 100}
+  docs:   {use: sample, documents: data.corpus, count: 3000, seed: 1}
+  run:    {use: retrieve/bm25, corpus: docs, queries: data.queries.test, depth: 100}
   scores: {use: evaluate, run: run, qrels: data.qrels.test, measures: [nDCG@10, R@100, RR@10]}
 sweep: {axes: {k1: {run.k1: [0.3, 0.6, 0.9, 1.2, 1.5, 3.0]}, b: {run.b: [0.0, 0.2, 0.4, 0.6, 0.9]}}}
 report: {measure: nDCG@10, baseline: {k1: 0.9, b: 0.4}, interval: bootstrap}
@@ -63,13 +64,18 @@ def main(ablate, store=None):
         make(folder / "made")
         (folder / "e.yaml").write_text(EXPERIMENT)
         common = ["--store", store]
-        subprocess.run([ablate, "run", folder / "e.yaml", *common], check=True, capture_output=True)
+        # The second study draws fewer documents: it differs in one early stage.
+        fewer = EXPERIMENT.replace(f"count: {DOCUMENTS}", f"count: {DOCUMENTS - 100}")
+        (folder / "before.yaml").write_text(fewer)
+        for name in ["before.yaml", "e.yaml"]:
+            subprocess.run([ablate, "run", folder / name, *common], check=True, capture_output=True)
         file = folder / "report.html"
         commands = {
             "report": [ablate, "report", "thirty-arms", "-o", file],
             "plot graph, PNG": [ablate, "plot", "thirty-arms", "graph", "-o", folder / "x.png"],
             "plot scores, PNG": [ablate, "plot", "thirty-arms", "scores", "-o", folder / "x.png"],
             "table": [ablate, "table", "thirty-arms"],
+            "diff": [ablate, "diff", folder / "before.yaml", folder / "e.yaml"],
         }
         for name, command in commands.items():
             wall, cpu = timed(*command, *common)

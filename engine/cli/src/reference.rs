@@ -26,8 +26,21 @@ pub(crate) struct Input {
     pub(crate) name: &'static str,
     pub(crate) kind: ArtifactKind,
     pub(crate) required: bool,
+    /// The port that may stand instead of it.
+    pub(crate) instead: Option<&'static str>,
     pub(crate) source: Option<Source>,
     pub(crate) about: &'static str,
+}
+
+impl Input {
+    /// Whether it must be given, as a reader is told.
+    pub(crate) fn need(&self) -> String {
+        match (self.required, self.instead) {
+            (true, _) => String::new(),
+            (false, None) => ", optional".into(),
+            (false, Some(other)) => format!(", or `{other}`"),
+        }
+    }
 }
 
 /// What may stand at a port instead of a stage.
@@ -107,6 +120,7 @@ fn input(port: &ablate_core::Input) -> Input {
         name: port.name,
         kind: port.kind,
         required: port.required,
+        instead: port.instead,
         source,
         about: port.about,
     }

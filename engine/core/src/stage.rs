@@ -17,6 +17,8 @@ pub struct Input {
     pub kind: ArtifactKind,
     /// Whether it must be given.
     pub required: bool,
+    /// Another port that may stand instead of it: one of them must.
+    pub instead: Option<&'static str>,
     /// The sources it takes instead of a stage, if any.
     pub source: Option<&'static dyn SourceType>,
     /// One line on what it is for.
@@ -30,6 +32,7 @@ impl Input {
             name,
             kind,
             required: true,
+            instead: None,
             source: None,
             about: "",
         }
@@ -46,6 +49,16 @@ impl Input {
     pub const fn optional(self) -> Self {
         Self {
             required: false,
+            ..self
+        }
+    }
+
+    /// The same, needed only where the port `other` does not stand.
+    #[must_use]
+    pub const fn or_port(self, other: &'static str) -> Self {
+        Self {
+            required: false,
+            instead: Some(other),
             ..self
         }
     }

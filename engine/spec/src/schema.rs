@@ -55,7 +55,19 @@ fn needs(kind: &dyn StageKind) -> Value {
     let ports = kind.inputs().iter().filter(|port| port.required);
     let ports = ports.map(|port| Value::from(port.name));
     let parameters = kind.schema().as_value()["required"].as_array();
-    json!({"required": ports.chain(parameters.into_iter().flatten().cloned()).collect::<Vec<_>>()})
+    let mut needs =
+        json!({"required": ports.chain(parameters.into_iter().flatten().cloned()).collect::<Vec<_>>()});
+    let either = kind
+        .inputs()
+        .iter()
+        .filter_map(|port| Some((port.name, port.instead?)));
+    let either: Vec<_> = either
+        .map(|(name, other)| json!({"anyOf": [{"required": [name]}, {"required": [other]}]}))
+        .collect();
+    if !either.is_empty() {
+        needs["allOf"] = either.into();
+    }
+    needs
 }
 
 /// The fields of a kind: its ports and parameters stand side by side.

@@ -185,11 +185,13 @@ impl Fields<'_> {
             .iter()
             .filter_map(|(port, value)| self.input(port, value, stages))
             .collect();
-        for input in self.stage.kind.inputs().iter().filter(|input| input.required) {
-            if !ports.iter().any(|(port, _)| port.name == input.name) {
-                problems.push(self.missing(input));
-            }
-        }
+        let stands = |name: &str| ports.iter().any(|(port, _)| port.name == name);
+        let lacks = |input: &&ablate_core::Input| {
+            let needed = input.required || input.instead.is_some_and(|other| !stands(other));
+            needed && !stands(input.name)
+        };
+        let inputs = self.stage.kind.inputs().iter();
+        problems.extend(inputs.filter(lacks).map(|input| self.missing(input)));
         if let Err(found) = self.stage.kind.bind(&params) {
             let real = found.iter().filter(|problem| !self.is_there(problem));
             problems.extend(real.map(|problem| self.parameter(problem)));
@@ -254,13 +256,17 @@ impl Fields<'_> {
 
     fn missing(&self, input: &ablate_core::Input) -> Problem {
         let message = format!("the stage `{}` needs the input `{}`", self.stage.name, input.name);
+        let instead = input
+            .instead
+            .map(|other| format!(", or `{other}`"))
+            .unwrap_or_default();
         let what = match input.source {
             Some(source) => format!("a stage that makes {}, or a {}", input.kind, source.name()),
             None => format!("a stage that makes {}", input.kind),
         };
         Problem::error("ablate::spec::missing_input", message)
             .at(self.stage.span)
-            .help(format!("give it `{}: NAME`, {what}", input.name))
+            .help(format!("give it `{}: NAME`, {what}{instead}", input.name))
     }
 
     fn parameter(&self, problem: &ParamProblem) -> Problem {

@@ -54,7 +54,7 @@ impl Stage for Hardness {
     const INPUTS: &'static [Input] = &[
         Input::of("triples", ArtifactKind::Triples).about("queries, each with its positives and negatives"),
         Input::of("corpus", ArtifactKind::Corpus)
-            .optional()
+            .or_port("index")
             .about("the documents negatives are ranked among; needed for an encoder"),
         Input::of("index", ArtifactKind::Index)
             .optional()

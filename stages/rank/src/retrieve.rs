@@ -175,7 +175,7 @@ impl Stage for RetrieveBm25 {
     const EXAMPLE: &'static str = "lexical: {use: retrieve/bm25, corpus: data.corpus, queries: data.queries.test, depth: 1000, k1: 0.9, b: 0.4}";
     const INPUTS: &'static [Input] = &[
         Input::of("corpus", ArtifactKind::Corpus)
-            .optional()
+            .or_port("index")
             .about("the documents to rank; beside an index, what rm3 reads"),
         Input::of("queries", ArtifactKind::Queries).about("the queries to answer"),
         Input::of("index", ArtifactKind::Index)

@@ -95,7 +95,7 @@ fn columns(rows: &[[String; 3]]) -> String {
 }
 
 fn input(port: &Input) -> [String; 3] {
-    let need = if port.required { "" } else { ", optional" };
+    let need = port.need();
     let source = port.source.as_ref().map_or_else(String::new, |source| {
         format!("; a stage, or a {}: {}", source.name, source.about)
     });

@@ -52,7 +52,7 @@ pub(crate) fn kind(kind: &Reference) -> String {
 }
 
 fn input(port: &Input) -> String {
-    let need = if port.required { "" } else { ", optional" };
+    let need = port.need();
     let source = port.source.as_ref().map_or_else(String::new, |source| {
         format!("; a stage, or a {}: {}", source.name, source.about)
     });
