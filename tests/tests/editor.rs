@@ -227,8 +227,6 @@ fn what_check_refuses_for_its_shape_the_schema_refuses() {
             "{k1: {deep: {axes: {k2: {run.k1: []}}}}}",
         ),
     ]));
-    // One of `corpus` and `index` must stand.
-    bad.push(without_sweep(&STUDY.replace("corpus: docs, queries", "queries")));
     bad.push(more("defaults: {}\n"));
     bad.push(more("allow_leakage: [data]\n"));
     let validator = validator();
