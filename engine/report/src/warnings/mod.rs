@@ -100,27 +100,43 @@ fn within_seed_noise(folded: &[Folded<'_>], rows: &[Row]) -> Vec<String> {
 
 /// Rows with the same value on every query though no node is shared: a parameter may not have reached the stage.
 fn identical(folded: &[Folded<'_>]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (place, first) in folded.iter().enumerate() {
-        for second in folded[..place].iter().filter(|second| same_scores(first, second)) {
-            let (first, second) = (first.label(), second.label());
-            warnings.push(format!(
-                "{second} and {first} have identical scores on every query, from different results"
-            ));
+    let mut groups: Vec<Vec<&Folded<'_>>> = Vec::new();
+    for row in folded
+        .iter()
+        .filter(|row| row.measures.values().any(|values| !values.queries.is_empty()))
+    {
+        match groups.iter_mut().find(|group| same_scores(group[0], row)) {
+            Some(group) if group.iter().any(|other| shares_a_node(other, row)) => {}
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
         }
     }
-    warnings
+    let tell = |group: &Vec<&Folded<'_>>| {
+        let labels: Vec<_> = group.iter().map(|row| row.label()).collect();
+        let (named, more) = labels.split_at(labels.len().min(NAMED));
+        let more = if more.is_empty() {
+            String::new()
+        } else {
+            format!(", and {} more,", more.len())
+        };
+        let named = match named {
+            [first, second] if more.is_empty() => format!("{first} and {second}"),
+            named => named.join(", "),
+        };
+        format!("{named}{more} have identical scores on every query, from different results")
+    };
+    groups.iter().filter(|group| group.len() > 1).map(tell).collect()
+}
+
+fn shares_a_node(first: &Folded<'_>, second: &Folded<'_>) -> bool {
+    first
+        .arms
+        .iter()
+        .any(|arm| second.arms.iter().any(|other| other.key == arm.key))
 }
 
 fn same_scores(first: &Folded<'_>, second: &Folded<'_>) -> bool {
-    let queries = |values: &Values<'_>| !values.queries.is_empty();
-    first.collection == second.collection
-        && first.measures.values().any(queries)
-        && first.measures == second.measures
-        && !first
-            .arms
-            .iter()
-            .any(|arm| second.arms.iter().any(|other| other.key == arm.key))
+    first.collection == second.collection && first.measures == second.measures
 }
 
 #[cfg(test)]
@@ -277,7 +293,12 @@ mod tests {
             ..two.clone()
         };
         let message = "s[lr=1] and s[lr=2] have identical scores on every query, from different results";
-        assert_eq!(warnings(&[one.clone(), two], &[]), [message]);
-        assert!(warnings(&[one, shared], &[]).is_empty());
+        assert_eq!(warnings(&[one.clone(), two.clone()], &[]), [message]);
+        assert!(warnings(&[one.clone(), shared], &[]).is_empty());
+        let many: Vec<_> = (2..6)
+            .map(|lr| arm("s", &[("lr", &lr.to_string())], None, "AP", &[0.1, 0.2]))
+            .collect();
+        let told = "s[lr=1], s[lr=2], s[lr=3], and 2 more, have identical scores on every query, from different results";
+        assert_eq!(warnings(&[&[one], many.as_slice()].concat(), &[]), [told]);
     }
 }
