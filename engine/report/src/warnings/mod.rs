@@ -2,10 +2,7 @@
 
 mod models;
 
-use crate::{
-    Row,
-    fold::{Folded, Values},
-};
+use crate::{Row, fold::Folded};
 
 /// The level at which a difference is marked.
 pub(crate) const LEVEL: f64 = 0.05;
