@@ -70,8 +70,8 @@ fn only_what_is_asked_for_runs() {
         "--only",
         "seed=2",
     ];
-    let answer_ = answer(folder.path(), &only);
-    let found = statuses(&answer_);
+    let asked = answer(folder.path(), &only);
+    let found = statuses(&asked);
     let ran: Vec<_> = having(&found, "ran")
         .into_iter()
         .filter(|name| name.starts_with("scores"))
@@ -82,7 +82,7 @@ fn only_what_is_asked_for_runs() {
     ];
     assert_eq!(ran, expected);
     assert_eq!(found.len(), DISTINCT, "the others are listed");
-    let left_out = answer_["nodes"]
+    let left_out = asked["nodes"]
         .as_array()
         .unwrap()
         .iter()
@@ -92,7 +92,7 @@ fn only_what_is_asked_for_runs() {
             .clone()
             .all(|node| node["status"] == "skipped" && node["key"].is_null())
     );
-    assert_eq!(answer_["table"].as_array().unwrap().len(), 3);
+    assert_eq!(asked["table"].as_array().unwrap().len(), 3);
     let unknown = ablate(folder.path(), &["plan", "e.yaml", "--only", "negative=both"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(told(&unknown).contains("the sweep has no axis `negative`: did you mean `negatives`?"));

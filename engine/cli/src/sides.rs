@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use ablate_cache::Store;
 use ablate_plan::Place;
 use ablate_report::{NodeView, Options, RunView};
-use ablate_run::{ArmRecord, Decision, NodeRecord, RunRecord, Status, arm_records, lookup};
+use ablate_run::{ArmRecord, Decision, NodeRecord, RunRecord, arm_records, lookup};
+use serde_json::json;
 
 use crate::{args::Experiment, commands::find_run, error::CliError, load, tables};
 
@@ -74,18 +75,15 @@ fn of_file(file: &str, store: &Store) -> Result<Side, CliError> {
                 key: Some(trace.key),
                 ..planned
             },
-            _ => NodeRecord {
-                status: Status::Skipped,
-                ..planned
-            },
+            _ => planned,
         }
     };
     let nodes: Vec<_> = loaded.plan.graph.node_indices().map(record).collect();
-    let report = serde_json::to_value(&loaded.experiment.report).unwrap_or_default();
+    let report = json!(loaded.experiment.report);
     Ok(Side {
         name: file.into(),
         arms: arm_records(&loaded.plan, &nodes, store)?,
-        options: serde_json::from_value(report).unwrap_or_default(),
+        options: tables::options_from(&report, file)?,
         nodes,
     })
 }

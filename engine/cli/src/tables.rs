@@ -4,6 +4,8 @@ use ablate_cache::Store;
 use ablate_core::{Record, rows::Score};
 use ablate_report::{Arm, Missing, Options, QueryScore, Table, table};
 use ablate_run::{ArmRecord, RunRecord};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::CliError;
 
@@ -50,12 +52,16 @@ fn read_arm(arm: &ArmRecord, store: &Store) -> Result<Arm, CliError> {
     })
 }
 
-/// What the file's `report:` asked for.
+/// What the `report:` of a run's file asked for.
 pub(crate) fn options(run: &RunRecord) -> Result<Options, CliError> {
-    serde_json::from_value(run.report.clone()).map_err(|error| {
+    options_from(&run.report, &format!("run {}", run.id))
+}
+
+/// A `report:` as the table takes it; `of` says whose it is.
+pub(crate) fn options_from(report: &Value, of: &str) -> Result<Options, CliError> {
+    Options::deserialize(report).map_err(|error| {
         CliError::Failed(format!(
-            "error: the `report` of run {} cannot be read: {error}: run the experiment again",
-            run.id
+            "error: the `report` of {of} cannot be read: {error}: run the experiment again"
         ))
     })
 }

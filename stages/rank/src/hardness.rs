@@ -84,7 +84,7 @@ impl Stage for Hardness {
 fn index(io: &Io<'_>) -> Result<Index, StageError> {
     match (io.optional_tree("index")?, io.optional_parts("corpus")?) {
         (Some(folder), _) => Index::open(&folder),
-        (None, Some(corpus)) => Index::temporary(&io.checkpoints()?, corpus, &Scheme::default()),
+        (None, Some(corpus)) => Index::of_stage(io, corpus, &Scheme::default()),
         (None, None) => Err(StageError::with_help(
             "there is nothing to rank negatives among",
             "set `corpus` or `index`",

@@ -118,7 +118,7 @@ impl Params {
             (None, Some(corpus)) => {
                 let analyser = self.analyser.clone().unwrap_or_default();
                 let fields = self.fields();
-                Index::temporary(&io.checkpoints()?, corpus, &Scheme { analyser, fields })
+                Index::of_stage(io, corpus, &Scheme { analyser, fields })
             }
             (None, None) => Err(StageError::with_help(
                 "there is nothing to search",
@@ -274,7 +274,8 @@ mod tests {
         let parts = || -> Parts<'_> { Box::new(std::iter::once(Ok(Document::encode(corpus).unwrap()))) };
         let analyser = params.analyser.clone().unwrap_or_default();
         let fields = params.fields();
-        let index = Index::temporary(scratch.path(), parts(), &Scheme { analyser, fields }).unwrap();
+        let index =
+            Index::temporary(scratch.path(), parts(), &Scheme { analyser, fields }, |_| Ok(())).unwrap();
         let searcher = params.searcher(index);
         let mut weights: Vec<Weights> = queries.iter().map(|query| searcher.weights(query)).collect();
         if let Some(rm3) = &params.rm3 {
@@ -343,7 +344,7 @@ mod tests {
             let params: Params = serde_json::from_value(fields).unwrap();
             let none: Parts<'_> = Box::new(std::iter::empty());
             let scheme: Scheme = serde_json::from_value(scheme).unwrap();
-            let index = Index::temporary(scratch.path(), none, &scheme).unwrap();
+            let index = Index::temporary(scratch.path(), none, &scheme, |_| Ok(())).unwrap();
             params.fitting(index).err().map(|error| error.to_string())
         };
         let flat = json!({"analyser": "whitespace", "fields": "together"});

@@ -226,7 +226,7 @@ fn lexical(
         Some(corpus) => corpus,
         None => Box::new(std::iter::once(documents_of(pairs))),
     };
-    let index = Index::temporary(&io.checkpoints()?, corpus, &scheme)?;
+    let index = Index::of_stage(io, corpus, &scheme)?;
     let searcher = Searcher::new(index, Bm25::lucene(params.k1 as f32, params.b as f32), &[]);
     let score = |pair: &Pair| match searcher.index().find(&pair.doc_id) {
         Some(document) => Ok(value(&searcher, &pair.query, document)),

@@ -22,7 +22,7 @@ fn index(documents: &[Document], fields: Fields) -> Index {
     let part = |at: usize| Ok(whole.slice(at, 700.min(documents.len() - at)));
     let parts: Parts<'_> = Box::new(cuts.map(part));
     let analyser = Analyser::Named(Named::Whitespace);
-    Index::temporary(folder.path(), parts, &Scheme { analyser, fields }).unwrap()
+    Index::temporary(folder.path(), parts, &Scheme { analyser, fields }, |_| Ok(())).unwrap()
 }
 
 fn document(at: usize, title: Option<String>, text: String) -> Document {

@@ -18,7 +18,7 @@ mod writer;
 
 use std::path::Path;
 
-use ablate_core::{Parts, StageError};
+use ablate_core::{Io, Parts, StageError};
 use memmap2::Mmap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,13 +94,27 @@ pub struct Index {
 }
 
 impl Index {
-    /// Makes an index that lives as long as this value, in a folder of its own within `scratch`.
+    /// The index of a corpus for one stage alone: it goes with this value.
+    ///
+    /// # Errors
+    /// As [`write`] and [`Index::open`]; also when the run is interrupted.
+    pub fn of_stage(io: &Io<'_>, corpus: Parts<'_>, scheme: &Scheme) -> Result<Self, StageError> {
+        let watch = |done| io.advance(done, "documents");
+        Self::temporary(&io.checkpoints()?, corpus, scheme, watch)
+    }
+
+    /// Makes an index that lives as long as this value, in a folder of its own within `scratch`; `watch` as in [`write`].
     ///
     /// # Errors
     /// As [`write`] and [`Index::open`].
-    pub fn temporary(scratch: &Path, parts: Parts<'_>, scheme: &Scheme) -> Result<Self, StageError> {
+    pub fn temporary(
+        scratch: &Path,
+        parts: Parts<'_>,
+        scheme: &Scheme,
+        watch: impl Fn(usize) -> Result<(), StageError>,
+    ) -> Result<Self, StageError> {
         let folder = tempfile::tempdir_in(scratch)?;
-        write(folder.path(), parts, scheme, |_| Ok(()))?;
+        write(folder.path(), parts, scheme, watch)?;
         let index = Self::open(folder.path())?;
         Ok(Self {
             _folder: Some(folder),

@@ -48,7 +48,7 @@ fn lexical(
     corpus: &[Document],
     io: &Io<'_>,
 ) -> Result<Vec<Ranked>, StageError> {
-    let index = Index::temporary(&io.checkpoints()?, io.parts("corpus")?, &Scheme::default())?;
+    let index = Index::of_stage(io, io.parts("corpus")?, &Scheme::default())?;
     let searcher = Searcher::new(index, Bm25::lucene(params.k1 as f32, params.b as f32), &[]);
     // Queries that read the same are searched once.
     let distinct: BTreeSet<&str> = pairs.iter().map(|pair| pair.query.as_str()).collect();
