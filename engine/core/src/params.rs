@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     canon,
-    schema::{out_of_range, properties},
+    schema::{needed, out_of_range, properties},
     similar,
 };
 
@@ -50,12 +50,11 @@ pub(crate) fn decode<P: Serialize + DeserializeOwned>(
 ) -> Result<P, Vec<ParamProblem>> {
     let mut problems = Vec::new();
     let mut fields = fields.clone();
+    drop_unknown(&mut fields, schema, &mut Vec::new(), &mut problems);
     // Most stages of a sweep are right: only what is not is looked at field by field.
-    let read = serde_json::from_value::<P>(Value::Object(fields.clone())).ok();
-    let decoded = read.or_else(|| {
-        drop_unknown(&mut fields, schema, &mut Vec::new(), &mut problems);
-        decode_each(&mut fields, &mut problems)
-    });
+    let decoded = read(&fields)
+        .ok()
+        .or_else(|| decode_each(&mut fields, schema, &mut problems));
     problems.extend(out_of_range(&fields, schema));
     if let Some(params) = &decoded {
         let mut found = Problems::default();
@@ -76,33 +75,74 @@ pub(crate) fn decode<P: Serialize + DeserializeOwned>(
     }
 }
 
-/// Decodes, taking out each field that does not fit, so that the next one is seen too.
+/// Decodes, putting each field right that does not fit, so that the next one is seen too. `None` if a value had to be made up.
 fn decode_each<P: DeserializeOwned>(
     fields: &mut Map<String, Value>,
+    schema: &Value,
     problems: &mut Vec<ParamProblem>,
 ) -> Option<P> {
+    let mut made_up = false;
     loop {
-        let whole = Value::Object(fields.clone());
-        let error = match serde_path_to_error::deserialize::<_, P>(whole) {
-            Ok(params) => return Some(params),
+        let all = Value::Object(fields.clone());
+        let error = match serde_path_to_error::deserialize::<_, P>(all) {
+            Ok(params) => return (!made_up).then_some(params),
             Err(error) => error,
         };
-        let path = segments(error.path());
         let message = error.inner().to_string();
-        let head = path.first().cloned();
-        let code = if message.starts_with("missing field") {
+        let missing = message
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.strip_suffix('`'));
+        let path = match segments(error.path()) {
+            path if path.is_empty() && missing.is_none() => {
+                culprit::<P>(fields, schema, &message).into_iter().collect()
+            }
+            path => path,
+        };
+        let head = path.first().cloned().or_else(|| Some(missing?.to_owned()));
+        let code = if missing.is_some() {
             "missing_field"
         } else {
             "wrong_type"
         };
-        problems.push(ParamProblem {
+        let problem = ParamProblem {
             code,
             path,
             message,
             help: None,
-        });
-        head.and_then(|head| fields.remove(&head))?;
+        };
+        if problems.contains(&problem) {
+            return None;
+        }
+        problems.push(problem);
+        let head = head?;
+        *fields = put_right(fields, &head, schema);
+        made_up |= fields.contains_key(&head);
     }
+}
+
+fn read<P: DeserializeOwned>(fields: &Map<String, Value>) -> Result<P, serde_json::Error> {
+    serde_json::from_value(Value::Object(fields.clone()))
+}
+
+/// The fields with another value for `name` that fits, or its default.
+fn put_right(fields: &Map<String, Value>, name: &str, schema: &Value) -> Map<String, Value> {
+    let mut fields = fields.clone();
+    fields.remove(name);
+    if let Some(value) = needed(schema, name) {
+        fields.insert(name.to_owned(), value);
+    }
+    fields
+}
+
+/// The field without which `message` is not told: serde does not name a field of a flattened group.
+fn culprit<P: DeserializeOwned>(
+    fields: &Map<String, Value>,
+    schema: &Value,
+    message: &str,
+) -> Option<String> {
+    let told_without = |name: &str| read::<P>(&put_right(fields, name, schema)).err();
+    let guilty = |name: &&String| told_without(name).is_none_or(|error| error.to_string() != message);
+    fields.keys().find(guilty).cloned()
 }
 
 fn segments(path: &serde_path_to_error::Path) -> Vec<String> {
@@ -151,5 +191,71 @@ fn unknown(name: &str, path: Vec<String>, known: &Map<String, Value>) -> ParamPr
         path,
         message: format!("unknown field `{name}`"),
         help: Some(help),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema_of;
+
+    #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Shared {
+        #[schemars(range(min = 1))]
+        batch: usize,
+        rate: f64,
+        sort: Option<String>,
+    }
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    struct Params {
+        #[serde(flatten)]
+        shared: Shared,
+        name: String,
+        depth: Option<usize>,
+    }
+
+    fn decoded(fields: &Value) -> Result<Params, Vec<String>> {
+        let schema = schema_of::<Params>().as_value();
+        decode(fields.as_object().unwrap(), schema, |_, _| ()).map_err(|problems| {
+            let line = |problem: ParamProblem| {
+                format!("{} {}: {}", problem.code, problem.path.join("."), problem.message)
+            };
+            problems.into_iter().map(line).collect()
+        })
+    }
+
+    #[test]
+    fn a_flattened_group_is_read_beside_other_fields() {
+        let params = decoded(&json!({"batch": 8, "rate": 1, "name": "a", "depth": 3})).unwrap();
+        assert_eq!(
+            (params.shared.batch, params.shared.rate, params.depth),
+            (8, 1.0, Some(3))
+        );
+    }
+
+    #[test]
+    fn every_wrong_field_of_a_flattened_group_is_named() {
+        let fields = json!({"batch": "many", "rate": "high", "sort": null, "depth": 1.5, "nme": "a"});
+        assert_eq!(
+            decoded(&fields).unwrap_err(),
+            [
+                "unknown_field nme: unknown field `nme`",
+                "wrong_type depth: invalid type: floating point `1.5`, expected usize",
+                "missing_field : missing field `name`",
+                "wrong_type batch: invalid type: string \"many\", expected usize",
+                "wrong_type rate: invalid type: string \"high\", expected f64",
+            ]
+        );
+        assert_eq!(
+            decoded(&json!({"batch": 0, "name": "a"})).unwrap_err(),
+            ["out_of_range batch: must be at least 1"]
+        );
     }
 }

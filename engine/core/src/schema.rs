@@ -79,6 +79,36 @@ pub fn range(schema: &Value) -> Option<String> {
     }
 }
 
+/// A value that fits a field, if it must be given.
+pub(crate) fn needed(schema: &Value, name: &str) -> Option<Value> {
+    let required = schema["required"].as_array()?;
+    required
+        .contains(&name.into())
+        .then(|| fitting(&schema["properties"][name]))
+}
+
+fn fitting(schema: &Value) -> Value {
+    if let Some(first) = schema["enum"].get(0) {
+        return first.clone();
+    }
+    if let Some(first) = schema["anyOf"].get(0) {
+        return fitting(first);
+    }
+    let least = || schema.get("minimum").cloned().unwrap_or(json!(1));
+    match schema["type"].as_str() {
+        Some("string") => json!("a text"),
+        Some("integer" | "number") => least(),
+        Some("boolean") => json!(false),
+        Some("array") => json!([]),
+        Some("object") => {
+            let names = schema["required"].as_array().into_iter().flatten();
+            let of = |name: &Value| Some((name.as_str()?.to_owned(), needed(schema, name.as_str()?)?));
+            Value::Object(names.filter_map(of).collect())
+        }
+        _ => Value::Null,
+    }
+}
+
 /// Every value of `fields` that lies outside the range its schema declares.
 pub(crate) fn out_of_range(fields: &Map<String, Value>, schema: &Value) -> Vec<ParamProblem> {
     let mut problems = Vec::new();

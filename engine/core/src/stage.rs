@@ -251,7 +251,8 @@ pub trait Stage: Sized + Send + Sync + 'static {
     const MEMORY: Memory = Memory::READING;
     /// Declared data type and kernel family; enters the key.
     const NUMERIC: Numeric = "exact";
-    /// The parameters; derive `deny_unknown_fields` and give every field a doc comment, a default where one is sensible,
+    /// The parameters; fields that their schema does not know are refused. Groups that several stages share are
+    /// flattened. Give every field a doc comment, a default where one is sensible,
     /// and its range as `#[schemars(range(min = 1))]`: values outside are refused, editors and the reference show it.
     type Params: Serialize + DeserializeOwned + JsonSchema + Send + Sync;
 

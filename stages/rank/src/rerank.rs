@@ -6,37 +6,25 @@ use ablate_core::{
     ArtifactKind, Input, Io, Numeric, Output, Slot, Stage, StageError,
     rows::{Document, Hit, Query},
 };
-use ablate_models::{
-    reranker::{Activation, Truncation},
-    source::MODEL_SOURCE,
-};
+use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scoring::{self, Scoring, default_batch};
+use crate::scoring::{self, Scoring};
 
 /// Parameters of `rerank`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Params {
     /// Hits per query that are scored, from the best on; those below are left out.
     #[serde(default = "default_depth")]
     #[schemars(range(min = 1))]
     depth: usize,
-    /// Tokens a query and a document are cut at together; the model's own limit if not given.
-    #[serde(default)]
-    #[schemars(range(min = 5))]
-    max_length: Option<usize>,
-    /// How a pair that is too long is cut; a monoT5 always cuts the document.
-    #[serde(default)]
-    truncation: Truncation,
+    /// How texts are put to the model.
+    #[serde(flatten)]
+    scoring: Scoring,
     /// What a score is reported as; the order is the same.
     #[serde(default)]
     activation: Activation,
-    /// Pairs scored at once. Cannot change a result.
-    #[serde(default = "default_batch")]
-    #[schemars(range(min = 1))]
-    batch: usize,
 }
 
 fn default_depth() -> usize {
@@ -89,12 +77,7 @@ impl Stage for Rerank {
                     .as_str(),
             ));
         }
-        let scoring = Scoring {
-            max_length: params.max_length,
-            truncation: params.truncation,
-            batch: params.batch,
-        };
-        let logits = scoring::logits(io, "model", &pairs, &scoring)?;
+        let logits = scoring::logits(io, "model", &pairs, &params.scoring)?;
         io.put("run", reordered(head, &logits, params.activation))
     }
 }

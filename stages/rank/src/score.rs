@@ -6,10 +6,7 @@ use ablate_core::{
     ArtifactKind, Input, Io, Needs, Numeric, Output, Problems, Record, Slot, Stage, StageError,
     rows::{Document, Pair},
 };
-use ablate_models::{
-    reranker::{Activation, Truncation},
-    source::MODEL_SOURCE,
-};
+use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -21,7 +18,7 @@ use crate::{
     dense::{dot, unit_vectors},
     index::{Fields, Index, Scheme},
     retrieve::{b, k1},
-    scoring::{self, Scoring, default_batch},
+    scoring::{self, Scoring},
     similarity::Bm25,
 };
 
@@ -61,7 +58,6 @@ impl Default for Weights {
 
 /// Parameters of `score`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Params {
     /// What a score is.
     #[serde(default)]
@@ -69,13 +65,9 @@ pub struct Params {
     /// What a reranker's score is reported as.
     #[serde(default)]
     activation: Activation,
-    /// Tokens a text, or a pair of a reranker, is cut at; the model's own limit if not given.
-    #[serde(default)]
-    #[schemars(range(min = 5))]
-    max_length: Option<usize>,
-    /// How a reranker's pair that is too long is cut.
-    #[serde(default)]
-    truncation: Truncation,
+    /// How texts are put to the model.
+    #[serde(flatten)]
+    scoring: Scoring,
     /// The parts of `by: weighted`.
     #[serde(default)]
     weights: Weights,
@@ -90,10 +82,6 @@ pub struct Params {
     /// How text becomes BM25's terms.
     #[serde(default)]
     analyser: Analyser,
-    /// Texts a model takes at once. Cannot change a result.
-    #[serde(default = "default_batch")]
-    #[schemars(range(min = 1))]
-    batch: usize,
 }
 
 /// The stage.
@@ -183,12 +171,7 @@ fn by_reranker(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>,
         .iter()
         .map(|pair| (pair.query.as_str(), pair.text.as_str()))
         .collect();
-    let scoring = Scoring {
-        max_length: params.max_length,
-        truncation: params.truncation,
-        batch: params.batch,
-    };
-    let logits = scoring::logits(io, "model", &texts, &scoring)?;
+    let logits = scoring::logits(io, "model", &texts, &params.scoring)?;
     Ok(logits
         .into_iter()
         .map(|logit| params.activation.apply(logit))
@@ -202,7 +185,13 @@ fn cosines(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>, Sta
     let texts: Vec<String> = queries
         .chain(pairs.iter().map(|pair| pair.text.clone()))
         .collect();
-    let mut queries = unit_vectors(io, "model", &texts, params.max_length, params.batch)?;
+    let mut queries = unit_vectors(
+        io,
+        "model",
+        &texts,
+        params.scoring.max_length,
+        params.scoring.batch,
+    )?;
     let documents = queries.split_off(pairs.len());
     Ok(queries
         .rows()

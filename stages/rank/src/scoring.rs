@@ -5,6 +5,8 @@ use ablate_models::{
     device,
     reranker::{Reranker, Truncation},
 };
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A query and a document to a logit; version 1.
 const SCORE: RowFunction = RowFunction {
@@ -12,13 +14,19 @@ const SCORE: RowFunction = RowFunction {
     version: 1,
 };
 
-/// How pairs are put to a reranker.
+/// How pairs are put to a reranker, or texts to an encoder: parameters that several stages share.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Scoring {
-    /// Tokens a pair is cut at; the model's own limit if not given.
+    /// Tokens a pair is cut at, or a text alone; the model's own limit if not given.
+    #[serde(default)]
+    #[schemars(range(min = 5))]
     pub(crate) max_length: Option<usize>,
-    /// How pairs that are too long are cut.
+    /// How a pair that is too long is cut; a monoT5 always cuts the document.
+    #[serde(default)]
     pub(crate) truncation: Truncation,
-    /// Pairs scored at once. Cannot change a result.
+    /// Pairs or texts a model takes at once. Cannot change a result.
+    #[serde(default = "default_batch")]
+    #[schemars(range(min = 1))]
     pub(crate) batch: usize,
 }
 

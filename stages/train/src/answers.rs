@@ -4,7 +4,7 @@ use ablate_core::{StageError, rows::Triple};
 use ablate_models::{bert::Mode, params::ParamStore, reranker::MonoT5};
 use candle_core::Tensor;
 
-use crate::{Gradients, Objective};
+use crate::Objective;
 
 /// The answers of a monoT5, a row a pair of a query and a document (Nogueira et al., 2020): cross-entropy of the answer and the
 /// end token behind it.
@@ -13,7 +13,7 @@ pub struct Answers<'a> {
     query_ids: Vec<&'a str>,
     prompts: Vec<Vec<u32>>,
     relevant: Vec<bool>,
-    rows_at_once: usize,
+    rows_at_once: Option<usize>,
 }
 
 impl<'a> Answers<'a> {
@@ -47,20 +47,13 @@ impl<'a> Answers<'a> {
             prompts: model.tokenize(&pairs)?,
             query_ids,
             relevant,
-            rows_at_once: rows_at_once.unwrap_or(usize::MAX),
+            rows_at_once,
         })
     }
 
     /// How many rows there are.
     pub fn rows(&self) -> usize {
         self.prompts.len()
-    }
-
-    /// The mean loss of some rows with its graph, a scalar.
-    pub fn tensor(&self, rows: &[usize], mode: Mode) -> Result<Tensor, StageError> {
-        let prompts: Vec<&[u32]> = rows.iter().map(|row| self.prompts[*row].as_slice()).collect();
-        let relevant: Vec<bool> = rows.iter().map(|row| self.relevant[*row]).collect();
-        Ok(self.model.answer_loss(&prompts, &relevant, mode)?)
     }
 }
 
@@ -69,25 +62,15 @@ impl Objective for Answers<'_> {
         self.model.store()
     }
 
-    fn gradients(&self, rows: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError> {
-        let (mut sum, mut gradients) = (0.0, Gradients::default());
-        for (at, part) in rows.chunks(self.rows_at_once).enumerate() {
-            let mode = if at == 0 { mode } else { mode.child(at) };
-            let share = part.len() as f64 / rows.len() as f64;
-            let loss = (self.tensor(part, mode)? * share)?;
-            sum += f64::from(loss.to_scalar::<f32>()?);
-            gradients.add(Gradients::of(&loss, self.store())?)?;
-        }
-        Ok((sum, gradients))
+    fn share(&self, part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+        let prompts: Vec<&[u32]> = part.iter().map(|row| self.prompts[*row].as_slice()).collect();
+        let relevant: Vec<bool> = part.iter().map(|row| self.relevant[*row]).collect();
+        let mean = self.model.answer_loss(&prompts, &relevant, mode)?;
+        Ok((mean * (part.len() as f64 / batch.len() as f64))?)
     }
 
-    fn loss(&self, rows: &[usize]) -> Result<f64, StageError> {
-        let mut sum = 0.0;
-        for part in rows.chunks(self.rows_at_once) {
-            let loss = self.tensor(part, Mode::Inference)?.to_scalar::<f32>()?;
-            sum += f64::from(loss) * part.len() as f64;
-        }
-        Ok(sum / rows.len() as f64)
+    fn rows_at_once(&self) -> Option<usize> {
+        self.rows_at_once
     }
 
     fn query_id(&self, row: usize) -> &str {

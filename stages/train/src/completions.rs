@@ -8,7 +8,7 @@ use ablate_models::{
 };
 use candle_core::Tensor;
 
-use crate::{Gradients, Objective, loss::PreferenceLoss};
+use crate::{Objective, loss::PreferenceLoss};
 
 /// A row's tokens.
 #[derive(Clone, Debug)]
@@ -45,12 +45,6 @@ pub struct Completions<'a> {
     rows_at_once: usize,
 }
 
-/// What a mean over a batch is divided by.
-struct Counts {
-    rows: f64,
-    chosen_tokens: f64,
-}
-
 impl<'a> Completions<'a> {
     /// Over these rows; at most `rows_at_once` of a batch are computed together, and their gradients are added up.
     pub fn new(
@@ -65,33 +59,6 @@ impl<'a> Completions<'a> {
             preference,
             rows_at_once,
         }
-    }
-
-    fn counts(&self, rows: &[usize]) -> Counts {
-        let tokens = |row: &usize| self.examples[*row].chosen.len();
-        Counts {
-            rows: rows.len() as f64,
-            chosen_tokens: rows.iter().map(tokens).sum::<usize>() as f64,
-        }
-    }
-
-    /// What some rows of a batch of `counts` add to its loss, with its graph: a scalar.
-    fn share(&self, rows: &[usize], counts: &Counts, mode: Mode) -> Result<Tensor, StageError> {
-        let texts: Vec<Prompted<'_>> = rows.iter().map(|row| self.text(*row)).collect();
-        let tokens = self.model.log_probabilities(&texts, mode)?;
-        let parts = split(&tokens, &texts)?;
-        let of = |at: usize| parts.iter().filter_map(move |part| part.get(at));
-        let chosen: Vec<Tensor> = of(0).map(Tensor::sum_all).collect::<Result<_, _>>()?;
-        let likelihood = (Tensor::stack(&chosen, 0)?.sum_all()? / -counts.chosen_tokens)?;
-        let Some(preference) = self.preference else {
-            return Ok(likelihood);
-        };
-        let margins = parts.iter().map(|part| preference.margin(part));
-        let margins = Tensor::stack(&margins.collect::<Result<Vec<_>, _>>()?, 0)?;
-        let losses = preference
-            .loss
-            .of(&margins, preference.beta, preference.smoothing)?;
-        Ok(((losses.sum_all()? / counts.rows)? + (likelihood * preference.alpha)?)?)
     }
 
     fn text(&self, row: usize) -> Prompted<'_> {
@@ -118,6 +85,13 @@ fn split(tokens: &Tensor, texts: &[Prompted<'_>]) -> candle_core::Result<Vec<Vec
 }
 
 impl Preference {
+    /// The losses of rows with these log-probabilities of their completions, `(n)`.
+    fn losses(&self, rows: &[Vec<Tensor>]) -> Result<Tensor, StageError> {
+        let margins = rows.iter().map(|row| self.margin(row));
+        let margins = Tensor::stack(&margins.collect::<Result<Vec<_>, _>>()?, 0)?;
+        Ok(self.loss.of(&margins, self.beta, self.smoothing)?)
+    }
+
     /// How much likelier the first of two completions is.
     fn margin(&self, completions: &[Tensor]) -> Result<Tensor, StageError> {
         let [chosen, rejected] = completions else {
@@ -136,24 +110,23 @@ impl Objective for Completions<'_> {
         self.model.store()
     }
 
-    fn gradients(&self, rows: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError> {
-        let (counts, mut sum, mut gradients) = (self.counts(rows), 0.0, Gradients::default());
-        for (at, part) in rows.chunks(self.rows_at_once).enumerate() {
-            let mode = if at == 0 { mode } else { mode.child(at) };
-            let loss = self.share(part, &counts, mode)?;
-            sum += f64::from(loss.to_scalar::<f32>()?);
-            gradients.add(Gradients::of(&loss, self.store())?)?;
-        }
-        Ok((sum, gradients))
+    fn share(&self, part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+        let texts: Vec<Prompted<'_>> = part.iter().map(|row| self.text(*row)).collect();
+        let tokens = self.model.log_probabilities(&texts, mode)?;
+        let parts = split(&tokens, &texts)?;
+        let of = |at: usize| parts.iter().filter_map(move |part| part.get(at));
+        let chosen: Vec<Tensor> = of(0).map(Tensor::sum_all).collect::<Result<_, _>>()?;
+        let tokens: usize = batch.iter().map(|row| self.examples[*row].chosen.len()).sum();
+        let likelihood = (Tensor::stack(&chosen, 0)?.sum_all()? / -(tokens as f64))?;
+        let Some(preference) = self.preference else {
+            return Ok(likelihood);
+        };
+        let losses = preference.losses(&parts)?;
+        Ok(((losses.sum_all()? / batch.len() as f64)? + (likelihood * preference.alpha)?)?)
     }
 
-    fn loss(&self, rows: &[usize]) -> Result<f64, StageError> {
-        let counts = self.counts(rows);
-        let share = |part| {
-            let loss = self.share(part, &counts, Mode::Inference)?;
-            Ok(f64::from(loss.to_scalar::<f32>()?))
-        };
-        rows.chunks(self.rows_at_once).map(share).sum()
+    fn rows_at_once(&self) -> Option<usize> {
+        Some(self.rows_at_once)
     }
 
     fn query_id(&self, row: usize) -> &str {

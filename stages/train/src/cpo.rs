@@ -1,122 +1,42 @@
 //! `train/cpo`: a generator from preferences.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Numeric, Output, Problems, Seed, Slot, Stage, StageError,
-    rows::Preferred,
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Problems, Slot, Stage, StageError, rows::Preferred,
 };
 use ablate_models::source::MODEL_SOURCE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Settings,
     completions::Preference,
     loss::PreferenceLoss,
-    optimizer::Decay,
-    tuning::{LoraParams, Trained, Tuning, Written},
+    training::Defaults,
+    tuning::{Tuning, Written},
 };
 
 /// Parameters of `train/cpo`. Those of the loss are TRL's.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Params {
     /// How the margin of log-probabilities between the two queries becomes a loss.
     #[serde(default)]
-    pub loss: PreferenceLoss,
+    loss: PreferenceLoss,
     /// What the margin is multiplied by; with `loss: ipo`, half its inverse is the margin aimed at.
     #[serde(default = "beta")]
     #[schemars(extend("exclusiveMinimum" = 0))]
-    pub beta: f64,
+    beta: f64,
     /// The share of preferences taken to be wrong, with `loss: sigmoid`.
     #[serde(default)]
     #[schemars(range(min = 0, max = 0.5))]
-    pub label_smoothing: f64,
+    label_smoothing: f64,
     /// Weight of the chosen queries' negative log-likelihood, a mean over their tokens.
     #[serde(default = "cpo_alpha")]
     #[schemars(range(min = 0))]
-    pub cpo_alpha: f64,
-    /// Times every row is trained on.
-    #[serde(default = "epochs")]
-    #[schemars(range(min = 1))]
-    pub epochs: usize,
-    /// Rows of a batch.
-    #[serde(default = "batch")]
-    #[schemars(range(min = 1))]
-    pub batch: usize,
-    /// Rows computed at once: the gradients of a larger batch are added up, in less memory.
-    #[serde(default = "rows_at_once")]
-    #[schemars(range(min = 1))]
-    pub rows_at_once: usize,
-    /// Highest learning rate.
-    #[serde(default = "lr")]
-    #[schemars(extend("exclusiveMinimum" = 0))]
-    pub lr: f64,
-    /// Share of the steps in which the learning rate rises linearly.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 1))]
-    pub warmup: f64,
-    /// What the learning rate does then.
-    #[serde(default)]
-    pub decay: Decay,
-    /// Decoupled weight decay; biases and normalisations are not decayed.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub weight_decay: f64,
-    /// Tokens of a prompt and its completion; of a longer prompt the first tokens are left out.
-    #[serde(default = "max_length")]
-    #[schemars(range(min = 16))]
-    pub max_length: usize,
-    /// Global gradient norm above which gradients are scaled down; 0 for never.
-    #[serde(default = "max_grad_norm")]
-    #[schemars(range(min = 0))]
-    pub max_grad_norm: f64,
-    /// Seed of new adapters, of the order of rows and of dropout.
-    #[serde(default = "seed")]
-    pub seed: u64,
-    /// Ends training after this many steps; the schedule ends with it.
-    #[serde(default)]
-    #[schemars(range(min = 1))]
-    pub steps: Option<usize>,
-    /// Steps between evaluations on `dev`.
-    #[serde(default = "evaluate_every")]
-    #[schemars(range(min = 1))]
-    pub evaluate_every: usize,
-    /// Ends training after so many evaluations without a smaller loss on `dev`.
-    #[serde(default)]
-    #[schemars(range(min = 1))]
-    pub patience: Option<usize>,
-    /// Which parameters are trained.
-    #[serde(default)]
-    pub trained: Trained,
-    /// The adapters.
-    #[serde(default)]
-    pub lora: LoraParams,
+    cpo_alpha: f64,
+    /// Those of the trainers of generators.
+    #[serde(flatten)]
+    tuning: Tuning<TrainCpo>,
 }
 
-fn epochs() -> usize {
-    1
-}
-fn batch() -> usize {
-    8
-}
-fn rows_at_once() -> usize {
-    4
-}
-fn max_length() -> usize {
-    512
-}
-fn max_grad_norm() -> f64 {
-    1.0
-}
-fn seed() -> u64 {
-    1
-}
-fn evaluate_every() -> usize {
-    50
-}
-fn lr() -> f64 {
-    5e-5
-}
 fn beta() -> f64 {
     0.1
 }
@@ -125,37 +45,36 @@ fn cpo_alpha() -> f64 {
 }
 
 impl Params {
-    fn tuning(&self) -> Tuning {
-        Tuning {
-            settings: Settings {
-                learning_rate: self.lr,
-                warmup: self.warmup,
-                decay: self.decay,
-                weight_decay: self.weight_decay,
-                max_gradient_norm: self.max_grad_norm,
-                dropout: None,
-                seed: Seed::root(self.seed),
-            },
-            lora: self.lora.lora(self.trained),
-            preference: Some(Preference {
-                loss: self.loss,
-                beta: self.beta,
-                smoothing: self.label_smoothing,
-                alpha: self.cpo_alpha,
-            }),
-            epochs: self.epochs,
-            batch: self.batch,
-            rows_at_once: self.rows_at_once,
-            max_length: self.max_length,
-            steps: self.steps,
-            evaluate_every: self.evaluate_every,
-            patience: self.patience,
+    fn preference(&self) -> Preference {
+        Preference {
+            loss: self.loss,
+            beta: self.beta,
+            smoothing: self.label_smoothing,
+            alpha: self.cpo_alpha,
         }
     }
 }
 
 /// The stage.
 pub struct TrainCpo;
+
+impl Defaults for TrainCpo {
+    fn batch() -> usize {
+        8
+    }
+    fn lr() -> f64 {
+        5e-5
+    }
+    fn warmup() -> f64 {
+        0.0
+    }
+    fn weight_decay() -> f64 {
+        0.0
+    }
+    fn evaluate_every() -> usize {
+        50
+    }
+}
 
 impl Stage for TrainCpo {
     const NAME: &'static str = "train/cpo";
@@ -196,9 +115,9 @@ impl Stage for TrainCpo {
         let (rows, dev): (Vec<Preferred>, Option<Vec<Preferred>>) =
             (io.rows("data")?, io.optional_rows("dev")?);
         let written = |rows: Vec<Preferred>| -> Vec<Written> { rows.into_iter().map(written).collect() };
-        params
-            .tuning()
-            .run(&written(rows), &written(dev.unwrap_or_default()), io)
+        let (rows, dev) = (written(rows), written(dev.unwrap_or_default()));
+        let preference = Some(params.preference());
+        params.tuning.run(&rows, &dev, preference, io)
     }
 }
 

@@ -14,9 +14,9 @@ pub mod optimizer;
 mod preferences;
 pub mod ranking;
 pub mod relevance;
-mod running;
 mod sft;
 mod trainer;
+mod training;
 mod tuning;
 
 pub use batches::{no_duplicates, shuffled};

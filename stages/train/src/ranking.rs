@@ -6,7 +6,7 @@ use ablate_core::{StageError, rows::Triple};
 use ablate_models::{bert::Mode, encoder::SentenceEncoder, params::ParamStore};
 use candle_core::{Tensor, Var};
 
-use crate::{Gradients, Objective, loss::multiple_negatives_ranking};
+use crate::{Gradients, Objective, loss::multiple_negatives_ranking, trainer::value};
 
 /// Multiple negatives ranking over the rows of a batch: queries, positives and hard negatives.
 pub struct Ranking<'a> {
@@ -54,12 +54,6 @@ impl<'a> Ranking<'a> {
             tokens: tokenize(encoder, rows)?,
             settings,
         })
-    }
-
-    /// The loss of one batch with its graph, a scalar: all texts go through the encoder together.
-    pub fn tensor(&self, rows: &[usize], mode: Mode) -> Result<Tensor, StageError> {
-        let vectors = self.encoder.forward(&self.ids(rows), mode)?;
-        Ok(self.of_vectors(&vectors, rows.len())?)
     }
 
     /// Token ids of the queries, then the positives, then the negatives.
@@ -116,27 +110,25 @@ impl Objective for Ranking<'_> {
         self.encoder.store()
     }
 
-    fn gradients(&self, rows: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError> {
+    /// Every text of a batch is a candidate of every query: there are no parts but the batch.
+    fn share(&self, _part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+        let vectors = self.encoder.forward(&self.ids(batch), mode)?;
+        Ok(self.of_vectors(&vectors, batch.len())?)
+    }
+
+    fn gradients(&self, batch: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError> {
         match self.settings.texts_at_once {
-            Some(size) if size < 3 * rows.len() => self.in_parts(rows, size, mode),
+            Some(size) if size < 3 * batch.len() => self.in_parts(batch, size, mode),
             _ => {
-                let loss = self.tensor(rows, mode)?;
+                let loss = self.share(batch, batch, mode)?;
                 Ok((value(&loss)?, Gradients::of(&loss, self.store())?))
             }
         }
     }
 
-    fn loss(&self, rows: &[usize]) -> Result<f64, StageError> {
-        value(&self.tensor(rows, Mode::Inference)?)
-    }
-
     fn query_id(&self, row: usize) -> &str {
         &self.rows[row].query_id
     }
-}
-
-fn value(loss: &Tensor) -> Result<f64, StageError> {
-    Ok(f64::from(loss.to_scalar::<f32>()?))
 }
 
 fn tokenize<'a>(encoder: &SentenceEncoder, rows: &'a [Triple]) -> Result<TokenTable<'a>, StageError> {

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Gradients, Objective,
+    Objective,
     loss::{binary_cross_entropy, first_of_all},
 };
 
@@ -43,7 +43,7 @@ pub struct Relevance<'a> {
     pairs: Vec<PairTokens>,
     rows: Vec<Row<'a>>,
     loss: RelevanceLoss,
-    rows_at_once: usize,
+    rows_at_once: Option<usize>,
 }
 
 impl<'a> Relevance<'a> {
@@ -79,30 +79,13 @@ impl<'a> Relevance<'a> {
             pairs: model.tokenize(&texts)?,
             rows,
             loss,
-            rows_at_once: rows_at_once.unwrap_or(usize::MAX),
+            rows_at_once,
         })
     }
 
     /// How many rows there are: pairs, or lists of them.
     pub fn rows(&self) -> usize {
         self.rows.len()
-    }
-
-    /// The sum of the losses of some rows with its graph, a scalar.
-    pub fn tensor(&self, rows: &[usize], mode: Mode) -> Result<Tensor, StageError> {
-        let rows = || rows.iter().map(|row| &self.rows[*row]);
-        let pairs = rows().flat_map(|row| &self.pairs[row.pairs.clone()]);
-        let logits = self.model.forward(pairs, mode)?;
-        Ok(match self.loss {
-            RelevanceLoss::Bce => {
-                let labels: Vec<f32> = rows().map(|row| f32::from(u8::from(row.relevant))).collect();
-                binary_cross_entropy(&logits, &labels)
-            }
-            RelevanceLoss::Listwise => {
-                let lengths: Vec<usize> = rows().map(|row| row.pairs.len()).collect();
-                first_of_all(&logits, &lengths)
-            }
-        }?)
     }
 }
 
@@ -111,23 +94,25 @@ impl Objective for Relevance<'_> {
         self.model.store()
     }
 
-    fn gradients(&self, rows: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError> {
-        let (mut sum, mut gradients) = (0.0, Gradients::default());
-        for (at, part) in rows.chunks(self.rows_at_once).enumerate() {
-            let mode = if at == 0 { mode } else { mode.child(at) };
-            let loss = (self.tensor(part, mode)? / rows.len() as f64)?;
-            sum += f64::from(loss.to_scalar::<f32>()?);
-            gradients.add(Gradients::of(&loss, self.store())?)?;
-        }
-        Ok((sum, gradients))
+    fn share(&self, part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+        let rows = || part.iter().map(|row| &self.rows[*row]);
+        let pairs = rows().flat_map(|row| &self.pairs[row.pairs.clone()]);
+        let logits = self.model.forward(pairs, mode)?;
+        let sum = match self.loss {
+            RelevanceLoss::Bce => {
+                let labels: Vec<f32> = rows().map(|row| f32::from(u8::from(row.relevant))).collect();
+                binary_cross_entropy(&logits, &labels)
+            }
+            RelevanceLoss::Listwise => {
+                let lengths: Vec<usize> = rows().map(|row| row.pairs.len()).collect();
+                first_of_all(&logits, &lengths)
+            }
+        };
+        Ok((sum? / batch.len() as f64)?)
     }
 
-    fn loss(&self, rows: &[usize]) -> Result<f64, StageError> {
-        let mut sum = 0.0;
-        for part in rows.chunks(self.rows_at_once) {
-            sum += f64::from(self.tensor(part, Mode::Inference)?.to_scalar::<f32>()?);
-        }
-        Ok(sum / rows.len() as f64)
+    fn rows_at_once(&self) -> Option<usize> {
+        self.rows_at_once
     }
 
     fn query_id(&self, row: usize) -> &str {

@@ -2,6 +2,7 @@
 
 use ablate_core::{Seed, StageError, rows::Step};
 use ablate_models::{bert::Mode, params::ParamStore};
+use candle_core::Tensor;
 
 use crate::{
     Checkpoints, Gradients,
@@ -13,14 +14,44 @@ pub trait Objective {
     /// The model's parameters.
     fn store(&self) -> &ParamStore;
 
-    /// The mean loss of some rows, and its gradients.
-    fn gradients(&self, rows: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError>;
+    /// What `part`, rows of `batch` that are computed together, adds to the mean loss of the batch, with its graph: a scalar.
+    fn share(&self, part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError>;
 
-    /// The mean loss of some rows, without gradients or dropout.
-    fn loss(&self, rows: &[usize]) -> Result<f64, StageError>;
+    /// Rows of a batch that are computed together; all of them if `None`.
+    fn rows_at_once(&self) -> Option<usize> {
+        None
+    }
 
     /// The query of a row, for messages.
     fn query_id(&self, row: usize) -> &str;
+
+    /// The mean loss of a batch, and its gradients, added up over its parts.
+    fn gradients(&self, batch: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError> {
+        let (mut sum, mut gradients) = (0.0, Gradients::default());
+        for (at, part) in batch
+            .chunks(self.rows_at_once().unwrap_or(usize::MAX))
+            .enumerate()
+        {
+            let mode = if at == 0 { mode } else { mode.child(at) };
+            let share = self.share(part, batch, mode)?;
+            sum += value(&share)?;
+            gradients.add(Gradients::of(&share, self.store())?)?;
+        }
+        Ok((sum, gradients))
+    }
+
+    /// The mean loss of a batch, without gradients or dropout.
+    fn loss(&self, batch: &[usize]) -> Result<f64, StageError> {
+        let parts = batch.chunks(self.rows_at_once().unwrap_or(usize::MAX));
+        parts
+            .map(|part| value(&self.share(part, batch, Mode::Inference)?))
+            .sum()
+    }
+}
+
+/// The number in a scalar.
+pub(crate) fn value(scalar: &Tensor) -> Result<f64, StageError> {
+    Ok(f64::from(scalar.to_scalar::<f32>()?))
 }
 
 /// What a training run does at each step.

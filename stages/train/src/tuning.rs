@@ -1,21 +1,19 @@
 //! What the trainers of generators share: adapters, prompts and their completions as tokens, the run.
 
-use ablate_core::{Io, Seed, StageError};
+use ablate_core::{Io, StageError};
 use ablate_models::{TunedGenerator, decoder::Lora, device};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Dev, Settings,
     completions::{Completions, Example, Preference},
-    running::run,
-    shuffled,
+    training::{Defaults, Training},
 };
 
 /// Which parameters are trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Trained {
+pub(crate) enum Trained {
     /// Adapters beside linear layers; the base stays as it is.
     #[default]
     Lora,
@@ -26,19 +24,19 @@ pub enum Trained {
 /// Low-rank adapters (Hu et al., 2022), with `trained: lora`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct LoraParams {
+pub(crate) struct LoraParams {
     /// Numbers between the two matrices of an adapter.
     #[schemars(range(min = 1))]
-    pub rank: usize,
+    rank: usize,
     /// What an adapter adds is multiplied by this over the rank.
     #[schemars(extend("exclusiveMinimum" = 0))]
-    pub alpha: f64,
+    alpha: f64,
     /// Dropout probability of what an adapter reads.
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
-    pub dropout: f32,
+    dropout: f32,
     /// Layers with an adapter by the ends of their names in transformers, as `q_proj`; `all-linear` for all but the head.
     #[schemars(length(min = 1))]
-    pub targets: Vec<String>,
+    targets: Vec<String>,
 }
 
 impl Default for LoraParams {
@@ -54,7 +52,7 @@ impl Default for LoraParams {
 }
 
 impl LoraParams {
-    pub(crate) fn lora(&self, trained: Trained) -> Option<Lora> {
+    fn lora(&self, trained: Trained) -> Option<Lora> {
         (trained == Trained::Lora).then(|| Lora {
             rank: self.rank,
             alpha: self.alpha,
@@ -72,57 +70,60 @@ pub(crate) struct Written {
     pub(crate) rejected: Option<String>,
 }
 
-/// How a generator is trained.
-pub(crate) struct Tuning {
-    pub(crate) settings: Settings,
-    pub(crate) lora: Option<Lora>,
-    pub(crate) preference: Option<Preference>,
-    pub(crate) epochs: usize,
-    pub(crate) batch: usize,
-    pub(crate) rows_at_once: usize,
-    pub(crate) max_length: usize,
-    pub(crate) steps: Option<usize>,
-    pub(crate) evaluate_every: usize,
-    pub(crate) patience: Option<usize>,
+/// The parameters that the trainers of generators share, with the defaults of the trainer `D`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(bound = "D: Defaults")]
+#[schemars(bound = "D: Defaults", rename = "Tuning")]
+pub(crate) struct Tuning<D> {
+    /// Those of all trainers.
+    #[serde(flatten)]
+    pub(crate) training: Training<D>,
+    /// Rows computed at once: the gradients of a larger batch are added up, in less memory.
+    #[serde(default = "rows_at_once")]
+    #[schemars(range(min = 1))]
+    rows_at_once: usize,
+    /// Tokens of a prompt and its completion; of a longer prompt the first tokens are left out.
+    #[serde(default = "max_length")]
+    #[schemars(range(min = 16))]
+    max_length: usize,
+    /// Which parameters are trained.
+    #[serde(default)]
+    trained: Trained,
+    /// The adapters.
+    #[serde(default)]
+    lora: LoraParams,
 }
 
-impl Tuning {
+fn rows_at_once() -> usize {
+    4
+}
+fn max_length() -> usize {
+    512
+}
+
+impl<D> Tuning<D> {
     /// Trains the generator at `base` and writes the outputs `model` and `curve`.
-    pub(crate) fn run(&self, rows: &[Written], dev: &[Written], io: &Io<'_>) -> Result<(), StageError> {
-        let (base, seed) = (io.tree("base")?, &self.settings.seed);
-        let device = device::open(io.device())?;
-        let generator = TunedGenerator::load(&base, self.lora.as_ref(), &seed.child("lora"), &device)?;
+    pub(crate) fn run(
+        &self,
+        rows: &[Written],
+        dev: &[Written],
+        preference: Option<Preference>,
+        io: &Io<'_>,
+    ) -> Result<(), StageError> {
+        let (base, training) = (io.tree("base")?, &self.training);
+        let (lora, seed) = (self.lora.lora(self.trained), training.root().child("lora"));
+        let generator = TunedGenerator::load(&base, lora.as_ref(), &seed, &device::open(io.device())?)?;
         let (examples, judged) = (
             self.examples(&generator, rows, io)?,
             self.examples(&generator, dev, io)?,
         );
-        let over =
-            |examples| Completions::new(&generator.decoder, examples, self.preference, self.rows_at_once);
+        let over = |examples| Completions::new(&generator.decoder, examples, preference, self.rows_at_once);
         let (objective, judge) = (over(&examples), over(&judged));
-        let dev = Dev {
-            objective: &judge,
-            batches: &shuffled(judged.len(), self.batch, &seed.child("dev")),
-            every: self.evaluate_every,
-            patience: self.patience,
-        };
-        let batches = self.batches(examples.len())?;
-        let curve = run(&objective, &batches, &self.settings, &dev, io)?;
+        let batches = training.shuffled(examples.len())?;
+        let judged = training.judged(&judge, judged.len());
+        let curve = training.run(&objective, &batches, judged, None, io)?;
         generator.save(&base, &io.out_dir("model")?)?;
         io.put("curve", curve)
-    }
-
-    /// The batches of all epochs, up to the cap on steps.
-    fn batches(&self, rows: usize) -> Result<Vec<Vec<usize>>, StageError> {
-        if rows == 0 {
-            return Err(StageError::with_help(
-                "there are no rows to train on",
-                "look at the stages before: a filter or a margin may have dropped every row",
-            ));
-        }
-        let shuffle: Seed = self.settings.seed.child("shuffle");
-        let epoch = |epoch: usize| shuffled(rows, self.batch, &shuffle.child(&epoch.to_string()));
-        let batches = (0..self.epochs).flat_map(epoch);
-        Ok(batches.take(self.steps.unwrap_or(usize::MAX)).collect())
     }
 
     /// Texts as tokens. Where prompt and completion are too long, the prompt loses its first tokens (TRL's `keep_end`).

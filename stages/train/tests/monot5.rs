@@ -4,24 +4,21 @@
 #[path = "../../models/tests/common/mod.rs"]
 #[expect(dead_code, reason = "shared with tests that use all of it")]
 mod common;
+mod following;
 #[path = "../../models/tests/common/t5.rs"]
 mod t5;
 
 use ablate_core::{Seed, StageError, rows::Triple};
 use ablate_models::{
     bert::{Mode, Tokens},
-    params::{ParamStore, to_vec},
+    params::ParamStore,
     reranker::MonoT5,
     t5::T5,
 };
-use ablate_train::{Gradients, Objective, Settings, answers::Answers, optimizer::Decay, train};
-use candle_core::Device;
+use ablate_train::{Objective, answers::Answers, optimizer::Decay};
+use candle_core::{Device, Tensor};
 use common::fixture;
-use serde_json::Value;
-
-fn told<T>(result: Result<T, StageError>) -> T {
-    result.map_err(|error| error.to_string()).unwrap()
-}
+use following::{assert_curve, assert_parameter, rounds, settings, told, trained};
 
 /// The twelve texts of the fixture, of which every second is answered with its second word.
 struct Texts {
@@ -30,58 +27,22 @@ struct Texts {
     words: Vec<u32>,
 }
 
-impl Texts {
-    fn tensor(&self, rows: &[usize], mode: Mode) -> candle_core::Tensor {
-        let text = |row: usize| (0..=3 * row).map(move |i| ((i * 37 + row * 11 + 5) % 100) as u32);
-        let texts: Vec<Vec<u32>> = rows.iter().map(|row| text(*row).collect()).collect();
-        let answers: Vec<u32> = rows.iter().map(|row| self.words[row % 2]).collect();
-        let tokens = Tokens::new(&texts);
-        self.model
-            .answer_loss(&self.store, &tokens, &answers, mode)
-            .unwrap()
-    }
-}
-
 impl Objective for Texts {
     fn store(&self) -> &ParamStore {
         &self.store
     }
 
-    fn gradients(&self, rows: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError> {
-        let loss = self.tensor(rows, mode);
-        Ok((
-            f64::from(loss.to_scalar::<f32>()?),
-            Gradients::of(&loss, &self.store)?,
-        ))
-    }
-
-    fn loss(&self, rows: &[usize]) -> Result<f64, StageError> {
-        Ok(f64::from(self.tensor(rows, Mode::Inference).to_scalar::<f32>()?))
+    fn share(&self, part: &[usize], _batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+        let text = |row: usize| (0..=3 * row).map(move |i| ((i * 37 + row * 11 + 5) % 100) as u32);
+        let texts: Vec<Vec<u32>> = part.iter().map(|row| text(*row).collect()).collect();
+        let answers: Vec<u32> = part.iter().map(|row| self.words[row % 2]).collect();
+        let tokens = Tokens::new(&texts);
+        Ok(self.model.answer_loss(&self.store, &tokens, &answers, mode)?)
     }
 
     fn query_id(&self, _: usize) -> &'static str {
         "a text"
     }
-}
-
-fn settings(learning_rate: f64, warmup: f64) -> Settings {
-    Settings {
-        learning_rate,
-        warmup,
-        decay: Decay::Constant,
-        weight_decay: 0.01,
-        max_gradient_norm: 1.0,
-        dropout: Some(0.0),
-        seed: Seed::root(7),
-    }
-}
-
-fn assert_near(what: &str, found: f64, expected: f64, relative: f64, absolute: f64) {
-    let allowed = relative * expected.abs() + absolute;
-    assert!(
-        (found - expected).abs() <= allowed,
-        "{what}: {found}, PyTorch says {expected}"
-    );
 }
 
 #[test]
@@ -97,55 +58,12 @@ fn twenty_steps_follow_pytorch() {
             store,
             words: serde_json::from_value(fixture["words"].clone()).unwrap(),
         };
-        let batches: Vec<Vec<usize>> = (0..20)
-            .map(|step| (0..6).map(|i| (step * 6 + i) % 12).collect())
-            .collect();
-        let curve = told(train(
-            &texts,
-            &batches,
-            &settings(1e-3, 0.1),
-            None,
-            None,
-            &mut |_| Ok(()),
-        ));
-        for (found, expected) in curve.iter().zip(entry["steps"].as_array().unwrap()) {
-            let number = |name: &str| expected[name].as_f64().unwrap();
-            let at = |what| format!("{name}: {what} of step {}", found.step);
-            assert_near(
-                &at("learning rate"),
-                found.learning_rate,
-                number("learning_rate"),
-                1e-12,
-                0.0,
-            );
-            assert_near(&at("loss"), found.loss, number("loss"), 1e-4, 0.0);
-            assert_near(
-                &at("gradient norm"),
-                found.gradient_norm,
-                number("gradient_norm"),
-                1e-3,
-                0.0,
-            );
+        let curve = trained(&texts, &rounds(6, 12), &settings(1e-3, 0.1, Decay::Constant));
+        assert_curve(name, &curve, &entry["steps"]);
+        for (parameter, expected) in entry["after"].as_object().unwrap() {
+            let found = texts.store().get(parameter).unwrap();
+            assert_parameter(&format!("{name}: {parameter}"), found, expected, 4, 2e-5);
         }
-        check_parameters(name, texts.store(), &entry["after"]);
-    }
-}
-
-fn check_parameters(model: &str, store: &ParamStore, expected: &Value) {
-    for (name, expected) in expected.as_object().unwrap() {
-        let values = to_vec(store.get(name).unwrap()).unwrap();
-        let first: Vec<f64> = serde_json::from_value(expected["first"].clone()).unwrap();
-        for (found, expected) in values.iter().zip(first) {
-            assert_near(
-                &format!("{model}: {name}"),
-                f64::from(*found),
-                expected,
-                0.0,
-                2e-5,
-            );
-        }
-        let norm = values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-        assert_near(name, norm, expected["norm"].as_f64().unwrap(), 1e-5, 0.0);
     }
 }
 
@@ -190,15 +108,11 @@ fn a_monot5_learns_to_answer_and_loads_again() {
         assert!(gradients.get(name).is_some(), "`{name}` has no gradient");
     }
     let before = told(objective.loss(&all));
-    let batches = vec![all.clone(); 30];
-    told(train(
+    trained(
         &objective,
-        &batches,
-        &settings(1e-2, 0.0),
-        None,
-        None,
-        &mut |_| Ok(()),
-    ));
+        &vec![all.clone(); 30],
+        &settings(1e-2, 0.0, Decay::Constant),
+    );
     let after = told(objective.loss(&all));
     assert!(after < 0.5 * before, "{before} to {after}");
     let out = tempfile::tempdir().unwrap();

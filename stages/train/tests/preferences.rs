@@ -1,32 +1,29 @@
 //! SFT and CPO of generators, whole and through adapters, against TRL and peft (tests/fixtures/preferences_training.py).
 #![allow(clippy::unwrap_used)]
 
+mod following;
 #[path = "../../models/tests/common/formula.rs"]
 #[expect(dead_code, reason = "shared with tests that use all of it")]
 mod formula;
 
-use ablate_core::{Seed, StageError};
+use ablate_core::Seed;
 use ablate_models::{
     bert::Mode,
     decoder::{Lora, TunedDecoder},
     params::{ParamStore, to_vec},
 };
 use ablate_train::{
-    Objective, Settings,
+    Objective,
     completions::{Completions, Example, Preference},
     optimizer::Decay,
-    train,
 };
 use candle_core::{Device, Tensor, Var};
+use following::{assert_curve, assert_parameter, rounds, settings, told, trained};
 use formula::{Formula, list, opened};
 use serde_json::Value;
 
 fn fixture() -> Value {
     serde_json::from_str(include_str!("../../../tests/fixtures/preferences_training.json")).unwrap()
-}
-
-fn told<T>(result: Result<T, StageError>) -> T {
-    result.map_err(|error| error.to_string()).unwrap()
 }
 
 fn numbers(value: &Value) -> Vec<f32> {
@@ -118,64 +115,16 @@ fn examples() -> Vec<Example> {
     (0..12).map(example).collect()
 }
 
-fn settings(learning_rate: f64, warmup: f64) -> Settings {
-    Settings {
-        learning_rate,
-        warmup,
-        decay: Decay::Constant,
-        weight_decay: 0.01,
-        max_gradient_norm: 1.0,
-        dropout: Some(0.0),
-        seed: Seed::root(7),
-    }
-}
-
-fn assert_near(what: &str, found: f64, expected: f64, relative: f64, absolute: f64) {
-    let allowed = relative * expected.abs() + absolute;
-    assert!(
-        (found - expected).abs() <= allowed,
-        "{what}: {found}, PyTorch says {expected}"
-    );
-}
-
 #[test]
 fn twenty_steps_follow_trl_and_peft() {
     let examples = examples();
-    let batches: Vec<Vec<usize>> = (0..20)
-        .map(|step| (0..4).map(|i| (step * 4 + i) % 12).collect())
-        .collect();
     for run in fixture()["runs"].as_array().unwrap() {
         let name = format!("{} {} {}", run["model"], run["method"], run["targets"]);
         let model = model(run);
         // Parts of a batch add up to it.
         let objective = Completions::new(&model, &examples, preference(&run["settings"]), 3);
-        let curve = told(train(
-            &objective,
-            &batches,
-            &settings(3e-3, 0.1),
-            None,
-            None,
-            &mut |_| Ok(()),
-        ));
-        for (found, expected) in curve.iter().zip(run["steps"].as_array().unwrap()) {
-            let number = |name: &str| expected[name].as_f64().unwrap();
-            let at = |what| format!("{name}: {what} of step {}", found.step);
-            assert_near(
-                &at("learning rate"),
-                found.learning_rate,
-                number("learning_rate"),
-                1e-12,
-                0.0,
-            );
-            assert_near(&at("loss"), found.loss, number("loss"), 1e-4, 1e-6);
-            assert_near(
-                &at("gradient norm"),
-                found.gradient_norm,
-                number("gradient_norm"),
-                1e-3,
-                0.0,
-            );
-        }
+        let curve = trained(&objective, &rounds(4, 12), &settings(3e-3, 0.1, Decay::Constant));
+        assert_curve(&name, &curve, &run["steps"]);
         check_parameters(&name, model.store(), &run["after"]);
     }
 }
@@ -187,20 +136,13 @@ fn check_parameters(run: &str, store: &ParamStore, expected: &Value) {
         let variable = store
             .get(name)
             .unwrap_or_else(|| panic!("{run}: no parameter `{name}`"));
-        let values = to_vec(variable).unwrap();
-        let norm = values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-        let what = format!("{run}: {name}");
         // A bias of keys has no gradient but of rounding, which AdamW makes as large as any.
         if name.ends_with("c_attn.bias") || name.ends_with("k_proj.bias") {
             continue;
         }
         // GPT-2's matrices are `(in, out)` in its checkpoints, and `(out, in)` here: the first number is the same.
         let compared = if name.starts_with("transformer.h.") { 1 } else { 4 };
-        let first = numbers(&expected["first"]).into_iter().take(compared);
-        for (found, expected) in values.iter().zip(first) {
-            assert_near(&what, f64::from(*found), f64::from(expected), 0.0, 2e-5);
-        }
-        assert_near(&what, norm, expected["norm"].as_f64().unwrap(), 1e-5, 0.0);
+        assert_parameter(&format!("{run}: {name}"), variable, expected, compared, 2e-5);
     }
 }
 

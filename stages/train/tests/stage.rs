@@ -160,7 +160,7 @@ fn no_triples_are_an_error_that_says_where_to_look() {
     let Err(StageError::Failed { message, help }) = run(&[], &json!({})) else {
         panic!("it ran")
     };
-    assert!(message.contains("no triples") && help.unwrap().contains("stages before"));
+    assert!(message.contains("nothing to train on") && help.unwrap().contains("stages before"));
 }
 
 #[test]

@@ -4,15 +4,12 @@
 #[path = "../../models/tests/common/mod.rs"]
 #[expect(dead_code, reason = "shared with tests that use all of it")]
 mod common;
+mod following;
 
 use std::path::Path;
 
 use ablate_core::{Digest, Seed, StageError, rows::Triple};
-use ablate_models::{
-    bert::Mode,
-    encoder::SentenceEncoder,
-    params::{ParamStore, to_vec},
-};
+use ablate_models::{bert::Mode, encoder::SentenceEncoder, params::to_vec};
 use ablate_train::{
     Dev, Gradients, Objective, Settings, no_duplicates,
     optimizer::Decay,
@@ -21,6 +18,7 @@ use ablate_train::{
 };
 use candle_core::{Device, Tensor, Var};
 use common::{fixture, minilm, tiny_encoder};
+use following::{assert_curve, assert_parameter, rounds, told, trained};
 
 fn load(folder: &Path) -> SentenceEncoder {
     SentenceEncoder::load(folder, &Device::Cpu)
@@ -54,13 +52,8 @@ fn rows(count: usize) -> Vec<Triple> {
 
 fn settings() -> Settings {
     Settings {
-        learning_rate: 1e-3,
-        warmup: 0.1,
-        decay: Decay::Linear,
-        weight_decay: 0.01,
-        max_gradient_norm: 1.0,
         dropout: None,
-        seed: Seed::root(7),
+        ..following::settings(1e-3, 0.1, Decay::Linear)
     }
 }
 
@@ -80,10 +73,6 @@ fn ranking_by<'a>(
     };
     change(&mut settings);
     told(Ranking::new(encoder, rows, settings))
-}
-
-fn told<T>(result: Result<T, StageError>) -> T {
-    result.map_err(|error| error.to_string()).unwrap()
 }
 
 fn with_threads<T: Send>(count: usize, work: impl FnOnce() -> T + Send) -> T {
@@ -120,7 +109,8 @@ fn every_parameter_has_the_gradient_finite_differences_give() {
             dropout: Some(dropout),
         };
         let objective = ranking_by(&encoder, &rows, |settings| settings.scale = 5.0);
-        let loss = || told(objective.tensor(&[0, 1, 2, 3, 4, 5], mode));
+        let batch = [0, 1, 2, 3, 4, 5];
+        let loss = || told(objective.share(&batch, &batch, mode));
         let value = || f64::from(loss().to_scalar::<f32>().unwrap());
         let gradients = loss().backward().unwrap();
         for (name, variable) in encoder.store().trainable() {
@@ -158,16 +148,8 @@ fn bytes_after(folder: &Path, seed: u64, threads: usize) -> (Vec<u64>, Digest) {
         .concat();
     let settings = Settings { seed, ..settings() };
     let curve = with_threads(threads, || {
-        train(
-            &ranking(&encoder, &rows),
-            &batches,
-            &settings,
-            None,
-            None,
-            &mut |_| Ok(()),
-        )
+        trained(&ranking(&encoder, &rows), &batches, &settings)
     });
-    let curve = curve.map_err(|e| e.to_string()).unwrap();
     let out = tempfile::tempdir().unwrap();
     encoder
         .save(folder, out.path())
@@ -198,16 +180,7 @@ fn training_lowers_the_loss() {
         dropout: Some(0.0),
         ..settings()
     };
-    let curve = train(
-        &ranking(&encoder, &rows),
-        &batches,
-        &settings,
-        None,
-        None,
-        &mut |_| Ok(()),
-    )
-    .map_err(|e| e.to_string())
-    .unwrap();
+    let curve = trained(&ranking(&encoder, &rows), &batches, &settings);
     assert!(
         curve[29].loss < 0.5 * curve[0].loss,
         "{} to {}",
@@ -228,16 +201,7 @@ fn frozen_parameters_stay() {
     ];
     let before = names.map(|name| value(&encoder, name));
     let rows = rows(4);
-    train(
-        &ranking(&encoder, &rows),
-        &vec![vec![0, 1, 2, 3]; 3],
-        &settings(),
-        None,
-        None,
-        &mut |_| Ok(()),
-    )
-    .map_err(|e| e.to_string())
-    .unwrap();
+    trained(&ranking(&encoder, &rows), &vec![vec![0, 1, 2, 3]; 3], &settings());
     assert_eq!(value(&encoder, names[0]), before[0]);
     assert_ne!(value(&encoder, names[1]), before[1]);
 }
@@ -412,14 +376,6 @@ fn a_plain_encoder_is_described_when_saved() {
     assert!(!load(out.path()).normalizes());
 }
 
-fn assert_near(what: &str, found: f64, expected: f64, relative: f64, absolute: f64) {
-    let allowed = relative * expected.abs() + absolute;
-    assert!(
-        (found - expected).abs() <= allowed,
-        "{what}: {found}, PyTorch says {expected}"
-    );
-}
-
 #[test]
 fn twenty_steps_follow_pytorch() {
     let Some(folder) = minilm() else { return };
@@ -432,59 +388,10 @@ fn twenty_steps_follow_pytorch() {
         .collect();
     let mut encoder = load(&folder);
     encoder.set_max_length(64).map_err(|e| e.to_string()).unwrap();
-    let batches: Vec<Vec<usize>> = (0..20)
-        .map(|step| (step % 2 * 8..step % 2 * 8 + 8).collect())
-        .collect();
-    let settings = Settings {
-        learning_rate: 2e-5,
-        dropout: Some(0.0),
-        ..settings()
-    };
-    let curve = train(
-        &ranking(&encoder, &rows),
-        &batches,
-        &settings,
-        None,
-        None,
-        &mut |_| Ok(()),
-    )
-    .map_err(|e| e.to_string())
-    .unwrap();
-    for (found, expected) in curve.iter().zip(fixture["steps"].as_array().unwrap()) {
-        let number = |name: &str| expected[name].as_f64().unwrap();
-        let at = |what| format!("{what} of step {}", found.step);
-        assert_near(
-            &at("learning rate"),
-            found.learning_rate,
-            number("learning_rate"),
-            1e-12,
-            0.0,
-        );
-        assert_near(&at("loss"), found.loss, number("loss"), 1e-4, 2e-6);
-        assert_near(
-            &at("gradient norm"),
-            found.gradient_norm,
-            number("gradient_norm"),
-            1e-3,
-            0.0,
-        );
-    }
-    check_parameters(encoder.store(), &fixture["parameters"]);
-}
-
-fn check_parameters(store: &ParamStore, expected: &serde_json::Value) {
-    for (name, expected) in expected.as_object().unwrap() {
-        let variable = store.get(name).unwrap();
-        let first: Vec<f64> = serde_json::from_value(expected["first"].clone()).unwrap();
-        for (found, expected) in to_vec(variable).unwrap().iter().zip(first) {
-            assert_near(name, f64::from(*found), expected, 0.0, 1e-5);
-        }
-        assert_near(
-            name,
-            norm(variable),
-            expected["norm"].as_f64().unwrap(),
-            1e-5,
-            0.0,
-        );
+    let settings = following::settings(2e-5, 0.1, Decay::Linear);
+    let curve = trained(&ranking(&encoder, &rows), &rounds(8, 16), &settings);
+    assert_curve("bi-encoder", &curve, &fixture["steps"]);
+    for (name, expected) in fixture["parameters"].as_object().unwrap() {
+        assert_parameter(name, encoder.store().get(name).unwrap(), expected, 4, 1e-5);
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     bm25::Searcher,
     dense::{Match, dot, search, unit_vectors},
     index::{Index, Scheme},
-    scoring::{self, Scoring},
+    scoring,
     similarity::Bm25,
 };
 
@@ -81,7 +81,13 @@ fn dense(
     let queries = pairs.iter().map(|pair| pair.query.clone());
     let positives = pairs.iter().map(|pair| pair.text.clone());
     let texts: Vec<String> = documents.chain(queries).chain(positives).collect();
-    let mut documents = unit_vectors(io, "scorer", &texts, params.max_length, params.batch)?;
+    let mut documents = unit_vectors(
+        io,
+        "scorer",
+        &texts,
+        params.scoring.max_length,
+        params.scoring.batch,
+    )?;
     let mut queries = documents.split_off(corpus.len());
     let positives = queries.split_off(pairs.len());
     let depth = params.depth as usize + 1;
@@ -119,12 +125,7 @@ fn reranked(
         asked.push((&pair.query, &pair.text));
         asked.extend(pool.iter().map(|at| (pair.query.as_str(), texts[*at].as_str())));
     }
-    let scoring = Scoring {
-        max_length: params.max_length,
-        truncation: params.truncation,
-        batch: params.batch,
-    };
-    let logits = scoring::logits(io, "scorer", &asked, &scoring)?;
+    let logits = scoring::logits(io, "scorer", &asked, &params.scoring)?;
     let mut scores = logits.into_iter().map(|logit| params.activation.apply(logit));
     let mut next = || {
         scores
@@ -142,7 +143,7 @@ fn reranked(
 }
 
 fn within_margins(params: &Params, scored: Scored, positive: f32) -> Ranked {
-    let margins = params.margins();
+    let margins = params.margins;
     let kept = scored
         .into_iter()
         .filter(|(_, score)| margins.keep(*score, positive));

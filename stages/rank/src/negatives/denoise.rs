@@ -3,38 +3,25 @@
 use ablate_core::{
     ArtifactKind, Input, Io, Numeric, Output, Problems, Seed, Slot, Stage, StageError, rows::Triple,
 };
-use ablate_models::{
-    reranker::{Activation, Truncation},
-    source::MODEL_SOURCE,
-};
+use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Pick, margins::Margins, seed};
-use crate::scoring::{self, Scoring, default_batch};
+use crate::scoring::{self, Scoring};
 
 /// Drops likely false negatives (Qu et al. 2021, RocketQA, §4.2: a cross-encoder denoises what a retriever mined).
 pub struct DenoiseNegatives;
 
 /// Parameters of `negatives/denoise`.
 #[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Params {
     /// What scores are before bounds are looked at.
     #[serde(default)]
     activation: Activation,
-    /// A negative must score at least this much less than its positive.
-    #[serde(default)]
-    absolute_margin: Option<f64>,
-    /// A negative must score less than its positive by at least this share of the positive's absolute score.
-    #[serde(default)]
-    relative_margin: Option<f64>,
-    /// A negative must not score more (RocketQA: 0.1 of `activation: sigmoid`).
-    #[serde(default)]
-    max_score: Option<f64>,
-    /// A negative must not score less: it would be too easy.
-    #[serde(default)]
-    min_score: Option<f64>,
+    /// The bounds.
+    #[serde(flatten)]
+    margins: Margins,
     /// Negatives kept per query, a query with fewer being left out; without it, all that remain.
     #[serde(default)]
     #[schemars(range(min = 1))]
@@ -45,28 +32,9 @@ pub struct Params {
     /// Seed of the draw.
     #[serde(default = "seed")]
     seed: u64,
-    /// Tokens a pair is cut at; the model's own limit if not given.
-    #[serde(default)]
-    #[schemars(range(min = 5))]
-    max_length: Option<usize>,
-    /// How a pair that is too long is cut.
-    #[serde(default)]
-    truncation: Truncation,
-    /// Pairs scored at once. Cannot change a result.
-    #[serde(default = "default_batch")]
-    #[schemars(range(min = 1))]
-    batch: usize,
-}
-
-impl Params {
-    fn margins(&self) -> Margins {
-        Margins {
-            absolute: self.absolute_margin,
-            relative: self.relative_margin,
-            max_score: self.max_score,
-            min_score: self.min_score,
-        }
-    }
+    /// How texts are put to the model.
+    #[serde(flatten)]
+    scoring: Scoring,
 }
 
 impl Stage for DenoiseNegatives {
@@ -89,8 +57,8 @@ impl Stage for DenoiseNegatives {
     type Params = Params;
 
     fn check(params: &Params, problems: &mut Problems) {
-        params.margins().check(true, problems);
-        let bounded = params.margins().is_bounded();
+        params.margins.check(true, problems);
+        let bounded = params.margins.is_bounded();
         problems.require(
             bounded,
             "max_score",
@@ -137,12 +105,7 @@ fn scores(params: &Params, groups: &[&[Triple]], io: &Io<'_>) -> Result<Vec<Vec<
         pairs.push((query, group[0].pos_text.as_str()));
         pairs.extend(group.iter().map(|triple| (query, triple.neg_text.as_str())));
     }
-    let scoring = Scoring {
-        max_length: params.max_length,
-        truncation: params.truncation,
-        batch: params.batch,
-    };
-    let logits = scoring::logits(io, "scorer", &pairs, &scoring)?;
+    let logits = scoring::logits(io, "scorer", &pairs, &params.scoring)?;
     let mut scores = logits.into_iter().map(|logit| params.activation.apply(logit));
     Ok(counts
         .into_iter()
@@ -155,7 +118,7 @@ type Scored<'a> = (&'a Triple, f32);
 
 /// The negatives within the bounds.
 fn sound<'a>(params: &Params, group: &'a [Triple], scores: &[f32]) -> Vec<Scored<'a>> {
-    let margins = params.margins();
+    let margins = params.margins;
     let scored = group.iter().zip(scores[1..].iter().copied());
     scored
         .filter(|(_, score)| margins.keep(*score, scores[0]))

@@ -1,17 +1,23 @@
 //! Which candidates are kept by their scores: the margins of sentence-transformers' `mine_hard_negatives`.
 
 use ablate_core::Problems;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Bounds on the score of a negative; those not given hold nothing off.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub(super) struct Margins {
-    /// The least distance below the positive's score.
+    /// A negative must score at least this much less than its positive.
+    #[serde(rename = "absolute_margin")]
     pub(super) absolute: Option<f64>,
-    /// The same as a share of the positive's absolute score (NV-Retriever, Moreira et al., 2024).
+    /// A negative must score less than its positive by at least this share of the positive's absolute score (NV-Retriever,
+    /// Moreira et al., 2024).
+    #[serde(rename = "relative_margin")]
     pub(super) relative: Option<f64>,
-    /// The most a negative may score.
+    /// A negative must not score more (RocketQA: 0.1 of `activation: sigmoid`).
     pub(super) max_score: Option<f64>,
-    /// The least a negative may score.
+    /// A negative must not score less: it would be too easy.
     pub(super) min_score: Option<f64>,
 }
 

@@ -11,16 +11,13 @@ use ablate_core::{
     ArtifactKind, Input, Io, Needs, Output, Problems, Seed, Slot, Stage, StageError,
     rows::{Document, Pair, Triple},
 };
-use ablate_models::{
-    reranker::{Activation, Truncation},
-    source::MODEL_SOURCE,
-};
+use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     retrieve::{b, k1},
-    scoring::default_batch,
+    scoring::Scoring,
 };
 use candidates::candidates;
 use margins::Margins;
@@ -89,7 +86,6 @@ pub(crate) enum OnShortfall {
 
 /// Parameters of `negatives`.
 #[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Params {
     /// Where negatives come from.
     #[serde(default)]
@@ -119,43 +115,15 @@ pub struct Params {
     #[serde(default = "b")]
     #[schemars(range(min = 0, max = 1))]
     b: f64,
-    /// A candidate must score at least this much less than the positive.
-    #[serde(default)]
-    absolute_margin: Option<f64>,
-    /// A candidate must score less than the positive by at least this share of the positive's absolute score.
-    #[serde(default)]
-    relative_margin: Option<f64>,
-    /// A candidate must not score more: it may be a positive that nobody judged.
-    #[serde(default)]
-    max_score: Option<f64>,
-    /// A candidate must not score less: it would be too easy.
-    #[serde(default)]
-    min_score: Option<f64>,
+    /// Bounds on the scores of candidates.
+    #[serde(flatten)]
+    margins: Margins,
     /// What a cross-encoder's scores are before margins are looked at.
     #[serde(default)]
     activation: Activation,
-    /// Tokens a text, or a cross-encoder's pair, is cut at; the model's own limit if not given.
-    #[serde(default)]
-    #[schemars(range(min = 5))]
-    max_length: Option<usize>,
-    /// How a cross-encoder's pair that is too long is cut.
-    #[serde(default)]
-    truncation: Truncation,
-    /// Texts a model takes at once. Cannot change a result.
-    #[serde(default = "default_batch")]
-    #[schemars(range(min = 1))]
-    batch: usize,
-}
-
-impl Params {
-    fn margins(&self) -> Margins {
-        Margins {
-            absolute: self.absolute_margin,
-            relative: self.relative_margin,
-            max_score: self.max_score,
-            min_score: self.min_score,
-        }
-    }
+    /// How texts are put to the model.
+    #[serde(flatten)]
+    scoring: Scoring,
 }
 
 fn depth() -> u32 {
@@ -207,7 +175,7 @@ impl Stage for Negatives {
             "depth",
             "must be at least per_query",
         );
-        params.margins().check(params.source.has_scores(), problems);
+        params.margins.check(params.source.has_scores(), problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
