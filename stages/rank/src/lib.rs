@@ -1,4 +1,4 @@
-//! Analysers, BM25, vectors and exact search among them, reranking, fusion, scores of pairs, negatives.
+//! Analysers, BM25, vectors and exact search among them, reranking, fusion, scores of pairs and of triples, negatives.
 
 pub mod analysis;
 pub mod bm25;
@@ -17,6 +17,7 @@ mod retrieve;
 mod score;
 mod scoring;
 pub mod similarity;
+mod teacher;
 
 pub use dense::{Embed, RetrieveDense};
 pub use fuse::Fuse;
@@ -26,3 +27,4 @@ pub use negatives::{DenoiseNegatives, MixNegatives, Negatives};
 pub use rerank::Rerank;
 pub use retrieve::RetrieveBm25;
 pub use score::Score;
+pub use teacher::Teacher;

@@ -78,7 +78,7 @@ impl Stage for Rerank {
             ));
         }
         let logits = scoring::logits(io, "model", &pairs, &params.scoring)?;
-        io.put("run", reordered(head, &logits, params.activation))
+        io.put("run", by_logit(head, &logits, params.activation))
     }
 }
 
@@ -104,7 +104,7 @@ fn missing(what: &str, id: &str, port: &str) -> StageError {
 }
 
 /// The hits of each query by their logits, best first; ties stay in the order of the run.
-fn reordered(hits: Vec<Hit>, logits: &[f32], activation: Activation) -> Vec<Hit> {
+pub(crate) fn by_logit(hits: Vec<Hit>, logits: &[f32], activation: Activation) -> Vec<Hit> {
     let mut scored: Vec<(Hit, f32)> = hits.into_iter().zip(logits.iter().copied()).collect();
     // A stable sort keeps ties as they were.
     scored.sort_by(|a, b| a.0.query_id.cmp(&b.0.query_id).then(b.1.total_cmp(&a.1)));
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn hits_go_by_logit_and_ties_stay() {
-        let ordered = reordered(run(), &[1.0, 3.0, 1.0, -2.0, 0.0], Activation::Sigmoid);
+        let ordered = by_logit(run(), &[1.0, 3.0, 1.0, -2.0, 0.0], Activation::Sigmoid);
         let rows: Vec<_> = ordered
             .iter()
             .map(|hit| (hit.doc_id.as_str(), hit.rank))

@@ -25,9 +25,11 @@ pub const STAGES: &[&dyn StageKind] = &[
     &Of::<ablate_rank::RetrieveDense>::NEW,
     &Of::<ablate_data::Sample>::NEW,
     &Of::<ablate_rank::Score>::NEW,
+    &Of::<ablate_rank::Teacher>::NEW,
     &Of::<ablate_train::TrainBiencoder>::NEW,
     &Of::<ablate_train::TrainCpo>::NEW,
     &Of::<ablate_train::TrainCrossencoder>::NEW,
+    &Of::<ablate_train::TrainDistillation>::NEW,
     &Of::<ablate_train::TrainMonoT5>::NEW,
     &Of::<ablate_train::TrainSft>::NEW,
 ];

@@ -21,7 +21,7 @@ mod encoders;
 #[path = "../../models/tests/common/generator.rs"]
 mod generator;
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use ablate_core::{
     Digest, StageKind,
@@ -290,7 +290,9 @@ fn reranked() -> String {
     let triples = mine.output::<Triple>("triples");
     let noisy = mine.with("triples", triples);
     let fields = json!({"absolute_margin": 0.0, "pick": "top", "per_query": 1});
-    now + &lines("negatives/denoise", &noisy, fields)
+    now += &lines("negatives/denoise", &noisy, fields);
+    let judged = noisy.with_source("model", "tiny", model.path());
+    now + &lines("teacher", &judged, json!({}))
 }
 
 /// The same with the vectors of a tiny sentence encoder.
@@ -319,6 +321,19 @@ fn compared() -> String {
     now + &lines("hardness", &hard, json!({}))
 }
 
+/// Scores of every query and document of triples, by their names.
+fn teacher(triples: &[Triple]) -> Vec<Hit> {
+    let of = |row: &Triple| [&row.pos_id, &row.neg_id].map(|id| (row.query_id.clone(), id.clone()));
+    let pairs: BTreeSet<(String, String)> = triples.iter().flat_map(of).collect();
+    let hit = |(rank, (query_id, doc_id)): (usize, (String, String))| Hit {
+        score: (doc_id.bytes().map(usize::from).sum::<usize>() % 11) as f32,
+        query_id,
+        doc_id,
+        rank: rank as u32 + 1,
+    };
+    pairs.into_iter().enumerate().map(hit).collect()
+}
+
 fn trained() -> String {
     let model = encoders::tiny_encoder();
     let host = MemoryHost::new()
@@ -327,7 +342,10 @@ fn trained() -> String {
     let fields = json!({"epochs": 2, "batch": 8, "lr": 1e-3, "max_length": 16, "dropout": 0.1});
     let biencoder = lines("train/biencoder", &host, fields);
     let fields = json!({"epochs": 2, "batch": 8, "lr": 1e-3, "max_length": 16, "dropout": 0.1, "loss": "listwise", "rows_at_once": 3});
-    biencoder + &lines("train/crossencoder", &host, fields)
+    let crossencoder = lines("train/crossencoder", &host, fields);
+    let taught = host.with("teacher", teacher(&triples()));
+    let fields = json!({"epochs": 2, "batch": 4, "lr": 1e-3, "max_length": 16, "loss": "kl", "temperature": 2.0, "scale": 20.0});
+    biencoder + &crossencoder + &lines("train/distillation", &taught, fields)
 }
 
 #[test]

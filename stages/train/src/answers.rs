@@ -4,7 +4,7 @@ use ablate_core::{StageError, rows::Triple};
 use ablate_models::{bert::Mode, params::ParamStore, reranker::MonoT5};
 use candle_core::Tensor;
 
-use crate::Objective;
+use crate::{Objective, batches::by_positive};
 
 /// The answers of a monoT5, a row a pair of a query and a document (Nogueira et al., 2020): cross-entropy of the answer and the
 /// end token behind it.
@@ -34,7 +34,7 @@ impl<'a> Answers<'a> {
             query_ids.push(triple.query_id.as_str());
             relevant.push(is_relevant);
         };
-        for group in triples.chunk_by(|a, b| (&a.query_id, &a.pos_id) == (&b.query_id, &b.pos_id)) {
+        for group in by_positive(triples) {
             for (at, triple) in group.iter().enumerate() {
                 if balanced || at == 0 {
                     add(triple, &triple.pos_text, true);

@@ -42,6 +42,11 @@ pub fn no_duplicates(rows: &[Triple], size: usize, seed: &Seed) -> Vec<Vec<usize
     batches
 }
 
+/// The rows of each query and positive, which differ in their negatives.
+pub(crate) fn by_positive(rows: &[Triple]) -> impl Iterator<Item = &[Triple]> {
+    rows.chunk_by(|a, b| (&a.query_id, &a.pos_id) == (&b.query_id, &b.pos_id))
+}
+
 /// The three texts of each row as numbers, equal where the texts are.
 fn text_numbers(rows: &[Triple]) -> Vec<[usize; 3]> {
     let mut numbers = BTreeMap::new();

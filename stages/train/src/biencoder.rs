@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    masking::FalseNegatives,
     no_duplicates,
     ranking::{Ranking, RankingSettings},
     training::{Defaults, Training},
@@ -34,6 +35,12 @@ pub struct Params {
     #[serde(default)]
     #[schemars(range(min = 1))]
     texts_at_once: Option<usize>,
+    /// Whether a text that another row names as a positive of a query counts for nothing among its negatives.
+    #[serde(default)]
+    mask_known: bool,
+    /// With `guide`: texts whose cosine by it is above that of the positive less this count for nothing, too.
+    #[serde(default)]
+    guide_margin: f64,
     /// Dropout probability; that of the base's configuration if not given.
     #[serde(default)]
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
@@ -73,6 +80,10 @@ impl Stage for TrainBiencoder {
         Input::of("base", ArtifactKind::Model)
             .or_source(&MODEL_SOURCE)
             .about("the encoder that training starts from"),
+        Input::of("guide", ArtifactKind::Model)
+            .or_source(&MODEL_SOURCE)
+            .optional()
+            .about("an encoder that tells false negatives (GISTEmbed)"),
         Input::of("dev", ArtifactKind::Triples)
             .optional()
             .about("what its loss is looked at on: the model is that of the smallest"),
@@ -94,13 +105,33 @@ impl Stage for TrainBiencoder {
         encoder.set_max_length(params.max_length)?;
         let batches = training.batches(rows.len(), |seed| no_duplicates(&rows, training.batch, seed))?;
         note_small_batches(training.batch, &batches, io);
-        let objective = Ranking::new(&encoder, &rows, params.ranking())?;
-        let judge = Ranking::new(&encoder, &dev, params.ranking())?;
+        let ranking = |rows| -> Result<Ranking<'_>, StageError> {
+            let false_negatives = false_negatives(params, rows, io)?;
+            Ok(Ranking::new(&encoder, rows, params.ranking())?.without(false_negatives))
+        };
+        let (objective, judge) = (ranking(&rows)?, ranking(&dev)?);
         let judged = no_duplicates(&dev, training.batch, &training.root().child("dev"));
         let curve = training.run(&objective, &batches, (&judge, judged), params.dropout, io)?;
         encoder.save(&base, &io.out_dir("model")?)?;
         io.put("curve", curve)
     }
+}
+
+fn false_negatives<'a>(
+    params: &Params,
+    rows: &'a [Triple],
+    io: &Io<'_>,
+) -> Result<FalseNegatives<'a>, StageError> {
+    let mut found = FalseNegatives::default();
+    if params.mask_known {
+        found = found.known(rows);
+    }
+    if let Some(guide) = io.optional_tree("guide")? {
+        let guide = SentenceEncoder::load(&guide, &device::open(io.device())?)?;
+        let progress = |done, all| io.progress(done, all, "texts by the guide");
+        found = found.guided(&guide, rows, params.guide_margin, &progress)?;
+    }
+    Ok(found)
 }
 
 /// Says when repeated texts left many batches with few negatives.

@@ -1,12 +1,13 @@
 //! What a bi-encoder learns: to rank the positive of a query before all other texts of the batch.
 
-use std::collections::BTreeMap;
-
 use ablate_core::{StageError, rows::Triple};
 use ablate_models::{bert::Mode, encoder::SentenceEncoder, params::ParamStore};
 use candle_core::{Tensor, Var};
 
-use crate::{Gradients, Objective, loss::multiple_negatives_ranking, trainer::value};
+use crate::{
+    Gradients, Objective, loss::multiple_negatives_ranking, masking::FalseNegatives, tokens::TokenTable,
+    trainer::value,
+};
 
 /// Multiple negatives ranking over the rows of a batch: queries, positives and hard negatives.
 pub struct Ranking<'a> {
@@ -14,6 +15,7 @@ pub struct Ranking<'a> {
     rows: &'a [Triple],
     tokens: TokenTable<'a>,
     settings: RankingSettings,
+    false_negatives: FalseNegatives<'a>,
 }
 
 /// How the loss of a batch is made.
@@ -28,9 +30,6 @@ pub struct RankingSettings {
     /// gradients of its vectors (GradCache, Gao et al., 2021): the same gradients, but for dropout's draws, in less memory.
     pub texts_at_once: Option<usize>,
 }
-
-/// The token ids of every text of the rows.
-type TokenTable<'a> = BTreeMap<&'a str, Vec<u32>>;
 
 impl<'a> Ranking<'a> {
     /// Over these rows, their texts cut as the encoder cuts them.
@@ -48,12 +47,25 @@ impl<'a> Ranking<'a> {
                 encoder.dim()
             )));
         }
+        let texts = rows
+            .iter()
+            .flat_map(|row| [&row.query, &row.pos_text, &row.neg_text]);
         Ok(Self {
             encoder,
             rows,
-            tokens: tokenize(encoder, rows)?,
+            tokens: TokenTable::of(encoder, texts.map(String::as_str))?,
             settings,
+            false_negatives: FalseNegatives::default(),
         })
+    }
+
+    /// The same, of which these count for nothing.
+    #[must_use]
+    pub fn without(self, false_negatives: FalseNegatives<'a>) -> Self {
+        Self {
+            false_negatives,
+            ..self
+        }
     }
 
     /// Token ids of the queries, then the positives, then the negatives.
@@ -63,14 +75,16 @@ impl<'a> Ranking<'a> {
         let texts = queries
             .chain(rows().map(|row| &row.pos_text))
             .chain(rows().map(|row| &row.neg_text));
-        texts.map(|text| self.tokens[text.as_str()].as_slice()).collect()
+        texts.map(|text| self.tokens.get(text)).collect()
     }
 
-    fn of_vectors(&self, vectors: &Tensor, rows: usize) -> candle_core::Result<Tensor> {
+    fn of_vectors(&self, vectors: &Tensor, batch: &[usize]) -> candle_core::Result<Tensor> {
+        let rows: Vec<&Triple> = batch.iter().map(|row| &self.rows[*row]).collect();
+        let mask = self.false_negatives.mask(&rows, vectors.device())?;
         let of = |vectors: &Tensor| {
-            let queries = vectors.narrow(0, 0, rows)?;
-            let candidates = vectors.narrow(0, rows, 2 * rows)?;
-            multiple_negatives_ranking(&queries, &candidates, self.settings.scale)
+            let queries = vectors.narrow(0, 0, rows.len())?;
+            let candidates = vectors.narrow(0, rows.len(), 2 * rows.len())?;
+            multiple_negatives_ranking(&queries, &candidates, self.settings.scale, mask.as_ref())
         };
         let heads = self.settings.dimensions.iter();
         let losses = heads.map(|dim| of(&vectors.narrow(1, 0, *dim)?.contiguous()?));
@@ -90,7 +104,7 @@ impl<'a> Ranking<'a> {
         let vectors = parts().map(|part| Ok(encode(part)?.detach()));
         let vectors = vectors.collect::<candle_core::Result<Vec<_>>>()?;
         let vectors = Var::from_tensor(&Tensor::cat(&vectors, 0)?)?;
-        let loss = self.of_vectors(vectors.as_tensor(), rows.len())?;
+        let loss = self.of_vectors(vectors.as_tensor(), rows)?;
         let wanted = loss.backward()?;
         let wanted = wanted
             .get(&vectors)
@@ -113,7 +127,7 @@ impl Objective for Ranking<'_> {
     /// Every text of a batch is a candidate of every query: there are no parts but the batch.
     fn share(&self, _part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
         let vectors = self.encoder.forward(&self.ids(batch), mode)?;
-        Ok(self.of_vectors(&vectors, batch.len())?)
+        Ok(self.of_vectors(&vectors, batch)?)
     }
 
     fn gradients(&self, batch: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError> {
@@ -129,16 +143,4 @@ impl Objective for Ranking<'_> {
     fn query_id(&self, row: usize) -> &str {
         &self.rows[row].query_id
     }
-}
-
-fn tokenize<'a>(encoder: &SentenceEncoder, rows: &'a [Triple]) -> Result<TokenTable<'a>, StageError> {
-    let texts = rows
-        .iter()
-        .flat_map(|row| [&row.query, &row.pos_text, &row.neg_text]);
-    let mut table: TokenTable<'a> = texts.map(|text| (text.as_str(), Vec::new())).collect();
-    let texts: Vec<String> = table.keys().map(|text| (*text).to_owned()).collect();
-    for (slot, ids) in table.values_mut().zip(encoder.tokenize(&texts)?) {
-        *slot = ids;
-    }
-    Ok(table)
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Objective,
+    batches::by_positive,
     loss::{binary_cross_entropy, first_of_all},
 };
 
@@ -59,7 +60,7 @@ impl<'a> Relevance<'a> {
         rows_at_once: Option<usize>,
     ) -> Result<Self, StageError> {
         let (mut texts, mut rows) = (Vec::new(), Vec::new());
-        for group in triples.chunk_by(|a, b| (&a.query_id, &a.pos_id) == (&b.query_id, &b.pos_id)) {
+        for group in by_positive(triples) {
             let (first, query) = (texts.len(), group[0].query.as_str());
             texts.push((query, group[0].pos_text.as_str()));
             texts.extend(group.iter().map(|triple| (query, triple.neg_text.as_str())));

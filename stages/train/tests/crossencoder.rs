@@ -11,7 +11,7 @@ mod t5;
 
 use std::path::Path;
 
-use ablate_core::{Seed, rows::Triple};
+use ablate_core::Seed;
 use ablate_models::{
     bert::Mode,
     params::{ParamStore, to_vec},
@@ -24,33 +24,8 @@ use ablate_train::{
 };
 use candle_core::Device;
 use common::{fixture, tiny_cross_encoder, tiny_encoder};
-use following::{assert_curve, assert_parameter, rounds, settings, told, trained};
+use following::{assert_curve, assert_parameter, rounds, settings, told, trained, triples};
 use serde_json::Value;
-
-fn words(numbers: &Value) -> String {
-    let numbers: Vec<u32> = serde_json::from_value(numbers.clone()).unwrap();
-    let words: Vec<String> = numbers.iter().map(|number| format!("w{number}")).collect();
-    words.join(" ")
-}
-
-/// The queries of the fixture, each with a positive and two negatives.
-fn triples(fixture: &Value) -> Vec<Triple> {
-    let mut rows = Vec::new();
-    for (query, entry) in fixture["queries"].as_array().unwrap().iter().enumerate() {
-        for negative in [1, 2] {
-            rows.push(Triple {
-                query_id: format!("q{query}"),
-                query: words(&entry[0]),
-                pos_id: format!("p{query}"),
-                pos_text: words(&entry[1][0]),
-                neg_id: format!("n{query}-{negative}"),
-                neg_text: words(&entry[1][negative]),
-                source: "test".into(),
-            });
-        }
-    }
-    rows
-}
 
 /// The cross-encoder of the fixture.
 fn model(fixture: &Value) -> CrossEncoder {

@@ -11,7 +11,9 @@ use std::path::Path;
 use ablate_core::{Digest, Seed, StageError, rows::Triple};
 use ablate_models::{bert::Mode, encoder::SentenceEncoder, params::to_vec};
 use ablate_train::{
-    Dev, Gradients, Objective, Settings, no_duplicates,
+    Dev, Gradients, Objective, Settings,
+    masking::FalseNegatives,
+    no_duplicates,
     optimizer::Decay,
     ranking::{Ranking, RankingSettings},
     train,
@@ -315,6 +317,51 @@ fn the_best_evaluation_on_dev_is_kept_and_patience_ends_training() {
     );
     assert_eq!(curve.len(), 2 * losses.len());
     assert!((told(judged.loss(&[0, 1, 2, 3, 4])) - best).abs() < 1e-6);
+}
+
+/// A guide that is the encoder itself: masked are the texts that it ranks above the positive, and the loss is that of the others.
+#[test]
+fn a_guide_takes_likely_positives_out_of_the_loss() {
+    let folder = tiny_encoder();
+    let (encoder, rows) = (load(folder.path()), rows(4));
+    let all: Vec<usize> = (0..4).collect();
+    let loss = |margin: Option<f64>| {
+        let mut false_negatives = FalseNegatives::default();
+        if let Some(margin) = margin {
+            false_negatives = told(false_negatives.guided(&encoder, &rows, margin, &|_, _| Ok(())));
+        }
+        told(ranking(&encoder, &rows).without(false_negatives).loss(&all))
+    };
+    let vectors = |texts: Vec<String>| told(encoder.encode(&texts, 4, &|_, _| Ok(())));
+    let queries = vectors(rows.iter().map(|row| row.query.clone()).collect());
+    let positives = rows.iter().map(|row| row.pos_text.clone());
+    let candidates = vectors(
+        positives
+            .chain(rows.iter().map(|row| row.neg_text.clone()))
+            .collect(),
+    );
+    let mut expected = 0.0;
+    for (at, query) in queries.rows().enumerate() {
+        let cosine = |text: &[f32]| -> f64 {
+            query
+                .iter()
+                .zip(text)
+                .map(|(a, b)| f64::from(*a) * f64::from(*b))
+                .sum()
+        };
+        let cosines: Vec<f64> = candidates.rows().map(cosine).collect();
+        let counted = cosines.iter().filter(|cosine| **cosine <= cosines[at]);
+        let total: f64 = counted.map(|cosine| (20.0 * cosine).exp()).sum();
+        expected += (total.ln() - 20.0 * cosines[at]) / 4.0;
+    }
+    let (plain, guided) = (loss(None), loss(Some(0.0)));
+    assert!(plain > guided + 0.1, "nothing was masked: {plain}, {guided}");
+    assert!((guided - expected).abs() < 1e-4, "{guided}, by hand {expected}");
+    assert!(
+        (loss(Some(-2.0)) - plain).abs() < 1e-9,
+        "a margin that no text passes"
+    );
+    assert!(loss(Some(2.0)).abs() < 1e-9, "all others are masked");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What the tests of trainers share: runs, and their comparison with those of a reference.
 
-use ablate_core::{Seed, StageError, rows::Step};
+use ablate_core::{
+    Seed, StageError,
+    rows::{Step, Triple},
+};
 use ablate_models::params::to_vec;
 use ablate_train::{Objective, Settings, optimizer::Decay, train};
 use candle_core::Tensor;
@@ -73,4 +76,31 @@ pub(crate) fn assert_parameter(
     }
     let norm = values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     assert_near(what, norm, expected["norm"].as_f64().unwrap(), 1e-5, 0.0);
+}
+
+#[allow(dead_code, reason = "not all tests have texts")]
+fn words(numbers: &Value) -> String {
+    let numbers: Vec<u32> = serde_json::from_value(numbers.clone()).unwrap();
+    let words: Vec<String> = numbers.iter().map(|number| format!("w{number}")).collect();
+    words.join(" ")
+}
+
+/// The queries of a fixture, each with a positive and two negatives.
+#[allow(dead_code, reason = "not all tests train on triples")]
+pub(crate) fn triples(fixture: &Value) -> Vec<Triple> {
+    let mut rows = Vec::new();
+    for (query, entry) in fixture["queries"].as_array().unwrap().iter().enumerate() {
+        for negative in [1, 2] {
+            rows.push(Triple {
+                query_id: format!("q{query}"),
+                query: words(&entry[0]),
+                pos_id: format!("p{query}"),
+                pos_text: words(&entry[1][0]),
+                neg_id: format!("n{query}-{negative}"),
+                neg_text: words(&entry[1][negative]),
+                source: "test".into(),
+            });
+        }
+    }
+    rows
 }
