@@ -159,8 +159,11 @@ fn drop_unknown(
     path: &mut Vec<String>,
     problems: &mut Vec<ParamProblem>,
 ) {
-    let Some(known) = properties(schema) else {
-        return;
+    let none = Map::new();
+    let known = match properties(schema) {
+        Some(known) => known,
+        None if schema["additionalProperties"] == false => &none,
+        None => return,
     };
     fields.retain(|name, _| {
         let found = known.contains_key(name);
@@ -184,6 +187,7 @@ fn unknown(name: &str, path: Vec<String>, known: &Map<String, Value>) -> ParamPr
     let names: Vec<_> = known.keys().map(String::as_str).collect();
     let help = match similar(name, names.iter().copied()).first() {
         Some(best) => format!("did you mean `{best}`?"),
+        None if names.is_empty() => "it takes none".into(),
         None => format!("it takes {}", names.join(", ")),
     };
     ParamProblem {

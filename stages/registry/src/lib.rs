@@ -17,6 +17,7 @@ pub const STAGES: &[&dyn StageKind] = &[
     &Of::<ablate_rank::DenoiseNegatives>::NEW,
     &Of::<ablate_generate::WriteNegatives>::NEW,
     &Of::<ablate_rank::MixNegatives>::NEW,
+    &Of::<ablate_data::Pairs>::NEW,
     &Of::<ablate_train::Preferences>::NEW,
     &Of::<ablate_generate::Prompt>::NEW,
     &Of::<ablate_generate::Queries>::NEW,

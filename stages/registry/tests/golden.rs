@@ -88,6 +88,9 @@ fn outputs_are_those_of_their_version() {
 
     let found = MemoryHost::new().with_source("source", "demo", Path::new("."));
     let mut now = lines("collection", &found, json!({}));
+    let judged = corpora()
+        .with("queries", queries.clone())
+        .with("qrels", qrels.clone());
     let retrieve = corpora().with("queries", queries);
     let retrieved = lines("retrieve/bm25", &retrieve, json!({"depth": 20}));
     let run: Vec<Hit> = retrieve.output("run");
@@ -124,6 +127,7 @@ fn outputs_are_those_of_their_version() {
         &index.tree_output("index"),
     );
     now += &lines("hardness", &hard, json!({}));
+    now += &lines("pairs", &judged, json!({}));
     now += &lines("prompt", &MemoryHost::new(), json!({"template": "ablate/gbq"}));
     now += &lines("queries", &MemoryHost::new().with("pairs", pairs), json!({}));
     now += &retrieved;

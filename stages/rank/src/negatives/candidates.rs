@@ -7,7 +7,7 @@ use ablate_core::{
     rows::{Document, Hit, Pair},
 };
 
-use super::{Origin, Params};
+use super::{Origin, Params, pool::Pool};
 use crate::{
     bm25::Searcher,
     dense::{Match, dot, search, unit_vectors},
@@ -16,7 +16,7 @@ use crate::{
     similarity::Bm25,
 };
 
-/// Places in the corpus, best first, of one pair; never its positive.
+/// Places in the corpus, best first, of one pair; never a positive of its query.
 type Ranked = Vec<usize>;
 /// The same with their scores.
 type Scored = Vec<(usize, f32)>;
@@ -25,7 +25,7 @@ type Scored = Vec<(usize, f32)>;
 pub(super) fn candidates(
     params: &Params,
     pairs: &[Pair],
-    corpus: &[Document],
+    pool: &Pool<'_>,
     io: &Io<'_>,
 ) -> Result<Vec<Ranked>, StageError> {
     if params.source != Origin::CrossEncoder && io.optional_rows::<Hit>("run")?.is_some() {
@@ -36,48 +36,38 @@ pub(super) fn candidates(
     }
     match params.source {
         Origin::Random => Ok(vec![vec![]; pairs.len()]),
-        Origin::Bm25 => lexical(params, pairs, corpus, io),
-        Origin::Dense => dense(params, pairs, corpus, io),
-        Origin::CrossEncoder => reranked(params, pairs, corpus, io),
+        Origin::Bm25 => lexical(params, pairs, pool, io),
+        Origin::Dense => dense(params, pairs, pool, io),
+        Origin::CrossEncoder => reranked(params, pairs, pool, io),
     }
 }
 
-fn lexical(
-    params: &Params,
-    pairs: &[Pair],
-    corpus: &[Document],
-    io: &Io<'_>,
-) -> Result<Vec<Ranked>, StageError> {
+fn lexical(params: &Params, pairs: &[Pair], pool: &Pool<'_>, io: &Io<'_>) -> Result<Vec<Ranked>, StageError> {
     let index = Index::of_stage(io, io.parts("corpus")?, &Scheme::default())?;
     let searcher = Searcher::new(index, Bm25::lucene(params.k1 as f32, params.b as f32), &[]);
     // Queries that read the same are searched once.
     let distinct: BTreeSet<&str> = pairs.iter().map(|pair| pair.query.as_str()).collect();
     let asked: Vec<&str> = distinct.iter().copied().collect();
-    // One rank more: the positive may be among them.
-    let found = searcher.search_texts(&asked, params.depth as usize + 1);
+    // More ranks than are asked for: positives may be among them.
+    let found = searcher.search_texts(&asked, params.depth as usize + pool.most_positives());
     let found: BTreeMap<&str, Vec<(u32, f32)>> = distinct.into_iter().zip(found).collect();
     let of_pair = |pair: &Pair| {
         let hits = found[pair.query.as_str()].iter().map(|(at, _)| *at as usize);
-        others(params, pair, corpus, hits)
+        others(params, pair, pool, hits)
     };
     Ok(pairs.iter().map(of_pair).collect())
 }
 
-/// The first `depth` of these places that are not the positive's.
-fn others(params: &Params, pair: &Pair, corpus: &[Document], places: impl Iterator<Item = usize>) -> Ranked {
-    let others = places.filter(|at| corpus[*at].doc_id != pair.doc_id);
+/// The first `depth` of these places that may be negatives.
+fn others(params: &Params, pair: &Pair, pool: &Pool<'_>, places: impl Iterator<Item = usize>) -> Ranked {
+    let others = places.filter(|at| pool.allows(pair, *at));
     others.take(params.depth as usize).collect()
 }
 
 /// By the cosine of vectors, within the margins.
-fn dense(
-    params: &Params,
-    pairs: &[Pair],
-    corpus: &[Document],
-    io: &Io<'_>,
-) -> Result<Vec<Ranked>, StageError> {
+fn dense(params: &Params, pairs: &[Pair], pool: &Pool<'_>, io: &Io<'_>) -> Result<Vec<Ranked>, StageError> {
     require_scorer(io)?;
-    let documents = corpus.iter().map(Document::full_text);
+    let documents = pool.corpus.iter().map(Document::full_text);
     let queries = pairs.iter().map(|pair| pair.query.clone());
     let positives = pairs.iter().map(|pair| pair.text.clone());
     let texts: Vec<String> = documents.chain(queries).chain(positives).collect();
@@ -88,14 +78,14 @@ fn dense(
         params.scoring.max_length,
         params.scoring.batch,
     )?;
-    let mut queries = documents.split_off(corpus.len());
+    let mut queries = documents.split_off(pool.corpus.len());
     let positives = queries.split_off(pairs.len());
-    let depth = params.depth as usize + 1;
+    let depth = params.depth as usize + pool.most_positives();
     let found = search(&queries, &documents, depth).into_iter().zip(pairs);
     let others = |(found, pair): (Vec<Match>, &Pair)| -> Scored {
         let found = found.iter().map(|hit| (hit.document, hit.score));
         found
-            .filter(|(at, _)| corpus[*at].doc_id != pair.doc_id)
+            .filter(|(at, _)| pool.allows(pair, *at))
             .take(params.depth as usize)
             .collect()
     };
@@ -110,20 +100,20 @@ fn dense(
 fn reranked(
     params: &Params,
     pairs: &[Pair],
-    corpus: &[Document],
+    pool: &Pool<'_>,
     io: &Io<'_>,
 ) -> Result<Vec<Ranked>, StageError> {
     require_scorer(io)?;
     let pools = match io.optional_rows::<Hit>("run")? {
-        Some(run) => from_run(params, pairs, corpus, run)?,
-        None => lexical(params, pairs, corpus, io)?,
+        Some(run) => from_run(params, pairs, pool, run)?,
+        None => lexical(params, pairs, pool, io)?,
     };
-    let texts: Vec<String> = corpus.iter().map(Document::full_text).collect();
+    let texts: Vec<String> = pool.corpus.iter().map(Document::full_text).collect();
     // Of each pair the positive, then its pool.
     let mut asked: Vec<(&str, &str)> = Vec::new();
-    for (pair, pool) in pairs.iter().zip(&pools) {
+    for (pair, ranked) in pairs.iter().zip(&pools) {
         asked.push((&pair.query, &pair.text));
-        asked.extend(pool.iter().map(|at| (pair.query.as_str(), texts[*at].as_str())));
+        asked.extend(ranked.iter().map(|at| (pair.query.as_str(), texts[*at].as_str())));
     }
     let logits = scoring::logits(io, "scorer", &asked, &params.scoring)?;
     let mut scores = logits.into_iter().map(|logit| params.activation.apply(logit));
@@ -132,9 +122,9 @@ fn reranked(
             .next()
             .unwrap_or_else(|| unreachable!("a score for every pair that was asked"))
     };
-    let of_pool = |pool: Ranked| {
+    let of_pool = |ranked: Ranked| {
         let positive = next();
-        let mut scored: Scored = pool.into_iter().map(|at| (at, next())).collect();
+        let mut scored: Scored = ranked.into_iter().map(|at| (at, next())).collect();
         // A stable sort: ties stay in the order of the pool.
         scored.sort_by(|a, b| b.1.total_cmp(&a.1));
         within_margins(params, scored, positive)
@@ -154,10 +144,11 @@ fn within_margins(params: &Params, scored: Scored, positive: f32) -> Ranked {
 fn from_run(
     params: &Params,
     pairs: &[Pair],
-    corpus: &[Document],
+    pool: &Pool<'_>,
     run: Vec<Hit>,
 ) -> Result<Vec<Ranked>, StageError> {
-    let places: BTreeMap<&str, usize> = corpus
+    let places: BTreeMap<&str, usize> = pool
+        .corpus
         .iter()
         .map(|document| document.doc_id.as_str())
         .zip(0..)
@@ -177,7 +168,7 @@ fn from_run(
     }
     let of_pair = |pair: &Pair| {
         let hits = of_query.get(&pair.query_id).into_iter().flatten().copied();
-        others(params, pair, corpus, hits)
+        others(params, pair, pool, hits)
     };
     Ok(pairs.iter().map(of_pair).collect())
 }

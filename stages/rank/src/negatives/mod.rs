@@ -4,6 +4,7 @@ mod candidates;
 mod denoise;
 mod margins;
 mod mix;
+mod pool;
 
 use std::collections::BTreeSet;
 
@@ -21,6 +22,7 @@ use crate::{
 };
 use candidates::candidates;
 use margins::Margins;
+use pool::Pool;
 
 pub use denoise::DenoiseNegatives;
 pub use mix::MixNegatives;
@@ -138,8 +140,8 @@ fn seed() -> u64 {
 
 impl Stage for Negatives {
     const NAME: &'static str = "negatives";
-    const VERSION: u32 = 2;
-    const ABOUT: &'static str = "hard (BM25, dense, cross-encoder) or random negatives for each query, never its positive, equal budgets";
+    const VERSION: u32 = 3;
+    const ABOUT: &'static str = "hard (BM25, dense, cross-encoder) or random negatives for each query, never a positive of it, equal budgets";
     const EXAMPLE: &'static str = "triples: {use: negatives, pairs: kept, corpus: data.corpus, source: bm25, depth: 100, per_query: 1, seed: 1}";
     const INPUTS: &'static [Input] = &[
         Input::of("pairs", ArtifactKind::Pairs).about("queries, each with the document it is about"),
@@ -181,11 +183,12 @@ impl Stage for Negatives {
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let pairs: Vec<Pair> = io.rows("pairs")?;
         let corpus: Vec<Document> = io.rows("corpus")?;
-        let candidates = candidates(params, &pairs, &corpus, io)?;
+        let pool = Pool::of(&corpus, &pairs);
+        let candidates = candidates(params, &pairs, &pool, io)?;
         let mut triples = Vec::new();
         let (mut dropped, mut filled) = (0, 0);
         for (pair, ranked) in pairs.iter().zip(candidates) {
-            let mut taken = choose(params, pair, &ranked, &corpus);
+            let mut taken = choose(params, pair, &ranked, &pool);
             if taken.len() < params.per_query as usize {
                 match params.on_shortfall {
                     OnShortfall::DropQuery => {
@@ -193,7 +196,7 @@ impl Stage for Negatives {
                         continue;
                     }
                     OnShortfall::Error => return Err(shortfall(pair, taken.len(), params)),
-                    OnShortfall::Fill => filled += fill(params, pair, &mut taken, &corpus),
+                    OnShortfall::Fill => filled += fill(params, pair, &mut taken, &pool),
                 }
             }
             triples.extend(
@@ -217,11 +220,11 @@ impl Stage for Negatives {
 
 type Taken = Vec<(usize, &'static str)>;
 
-fn choose(params: &Params, pair: &Pair, ranked: &[usize], corpus: &[Document]) -> Taken {
+fn choose(params: &Params, pair: &Pair, ranked: &[usize], pool: &Pool<'_>) -> Taken {
     let count = params.per_query as usize;
     if params.source == Origin::Random {
         let mut taken = Vec::new();
-        draw_random(params, pair, &mut taken, corpus);
+        draw_random(params, pair, &mut taken, pool);
         return taken;
     }
     let mut ranked = ranked.to_vec();
@@ -235,23 +238,19 @@ fn choose(params: &Params, pair: &Pair, ranked: &[usize], corpus: &[Document]) -
         .collect()
 }
 
-fn fill(params: &Params, pair: &Pair, taken: &mut Taken, corpus: &[Document]) -> usize {
+fn fill(params: &Params, pair: &Pair, taken: &mut Taken, pool: &Pool<'_>) -> usize {
     let before = taken.len();
-    draw_random(params, pair, taken, corpus);
+    draw_random(params, pair, taken, pool);
     taken.len() - before
 }
 
-/// Adds random documents, neither the positive nor one already taken, until the budget is met or the corpus is spent.
-fn draw_random(params: &Params, pair: &Pair, taken: &mut Taken, corpus: &[Document]) {
+/// Adds random documents, neither a positive nor one already taken, until the budget is met or the corpus is spent.
+fn draw_random(params: &Params, pair: &Pair, taken: &mut Taken, pool: &Pool<'_>) {
     let mut used: BTreeSet<usize> = taken.iter().map(|(at, _)| *at).collect();
-    used.extend(
-        corpus
-            .binary_search_by(|document| document.doc_id.cmp(&pair.doc_id))
-            .ok(),
-    );
+    used.extend(pool.positives(pair));
     let mut stream = stream(params, pair, "random");
-    while taken.len() < params.per_query as usize && used.len() < corpus.len() {
-        let at = stream.below(corpus.len());
+    while taken.len() < params.per_query as usize && used.len() < pool.corpus.len() {
+        let at = stream.below(pool.corpus.len());
         if used.insert(at) {
             taken.push((at, "random"));
         }
