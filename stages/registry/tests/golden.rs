@@ -72,6 +72,26 @@ fn lines(name: &str, host: &MemoryHost, fields: Value) -> String {
         .collect()
 }
 
+/// Negatives, and how hard they are.
+fn mined(corpus: &[Document], pairs: &[Pair], index: &MemoryHost) -> String {
+    let mine = MemoryHost::new()
+        .with("corpus", corpus.to_vec())
+        .with("pairs", pairs.to_vec());
+    let mut now = lines("negatives", &mine, json!({"per_query": 2}));
+    let triples: Vec<Triple> = mine.output("triples");
+    lines("negatives", &mine, json!({"source": "random", "per_query": 3}));
+    let mixed = MemoryHost::new()
+        .with("first", triples.clone())
+        .with("second", mine.output::<Triple>("triples"));
+    now += &lines("negatives/mix", &mixed, json!({"take": [1, 2]}));
+    let hard = MemoryHost::new().with("triples", triples).with_source(
+        "index",
+        "a folder",
+        &index.tree_output("index"),
+    );
+    now + &lines("hardness", &hard, json!({}))
+}
+
 #[test]
 fn outputs_are_those_of_their_version() {
     let demo = demo();
@@ -113,20 +133,7 @@ fn outputs_are_those_of_their_version() {
     now += &lines("fuse", &runs, json!({}));
     let index = corpora();
     now += &lines("index/bm25", &index, json!({}));
-    let mine = corpora().with("pairs", pairs.clone());
-    now += &lines("negatives", &mine, json!({"per_query": 2}));
-    let triples: Vec<Triple> = mine.output("triples");
-    lines("negatives", &mine, json!({"source": "random", "per_query": 3}));
-    let mixed = MemoryHost::new()
-        .with("first", triples.clone())
-        .with("second", mine.output::<Triple>("triples"));
-    now += &lines("negatives/mix", &mixed, json!({"take": [1, 2]}));
-    let hard = MemoryHost::new().with("triples", triples).with_source(
-        "index",
-        "a folder",
-        &index.tree_output("index"),
-    );
-    now += &lines("hardness", &hard, json!({}));
+    now += &mined(&corpus, &pairs, &index);
     now += &lines("pairs", &judged, json!({}));
     now += &lines("prompt", &MemoryHost::new(), json!({"template": "ablate/gbq"}));
     now += &lines("queries", &MemoryHost::new().with("pairs", pairs), json!({}));
