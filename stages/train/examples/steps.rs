@@ -1,0 +1,154 @@
+//! Times steps of training, for comparison with other libraries: `steps KIND MODEL_FOLDER [STEPS]`, of which the first is left out.
+//!
+//! KIND is `biencoder` (32 rows of three texts of 128 tokens), `crossencoder` (32 pairs of 128 tokens) or `lora` (4 prompts of 112 tokens with 16 more,
+//! rank 16 on all linear layers). Prints wall and processor seconds a step, and the most memory that was used.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use std::{path::Path, time::Instant};
+
+use ablate_core::{Seed, StageError, rows::Triple};
+use ablate_models::{
+    TunedGenerator,
+    decoder::Lora,
+    encoder::SentenceEncoder,
+    reranker::{CrossEncoder, Truncation},
+};
+use ablate_train::{
+    Objective, Settings,
+    completions::{Completions, Example},
+    optimizer::Decay,
+    ranking::{Ranking, RankingSettings},
+    relevance::{Relevance, RelevanceLoss},
+    train,
+};
+use candle_core::Device;
+
+const BATCH: usize = 32;
+
+/// A text of so many words, each a token.
+fn text(row: usize, words: usize) -> String {
+    const WORDS: [&str; 8] = [
+        "water", "light", "house", "paper", "stone", "river", "music", "green",
+    ];
+    let word = |at: usize| WORDS[(row * 7 + at * (row + 3)) % WORDS.len()];
+    (0..words).map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Rows of texts that fill 128 tokens with their special ones: each alone, or query and document together.
+fn triples(pairs: bool) -> Vec<Triple> {
+    let (query, document) = if pairs { (16, 109) } else { (126, 126) };
+    let triple = |row: usize| Triple {
+        query_id: row.to_string(),
+        query: format!("{} {}", text(row, query - 1), row % 10),
+        pos_id: format!("p{row}"),
+        pos_text: text(row + 1000, document),
+        neg_id: format!("n{row}"),
+        neg_text: text(row + 2000, document),
+        source: String::new(),
+    };
+    (0..BATCH).map(triple).collect()
+}
+
+fn settings() -> Settings {
+    Settings {
+        learning_rate: 2e-5,
+        warmup: 0.1,
+        decay: Decay::Linear,
+        weight_decay: 0.01,
+        max_gradient_norm: 1.0,
+        dropout: None,
+        seed: Seed::root(1),
+    }
+}
+
+fn time(objective: &dyn Objective, rows: usize, steps: usize) -> Result<(), StageError> {
+    let batches = vec![(0..rows).collect::<Vec<_>>(); steps];
+    let mut begun = (Instant::now(), processor());
+    let mut times = Vec::new();
+    train(objective, &batches, &settings(), None, None, &mut |_| {
+        times.push((begun.0.elapsed().as_secs_f64(), processor() - begun.1));
+        begun = (Instant::now(), processor());
+        Ok(())
+    })?;
+    let least = |of: fn(&(f64, f64)) -> f64| times[1..].iter().map(of).fold(f64::INFINITY, f64::min);
+    println!(
+        "{:.3} s a step, {:.3} processor s, {:.0} MiB",
+        least(|time| time.0),
+        least(|time| time.1),
+        peak()
+    );
+    Ok(())
+}
+
+/// Processor seconds of this process so far.
+fn processor() -> f64 {
+    let stat = fs_err::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+/// The most memory this process has had, in MiB.
+fn peak() -> f64 {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+fn biencoder(folder: &Path, steps: usize) -> Result<(), StageError> {
+    let mut encoder = SentenceEncoder::load(folder, &Device::Cpu)?;
+    encoder.set_max_length(128)?;
+    let rows = triples(false);
+    let settings = RankingSettings {
+        scale: 20.0,
+        dimensions: vec![],
+        texts_at_once: None,
+    };
+    time(&Ranking::new(&encoder, &rows, settings)?, BATCH, steps)
+}
+
+fn crossencoder(folder: &Path, steps: usize) -> Result<(), StageError> {
+    let mut model = CrossEncoder::over(folder, &Device::Cpu, &Seed::root(1))?;
+    model.set_truncation(Some(128), Truncation::LongestFirst)?;
+    let rows = triples(true);
+    let objective = Relevance::new(&model, &rows[..BATCH / 2], RelevanceLoss::Bce, None)?;
+    time(&objective, BATCH, steps)
+}
+
+fn lora(folder: &Path, steps: usize) -> Result<(), StageError> {
+    let lora = Lora {
+        rank: 16,
+        alpha: 16.0,
+        dropout: 0.0,
+        targets: vec!["all-linear".into()],
+    };
+    let generator = TunedGenerator::load(folder, Some(&lora), &Seed::root(1), &Device::Cpu)?;
+    let ids = |row: u32, count: u32| {
+        (0..count)
+            .map(move |at| 100 + (row * 31 + at * 17) % 5000)
+            .collect()
+    };
+    let example = |row: u32| Example {
+        id: row.to_string(),
+        prompt: ids(row, 112),
+        chosen: ids(row + 9, 16),
+        rejected: None,
+    };
+    let examples: Vec<Example> = (0..4).map(example).collect();
+    time(
+        &Completions::new(&generator.decoder, &examples, None, 4),
+        4,
+        steps,
+    )
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (kind, folder) = (arguments[0].as_str(), Path::new(&arguments[1]));
+    let steps = arguments.get(2).map_or(6, |steps| steps.parse().unwrap());
+    let done = match kind {
+        "biencoder" => biencoder(folder, steps),
+        "crossencoder" => crossencoder(folder, steps),
+        _ => lora(folder, steps),
+    };
+    done.unwrap();
+}

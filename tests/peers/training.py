@@ -1,0 +1,75 @@
+"""Steps of training beside PyTorch, one after the other and round again: the bi-encoder and the cross-encoder over MiniLM, adapters on SmolLM2.
+
+    python training.py STEPS_PROGRAM MINILM_FOLDER SMOLLM2_GGUF [THREADS] [ROUNDS]
+
+STEPS_PROGRAM is target/release/examples/steps (cargo build --release --workspace --examples). Same batches by shape: 32 rows of three texts, or 32
+pairs, of 128 tokens; 4 completions of 128 tokens through LoRA of rank 16 on all linear layers. f32, AdamW, clipping; dropout as configured.
+The least of all rounds is printed. Needs: pip install torch transformers peft gguf
+"""
+import os, pathlib, resource, subprocess, sys, time
+
+program, minilm, gguf = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+threads = int(sys.argv[4]) if len(sys.argv) > 4 else os.cpu_count()
+rounds = int(sys.argv[5]) if len(sys.argv) > 5 else 2
+
+
+def timed(kind, steps=6):
+    """The child of this script: seconds and processor seconds a step by PyTorch, and the most memory."""
+    import torch
+    from torch.nn import functional as F
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    ids = lambda rows, top: torch.randint(1000, top, (rows, 128))
+    if kind == "lora":
+        from peft import LoraConfig, get_peft_model
+        base = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        model = get_peft_model(base, LoraConfig(r=16, lora_alpha=16, target_modules="all-linear"))
+        batch = ids(4, 6000)
+        labels = batch.clone()
+        labels[:, :112] = -100
+        loss_of = lambda: model(input_ids=batch, labels=labels).loss
+    elif kind == "crossencoder":
+        model = AutoModelForSequenceClassification.from_pretrained(minilm, num_labels=1)
+        batch, labels = ids(32, 20000), torch.arange(32).remainder(2).float()
+        loss_of = lambda: F.binary_cross_entropy_with_logits(model(input_ids=batch).logits[:, 0], labels)
+    else:
+        model = AutoModel.from_pretrained(minilm)
+        batch = ids(96, 20000)
+
+        def loss_of():
+            vectors = F.normalize(model(input_ids=batch).last_hidden_state.mean(1), dim=-1)
+            return F.cross_entropy(vectors[:32] @ vectors[32:].T * 20, torch.arange(32))
+    model.train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-5, fused=True)
+    times = []
+    for _ in range(steps):
+        begun = time.perf_counter(), time.process_time()
+        loss = loss_of()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.)
+        optimizer.step()
+        times.append((time.perf_counter() - begun[0], time.process_time() - begun[1]))
+    wall, processor = (min(column) for column in zip(*times[1:]))
+    print(f"{wall:.3f} s a step, {processor:.3f} processor s, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+
+
+def numbers(command, **environment):
+    out = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **environment}).stdout.strip().splitlines()[-1]
+    return [float(word) for word in out.replace(",", "").split() if word[0].isdigit()]
+
+
+if "KIND" in os.environ:
+    timed(os.environ["KIND"])
+    sys.exit()
+print("| | ablate s | PyTorch s | ratio | ablate processor s | PyTorch processor s | ratio | ablate MiB | PyTorch MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+for kind in ("biencoder", "crossencoder", "lora"):
+    ours, theirs = [], []
+    for _ in range(rounds):
+        folder = str(gguf.parent) if kind == "lora" else minilm
+        ours.append(numbers([program, kind, folder], RAYON_NUM_THREADS=str(threads)))
+        theirs.append(numbers([sys.executable, *sys.argv], KIND=kind))
+    a, b = ([min(column) for column in zip(*runs)] for runs in (ours, theirs))
+    print(f"| {kind} | {a[0]:.2f} | {b[0]:.2f} | {b[0] / a[0]:.2f} | {a[1]:.2f} | {b[1]:.2f} | {b[1] / a[1]:.2f} | {a[2]:.0f} | {b[2]:.0f} |", flush=True)
