@@ -136,9 +136,10 @@ impl CustomOp2 for Product {
             return Err(candle_core::Error::BackwardNotSupported { op: "product" });
         }
         let gradient = gradient.contiguous()?;
-        let for_a = gradient.apply_op2_no_bwd(b, &Self::NN)?;
-        let for_b = gradient.apply_op2_no_bwd(a, &Self::TN)?;
-        Ok((Some(for_a), Some(for_b)))
+        // Of a frozen weight nobody asks for the gradient, which costs as much as the answer.
+        let for_a = a.track_op().then(|| gradient.apply_op2_no_bwd(b, &Self::NN));
+        let for_b = b.track_op().then(|| gradient.apply_op2_no_bwd(a, &Self::TN));
+        Ok((for_a.transpose()?, for_b.transpose()?))
     }
 }
 
