@@ -9,6 +9,8 @@ use ablate_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::copying::overlap;
+
 /// Keeps the better queries; says so when it kept all.
 pub struct Filter;
 
@@ -47,6 +49,10 @@ pub struct Params {
     /// Drop queries that stand word for word in their document.
     #[serde(default)]
     drop_copies: bool,
+    /// Drop queries of whose runs of three words a larger share stands in their document.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1), example = 0.5)]
+    max_overlap: Option<f64>,
     /// Of queries that read the same (case and spaces aside), keep the best.
     #[serde(default)]
     drop_duplicates: bool,
@@ -154,6 +160,7 @@ fn fits(params: &Params, pair: &Pair) -> bool {
     length >= params.min_chars.unwrap_or(0) as usize
         && length <= params.max_chars.map_or(usize::MAX, |most| most as usize)
         && !copied
+        && params.max_overlap.is_none_or(|most| overlap(pair) <= most)
 }
 
 #[cfg(test)]
@@ -199,6 +206,7 @@ mod tests {
         assert_eq!(kept(r#"{"min_chars": 2}"#), ["b", "a", "c"]);
         assert_eq!(kept(r#"{"max_chars": 19}"#), ["d", "a"]);
         assert_eq!(kept(r#"{"drop_copies": true}"#), ["b", "d", "a"]);
+        assert_eq!(kept(r#"{"max_overlap": 0.5}"#), ["b", "d", "a"]);
         assert_eq!(kept(r#"{"drop_duplicates": true}"#), ["b", "d", "c"]);
     }
 

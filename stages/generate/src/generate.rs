@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answers::Rule,
     asking::Row,
+    copying,
     endpoint::GENERATOR_SOURCE,
     prompt::{PROMPT_SOURCE, at_port},
     template::Slot,
@@ -147,6 +148,7 @@ fn pairs(
     for (failure, count) in failures {
         io.note(format!("{count} of {total} texts {failure} and are left out"));
     }
+    copying::told(&pairs).into_iter().for_each(|line| io.note(line));
     Ok(pairs)
 }
 

@@ -3,6 +3,7 @@
 mod answers;
 mod asking;
 mod chat;
+mod copying;
 mod cues;
 pub mod decode;
 mod endpoint;

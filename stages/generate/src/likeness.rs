@@ -3,20 +3,38 @@
 use std::collections::BTreeSet;
 
 /// A text as the runs of words in it.
-pub(crate) struct Grams(BTreeSet<Vec<String>>);
+pub(crate) struct Grams {
+    /// Words of a run.
+    run: usize,
+    runs: BTreeSet<Vec<String>>,
+}
 
 impl Grams {
     /// All runs of `n` words, of letters and digits in lower case; of a text with fewer words, the whole of it.
     pub(crate) fn of(text: &str, n: usize) -> Self {
         let words = words(text);
-        let n = n.min(words.len()).max(1);
-        Self(words.windows(n).map(<[String]>::to_vec).collect())
+        let run = n.min(words.len()).max(1);
+        Self {
+            run,
+            runs: words.windows(run).map(<[String]>::to_vec).collect(),
+        }
+    }
+
+    /// Words of a run: fewer than asked for in a shorter text.
+    pub(crate) fn run(&self) -> usize {
+        self.run
+    }
+
+    /// The share of these runs that the other text has: 0 to 1.
+    pub(crate) fn within(&self, other: &Self) -> f64 {
+        let both = self.runs.intersection(&other.runs).count();
+        both as f64 / self.runs.len().max(1) as f64
     }
 
     /// The runs both have, as a share of those that either has (Broder 1997): 0 to 1.
     pub(crate) fn jaccard(&self, other: &Self) -> f64 {
-        let both = self.0.intersection(&other.0).count();
-        let either = self.0.len() + other.0.len() - both;
+        let both = self.runs.intersection(&other.runs).count();
+        let either = self.runs.len() + other.runs.len() - both;
         if either == 0 {
             0.0
         } else {
