@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Documents of the first window. Each has twice those of the one before, so that there is soon something to beat.
-const FIRST: usize = 1 << 9;
+const FIRST: usize = 1 << 12;
 
 /// Postings that the last and largest windows hold at the mean: enough that what a window takes as such counts little,
 /// few enough that their sums stay in a near cache.

@@ -78,10 +78,10 @@ impl Window {
         let mut look = |start: usize, bits: u64| {
             let at = (start + bits.trailing_zeros() as usize % WORD) % WINDOW;
             let (known, sum) = (bits != 0, sums[at]);
-            let stays = known & (sum > least);
+            let stays = known && sum > least;
             places[count] = at as u16;
             count += usize::from(stays);
-            sums[at] = if known & !stays { 0.0 } else { sum };
+            sums[at] = if known && !stays { 0.0 } else { sum };
             bits & bits.wrapping_sub(1)
         };
         let words = ((self.to - self.from) as usize).div_ceil(WORD);
