@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
-"""BM25 beside bm25s (numba) and tantivy: documents indexed and queries answered a second, one peer after the other in one run.
+"""BM25 beside bm25s (numba) and tantivy: documents indexed and queries answered a second, by the clock and by the CPU, in one run.
 
-usage: tests/peers/retrieval.py BEIR_FOLDER THREADS [QUERIES] [DEPTH...]
+usage: tests/peers/retrieval.py BEIR_FOLDER THREADS[,THREADS...] [QUERIES] [DEPTH...]
 needs: pip install bm25s numba PyStemmer tantivy; cargo build --release -p ablate-rank --example bm25_peer
 
-Each analyses its texts, builds, and answers every query from its text; ours and tantivy (in memory, one searcher, threads over
-queries in Python) rank in 32 bits. The best of three rounds counts. Analysers differ in stop words and tokens; the last line says
-how many of the ten best documents of a query two systems share.
+Each analyses its texts, builds with the first number of threads, and answers every query from its text with each of them; ours and
+tantivy (in memory, one searcher, threads over queries in Python) rank in 32 bits. Five rounds, in each of which every system answers
+once after the other; its best round counts. Analysers differ in stop words and tokens; the last lines say how many of the ten best
+documents of a query two systems share.
 """
 import concurrent.futures as futures, json, os, pathlib, subprocess, sys, tempfile, time
 
-folder, threads = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+folder, threads = pathlib.Path(sys.argv[1]), [int(count) for count in sys.argv[2].split(",")]
 count = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
 depths = [int(depth) for depth in sys.argv[4:]] or [10, 1000]
-os.environ["NUMBA_NUM_THREADS"] = str(threads)
+os.environ["NUMBA_NUM_THREADS"] = str(max(threads))
 import bm25s, Stemmer, tantivy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROUNDS = 5
 
 
 def lines(name):
@@ -24,91 +26,113 @@ def lines(name):
         return [json.loads(line) for line in file]
 
 
-def seconds(work):
-    began = time.perf_counter()
+def timed(work):
+    began, used = time.perf_counter(), time.process_time()
     done = work()
-    return done, time.perf_counter() - began
+    return done, (time.perf_counter() - began, time.process_time() - used)
 
 
-def speeds(search, queries):
-    return {depth: len(queries) / min(seconds(lambda: search(depth))[1] for _ in range(3)) for depth in depths}
+class Ours:
+    """A process of `bm25_peer` for each number of threads; the first of them indexes."""
 
-
-def ours(queries):
-    with tempfile.TemporaryDirectory() as scratch:
-        part = pathlib.Path(scratch, "part")
+    def __init__(self, scratch, queries):
+        part, index = scratch / "part", scratch / "index"
         part.mkdir()
+        index.mkdir()
         (part / "corpus.jsonl").symlink_to((folder / "corpus.jsonl").resolve())
         (part / "queries.jsonl").write_text("".join(json.dumps(query) + "\n" for query in queries))
-        index = pathlib.Path(scratch, "index")
-        index.mkdir()
         program = ROOT / "target/release/examples/bm25_peer"
-        out = subprocess.run([program, part, index, str(threads), *map(str, depths)], capture_output=True, check=True, text=True).stdout
-    report = json.loads(out)
-    found = {int(depth): speed for depth, speed in report["queries_per_second"].items()}
-    return report["documents_per_second"], found, report["best"]
+        start = lambda threads: subprocess.Popen([program, part, index, str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.processes = {}
+        for number in threads:
+            self.processes[number] = start(number)
+            self.processes[number].ready = json.loads(self.processes[number].stdout.readline())
+        self.building = self.processes[threads[0]].ready["indexing"]
+        self.best = self.processes[threads[0]].ready["best"]
+
+    def search(self, depth, threads):
+        process = self.processes[threads]
+        print(depth, file=process.stdin, flush=True)
+        return json.loads(process.stdout.readline())
 
 
-def by_bm25s(corpus, queries):
-    texts, ids = [f"{row['title']} {row['text']}".strip() for row in corpus], [row["_id"] for row in corpus]
-    stemmer = Stemmer.Stemmer("porter")
-    analyse = lambda texts: bm25s.tokenize(texts, stopwords="en", stemmer=stemmer, show_progress=False)
+class Bm25s:
+    def __init__(self, corpus, queries):
+        texts, ids = [f"{row['title']} {row['text']}".strip() for row in corpus], [row["_id"] for row in corpus]
+        self.index, self.queries = bm25s.BM25(k1=.9, b=.4, backend="numba"), [query["text"] for query in queries]
+        self.stemmer = Stemmer.Stemmer("porter")
+        _, self.building = timed(lambda: self.index.index(self.analyse(texts), show_progress=False))
+        for number in threads:
+            best = self.answer(10, number)  # numba compiles
+        self.best = {query["_id"]: [ids[at] for at in row] for query, row in zip(queries, best.documents)}
 
-    def build():
-        index = bm25s.BM25(k1=.9, b=.4, backend="numba")
-        index.index(analyse(texts), show_progress=False)
-        return index
+    def analyse(self, texts):
+        return bm25s.tokenize(texts, stopwords="en", stemmer=self.stemmer, show_progress=False)
 
-    index, building = seconds(build)
-    asked = [query["text"] for query in queries]
-    search = lambda depth: index.retrieve(analyse(asked), k=min(depth, len(ids)), show_progress=False, n_threads=threads)
-    search(10)  # numba compiles
-    best = search(10).documents
-    return len(ids) / building, speeds(search, asked), {query["_id"]: [ids[at] for at in row] for query, row in zip(queries, best)}
+    def answer(self, depth, threads):
+        most = min(depth, self.index.scores["num_docs"])
+        return self.index.retrieve(self.analyse(self.queries), k=most, show_progress=False, n_threads=threads)
+
+    def search(self, depth, threads):
+        return timed(lambda: self.answer(depth, threads))[1]
 
 
-def by_tantivy(corpus, queries):
-    schema = tantivy.SchemaBuilder()
-    schema.add_text_field("id", stored=True, tokenizer_name="raw")
-    schema.add_text_field("text", tokenizer_name="en_stem", index_option="freq")
-    index = tantivy.Index(schema.build())
+class Tantivy:
+    def __init__(self, corpus, queries):
+        schema = tantivy.SchemaBuilder()
+        schema.add_text_field("id", stored=True, tokenizer_name="raw")
+        schema.add_text_field("text", tokenizer_name="en_stem", index_option="freq")
+        self.index = tantivy.Index(schema.build())
+        _, self.building = timed(lambda: self.build(corpus))
+        self.searcher = self.index.searcher()
+        # Words alone: its query language has operators.
+        self.queries = ["".join(letter if letter.isalnum() else " " for letter in query["text"]) for query in queries]
+        self.pools = {number: futures.ThreadPoolExecutor(number) for number in threads}
+        best = zip(queries, self.answer(10, threads[0]))
+        self.best = {query["_id"]: [self.searcher.doc(at)["id"][0] for _, at in hits] for query, hits in best}
 
-    def build():
-        writer = index.writer(heap_size=512 << 20, num_threads=threads)
+    def build(self, corpus):
+        writer = self.index.writer(heap_size=512 << 20, num_threads=threads[0])
         for row in corpus:
             writer.add_document(tantivy.Document(id=row["_id"], text=f"{row['title']} {row['text']}"))
         writer.commit()
         writer.wait_merging_threads()
-        index.reload()
+        self.index.reload()
 
-    _, building = seconds(build)
-    searcher = index.searcher()
-    # Words alone: its query language has operators.
-    asked = ["".join(letter if letter.isalnum() else " " for letter in query["text"]) for query in queries]
-    parsed = lambda text: index.parse_query(text, ["text"])
-    pool = futures.ThreadPoolExecutor(threads)
-    one = lambda text, depth: searcher.search(parsed(text), depth).hits
-    search = lambda depth: list(pool.map(lambda text: one(text, depth), asked))
-    best = {query["_id"]: [searcher.doc(at)["id"][0] for _, at in hits] for query, hits in zip(queries, search(10))}
-    return len(corpus) / building, speeds(search, asked), best
+    def answer(self, depth, threads):
+        one = lambda text: self.searcher.search(self.index.parse_query(text, ["text"]), depth).hits
+        return list(self.pools[threads].map(one, self.queries))
+
+    def search(self, depth, threads):
+        return timed(lambda: self.answer(depth, threads))[1]
+
+
+def table(title, rows):
+    """Rates by the clock and by the CPU, each beside ours over it."""
+    print(f"| {title} | a second | ours over it | a CPU second | ours over it |\n|---|---:|---:|---:|---:|")
+    for name, rates in rows.items():
+        print(f"| {name} |", " | ".join(f"{rate:,.0f} | {mine / rate:.1f}" for rate, mine in zip(rates, rows["ablate"])), "|", flush=True)
 
 
 def main():
     queries = sorted(lines("queries.jsonl"), key=lambda row: row["_id"])[:count]
-    mine = ours(queries)
     corpus = lines("corpus.jsonl")
-    peers = {"bm25s": by_bm25s(corpus, queries), "tantivy": by_tantivy(corpus, queries)}
-    print(f"{folder.name}: {len(corpus):,} documents, {len(queries):,} queries, {threads} threads")
-    print("| | documents/s indexed |", " | ".join(f"queries/s at {depth}" for depth in depths), "|")
-    row = lambda name, indexing, found: print(f"| {name} | {indexing:,.0f} |", " | ".join(f"{found[depth]:,.0f}" for depth in depths), "|")
-    row("ablate", *mine[:2])
-    for name, (indexing, found, _) in peers.items():
-        row(name, indexing, found)
-    for name, (indexing, found, _) in peers.items():
-        print(f"| ours / {name} | {mine[0] / indexing:.1f} |", " | ".join(f"{mine[1][depth] / found[depth]:.1f}" for depth in depths), "|")
-    for name, (_, _, best) in peers.items():
-        shared = [len(set(mine[2][key]) & set(best[key])) / max(1, len(mine[2][key])) for key in best]
-        print(f"shared with {name} among the ten best: {sum(shared) / len(shared):.3f}")
+    with tempfile.TemporaryDirectory() as scratch:
+        peers = {"bm25s": Bm25s(corpus, queries), "tantivy": Tantivy(corpus, queries)}
+        systems = {"ablate": Ours(pathlib.Path(scratch), queries), **peers}
+        load = os.getloadavg()[0]
+        print(f"{folder.name}: {len(corpus):,} documents, {len(queries):,} queries; load {load:.1f} after indexing")
+        table(f"documents indexed, threads: {threads[0]}", {name: [len(corpus) / spent for spent in system.building] for name, system in systems.items()})
+        for number in threads:
+            for depth in depths:
+                rounds = [{name: system.search(depth, number) for name, system in systems.items()} for _ in range(ROUNDS)]
+                best = {name: [len(queries) / min(spent) for spent in zip(*(found[name] for found in rounds))] for name in systems}
+                table(f"queries at {depth}, threads: {number}", best)
+        for name, peer in peers.items():
+            mine = systems["ablate"].best
+            shared = [len(set(mine[key]) & set(peer.best[key])) / max(1, len(mine[key])) for key in peer.best]
+            print(f"shared with {name} among the ten best: {sum(shared) / len(shared):.3f}")
+        print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
 main()

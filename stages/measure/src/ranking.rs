@@ -40,7 +40,7 @@ impl<'a> From<&'a Hit> for Scored<'a> {
 
 impl Judged {
     /// Sorts by score, ties by descending document id: the rank column is not read (trec_eval's form_res_rels.c).
-    fn new(mut hits: Vec<Scored<'_>>, judgements: &[&Judgement], depth: Option<usize>) -> Self {
+    fn new(mut hits: Vec<Scored<'_>>, judgements: &[&[Judgement]], depth: Option<usize>) -> Self {
         hits.sort_unstable_by(|a, b| {
             b.score
                 .total_cmp(&a.score)
@@ -49,6 +49,8 @@ impl Judged {
         hits.truncate(depth.unwrap_or(usize::MAX));
         let known: HashMap<&str, i32> = judgements
             .iter()
+            .copied()
+            .flatten()
             .map(|judgement| (judgement.doc_id.as_str(), judgement.grade))
             .collect();
         let mut pool: Vec<i32> = known.values().copied().collect();
@@ -85,9 +87,9 @@ pub type PerQuery = BTreeMap<String, Vec<f64>>;
 /// Evaluates every query that has judgements and, unless `complete` is set, hits.
 pub fn evaluate(run: &[Scored<'_>], qrels: &[Judgement], measures: &[Measure], options: Options) -> PerQuery {
     let hits = grouped(run, |hit| hit.query);
-    let value = |(query, judgements): (&&str, &Vec<&Judgement>)| {
+    let value = |(query, judgements): (&&str, &Vec<&[Judgement]>)| {
         let found = hits.get(query);
-        let scored = found.into_iter().flatten().map(|hit| **hit).collect();
+        let scored = found.map_or_else(Vec::new, |runs| runs.concat());
         let values = values(scored, judgements, measures, options);
         (options.complete || found.is_some()).then(|| ((*query).to_owned(), values))
     };
@@ -100,7 +102,7 @@ pub fn evaluate(run: &[Scored<'_>], qrels: &[Judgement], measures: &[Measure], o
 /// The value of each measure for one query.
 pub(crate) fn values(
     hits: Vec<Scored<'_>>,
-    judgements: &[&Judgement],
+    judgements: &[&[Judgement]],
     measures: &[Measure],
     options: Options,
 ) -> Vec<f64> {
@@ -109,11 +111,11 @@ pub(crate) fn values(
     measures.iter().map(value).collect()
 }
 
-/// Rows by query. Those of one query usually stand together.
-pub(crate) fn grouped<T>(rows: &[T], query: impl Fn(&T) -> &str) -> BTreeMap<&str, Vec<&T>> {
-    let mut groups: BTreeMap<&str, Vec<&T>> = BTreeMap::new();
+/// Rows by query, those that stand together as one slice: usually all of them.
+pub(crate) fn grouped<T>(rows: &[T], query: impl Fn(&T) -> &str) -> BTreeMap<&str, Vec<&[T]>> {
+    let mut groups: BTreeMap<&str, Vec<&[T]>> = BTreeMap::new();
     for rows in rows.chunk_by(|a, b| query(a) == query(b)) {
-        groups.entry(query(&rows[0])).or_default().extend(rows);
+        groups.entry(query(&rows[0])).or_default().push(rows);
     }
     groups
 }

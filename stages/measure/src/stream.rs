@@ -36,7 +36,7 @@ pub fn evaluate_parts(
     let judged = grouped(qrels, |judgement| &judgement.query_id);
     let mut scores = PerQuery::new();
     if options.complete {
-        let nothing = |(query, judgements): (&&str, &Vec<&Judgement>)| {
+        let nothing = |(query, judgements): (&&str, &Vec<&[Judgement]>)| {
             (
                 (*query).to_owned(),
                 values(Vec::new(), judgements, measures, options),
@@ -95,7 +95,7 @@ fn split((rows, ended): &(RecordBatch, bool)) -> (RecordBatch, Option<RecordBatc
 /// The values of each judged query in some rows.
 fn of_queries<'a>(
     rows: &'a RecordBatch,
-    judged: &'a BTreeMap<&str, Vec<&Judgement>>,
+    judged: &'a BTreeMap<&str, Vec<&[Judgement]>>,
     measures: &'a [Measure],
     options: Options,
     keep: &'a (impl Fn(&str, &str) -> bool + Sync),

@@ -158,13 +158,11 @@ fn rows<'a, T: Send + Sync>(
         .collect();
     let mut bad = BadLines::new(&file.path);
     let count = read.iter().map(|piece| piece.rows.len()).sum();
-    let (mut rows, mut numbers, mut first) = (Vec::with_capacity(count), Vec::with_capacity(count), 1);
+    let (mut rows, mut rowless, mut first) = (Vec::with_capacity(count), Vec::new(), 1);
     for piece in read {
-        piece
-            .bad
-            .into_iter()
-            .for_each(|(line, what)| bad.note(first + line, what));
-        numbers.extend(piece.numbers.iter().map(|line| first + *line as usize));
+        let told = piece.bad.into_iter();
+        told.for_each(|(line, what)| bad.note(first + line, what));
+        rowless.extend(piece.rowless.iter().map(|line| first + line));
         rows.extend(piece.rows);
         first += piece.lines;
     }
@@ -172,16 +170,20 @@ fn rows<'a, T: Send + Sync>(
     twice.sort_unstable();
     for at in twice {
         let (query, doc) = key(&rows[at]);
-        bad.note(
-            numbers[at],
-            format!("the document `{doc}` stands twice for the query `{query}`"),
-        );
+        let what = format!("the document `{doc}` stands twice for the query `{query}`");
+        bad.note(line_of(at, &rowless), what);
     }
     if bad.first.is_empty() {
         Ok(rows)
     } else {
         Err(TrecError::Lines(bad))
     }
+}
+
+/// The number, from 1, of the line of a row, `rowless` being those of the lines without one.
+fn line_of(row: usize, rowless: &[usize]) -> usize {
+    let step = |line: usize, without: &usize| line + usize::from(*without <= line);
+    rowless.iter().fold(row + 1, step)
 }
 
 /// About a mebibyte each, cut behind line ends.
@@ -200,43 +202,62 @@ fn pieces(mut bytes: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-/// The rows of some lines, each with the number of its line from 0, and what is wrong with the others.
+/// The rows of some lines and what is wrong with the others; lines count from 0.
 struct Piece<T> {
     rows: Vec<T>,
-    numbers: Vec<u32>,
     bad: Vec<(usize, String)>,
+    /// The lines that give no row: bad ones and empty ones.
+    rowless: Vec<usize>,
     lines: usize,
 }
 
 impl<T> Piece<T> {
     fn read<'a>(bytes: &'a [u8], parse: impl Fn(&[&'a str]) -> Result<T, String>) -> Self {
+        let lines = memchr::memchr_iter(b'\n', bytes).count();
         let mut piece = Self {
-            rows: Vec::new(),
-            numbers: Vec::new(),
+            rows: Vec::with_capacity(lines + 1),
             bad: Vec::new(),
-            lines: 0,
+            rowless: Vec::new(),
+            lines,
         };
-        let mut fields = Vec::new();
-        for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            // What stands behind the last line end begins the next piece.
-            piece.lines = at;
-            let Ok(line) = std::str::from_utf8(line) else {
-                piece.bad.push((at, "the line is not UTF-8".to_owned()));
-                continue;
-            };
-            fields.clear();
-            fields.extend(line.split_ascii_whitespace());
-            match parse(&fields) {
-                _ if fields.is_empty() => {}
-                Ok(row) => {
-                    piece.rows.push(row);
-                    piece.numbers.push(at as u32);
-                }
-                Err(what) => piece.bad.push((at, what)),
-            }
+        let mut start = 0;
+        let unended = (!bytes.ends_with(b"\n")).then_some(bytes.len());
+        let ends = memchr::memchr_iter(b'\n', bytes).chain(unended);
+        for (at, end) in ends.enumerate() {
+            piece.read_line(at, &bytes[start..end], &parse);
+            start = end + 1;
         }
         piece
     }
+
+    fn read_line<'a>(&mut self, at: usize, line: &'a [u8], parse: impl Fn(&[&'a str]) -> Result<T, String>) {
+        let mut into = [""; FIELDS];
+        let row = match fields(line, &mut into) {
+            Some([]) => None,
+            Some(fields) => Some(parse(fields)),
+            None => Some(Err("the line is not UTF-8".to_owned())),
+        };
+        match row {
+            Some(Ok(row)) => return self.rows.push(row),
+            Some(Err(what)) => self.bad.push((at, what)),
+            None => {}
+        }
+        self.rowless.push(at);
+    }
+}
+
+/// Columns of a line that are looked at.
+const FIELDS: usize = 6;
+
+/// The first columns of a line; `None` where it is not UTF-8.
+fn fields<'a, 'b>(line: &'a [u8], into: &'b mut [&'a str; FIELDS]) -> Option<&'b [&'a str]> {
+    let line = std::str::from_utf8(line).ok()?;
+    let mut count = 0;
+    for (field, into) in line.split_ascii_whitespace().zip(&mut *into) {
+        *into = field;
+        count += 1;
+    }
+    Some(&into[..count])
 }
 
 /// The rows whose key stands at an earlier row.
@@ -273,4 +294,64 @@ fn bytes(path: &Path) -> Result<Vec<u8>, std::io::Error> {
         .read_to_end(&mut unpacked)
         .map_err(told)?;
     Ok(unpacked)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn file(text: &[u8]) -> TrecFile {
+        TrecFile {
+            path: "file".into(),
+            bytes: text.to_vec(),
+        }
+    }
+
+    #[test]
+    fn lines_that_cannot_be_used_are_told_by_their_numbers() {
+        let text =
+            b"\nq 0 a 1\r\n  \nq 0 b\nr 0 a 1\nq\t0\ta\t2\n\xff 0 b 1\n\nq 0 c x\nr 0 a 1 more\nr 0 a 0";
+        let told = file(text).qrels().unwrap_err().to_string();
+        let wanted = [
+            "file:4: a qrels line is `query 0 document grade`",
+            "file:7: the line is not UTF-8",
+            "file:9: the grade `x` is no whole number",
+            "file:10: a qrels line is `query 0 document grade`",
+            "file:6: the document `a` stands twice for the query `q`",
+            "file:11: the document `a` stands twice for the query `r`",
+        ];
+        assert_eq!(told, wanted.join("\n"));
+    }
+
+    /// Lines of three pieces, the last without an end; the repeated ones count over the borders of the pieces.
+    #[test]
+    fn large_files_are_read_in_pieces() {
+        let line = |at: usize| {
+            format!(
+                "q{} Q0 d{at:07} {at} {} tag of a run\n",
+                at / 1000,
+                9_999_999 - at
+            )
+        };
+        let mut text: String = (0..60_000).map(line).collect();
+        let whole = file(text.trim_end().as_bytes());
+        let run = whole.run().unwrap();
+        assert_eq!((run.hits.len(), run.tag.as_str()), (60_000, "tag"));
+        for (at, hit) in run.hits.iter().enumerate() {
+            let fields = (hit.query, hit.document, hit.score);
+            let (query, document) = (format!("q{}", at / 1000), format!("d{at:07}"));
+            assert_eq!(
+                fields,
+                (query.as_str(), document.as_str(), (9_999_999 - at) as f32)
+            );
+        }
+        text.insert_str(0, "\n\n");
+        text.push_str(&line(59_999));
+        let told = file(text.as_bytes()).run().err().unwrap().to_string();
+        assert_eq!(
+            told,
+            "file:60003: the document `d0059999` stands twice for the query `q59`"
+        );
+    }
 }

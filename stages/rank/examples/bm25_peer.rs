@@ -1,13 +1,14 @@
 //! Times indexing and searching of a BEIR folder in one process, for `tests/peers/retrieval.py`.
 //!
 //! ```text
-//! cargo run --release -p ablate-rank --example bm25_peer -- FOLDER SCRATCH THREADS DEPTH...
+//! cargo run --release -p ablate-rank --example bm25_peer -- FOLDER INDEX THREADS
 //! ```
-//! Prints one JSON object: documents per second of indexing (analysis, writing and opening included), queries per second
-//! by depth (analysis included, best of three rounds), bytes of the index, and the ids of the best ten per query.
+//! Indexes into INDEX, or opens what is there. The first line it prints is a JSON object: wall and CPU seconds of indexing
+//! (analysis, writing and opening included) and the ids of the best ten per query. Then, for each depth that stands on a
+//! line of its input, the wall and CPU seconds of all queries, analysis included.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{collections::BTreeMap, io::stdin, path::Path, time::Instant};
 
 use ablate_core::{Parts, Record, rows::Document};
 use ablate_rank::{
@@ -15,6 +16,7 @@ use ablate_rank::{
     index::{Index, Scheme, write},
     similarity::Bm25,
 };
+use arrow::array::RecordBatch;
 use serde_json::{Value, json};
 
 fn lines(path: &Path) -> Vec<Value> {
@@ -28,34 +30,28 @@ fn text(row: &Value, field: &str) -> String {
     row[field].as_str().unwrap_or_default().to_owned()
 }
 
-fn seconds<T>(work: impl FnOnce() -> T) -> (T, f64) {
-    let began = Instant::now();
+/// What `work` gives, and its wall and CPU seconds.
+fn seconds<T>(work: impl FnOnce() -> T) -> (T, [f64; 2]) {
+    let (began, used) = (Instant::now(), cpu_seconds());
     let done = work();
-    (done, began.elapsed().as_secs_f64())
+    (done, [began.elapsed().as_secs_f64(), cpu_seconds() - used])
 }
 
-/// Queries per second by depth: the best of three rounds.
-fn speeds(searcher: &Searcher, queries: &[String], depths: &[usize]) -> BTreeMap<String, f64> {
-    let speed = |depth: &usize| {
-        let rounds = (0..3).map(|_| seconds(|| searcher.search_texts(queries, *depth)).1);
-        let best = rounds.fold(f64::MAX, f64::min);
-        (depth.to_string(), queries.len() as f64 / best)
+/// CPU seconds of all threads, as Linux counts them.
+fn cpu_seconds() -> f64 {
+    let of_thread = |task: std::io::Result<fs_err::DirEntry>| -> f64 {
+        let schedule = fs_err::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
+        schedule.split(' ').next().unwrap().parse().unwrap()
     };
-    depths.iter().map(speed).collect()
+    fs_err::read_dir("/proc/self/task")
+        .unwrap()
+        .map(of_thread)
+        .sum::<f64>()
+        / 1e9
 }
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (folder, scratch) = (Path::new(&arguments[0]), Path::new(&arguments[1]));
-    let threads = arguments[2].parse().unwrap();
-    let depths: Vec<usize> = arguments[3..]
-        .iter()
-        .map(|depth| depth.parse().unwrap())
-        .collect();
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .unwrap();
+/// The documents by id, as a corpus has them.
+fn parts(folder: &Path) -> Vec<RecordBatch> {
     let mut documents: Vec<Document> = lines(&folder.join("corpus.jsonl"))
         .iter()
         .map(|row| Document {
@@ -65,30 +61,39 @@ fn main() {
         })
         .collect();
     documents.sort_by(|a, b| a.doc_id.cmp(&b.doc_id));
-    let queries = lines(&folder.join("queries.jsonl"));
-    let asked: Vec<String> = queries.iter().map(|row| text(row, "text")).collect();
-    let parts: Vec<_> = documents
+    documents
         .chunks(8192)
         .map(|rows| Document::encode(rows).unwrap())
-        .collect();
+        .collect()
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (folder, into) = (Path::new(&arguments[0]), Path::new(&arguments[1]));
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(arguments[2].parse().unwrap())
+        .build_global()
+        .unwrap();
+    let parts = (!into.join("index.json").exists()).then(|| parts(folder));
     let (searcher, indexing) = seconds(|| {
-        let parts: Parts<'_> = Box::new(parts.into_iter().map(Ok));
-        write(scratch, parts, &Scheme::default(), |_| Ok(())).unwrap();
-        Searcher::new(Index::open(scratch).unwrap(), Bm25::lucene(0.9, 0.4), &[])
+        if let Some(parts) = parts {
+            let parts: Parts<'_> = Box::new(parts.into_iter().map(Ok));
+            write(into, parts, &Scheme::default(), |_| Ok(())).unwrap();
+        }
+        Searcher::new(Index::open(into).unwrap(), Bm25::lucene(0.9, 0.4), &[])
     });
-    let best = searcher.search_texts(&asked, 10).into_iter().zip(&queries);
+    let queries = lines(&folder.join("queries.jsonl"));
+    let asked: Vec<String> = queries.iter().map(|row| text(row, "text")).collect();
     let ids = |hits: Vec<(u32, f32)>| -> Vec<String> {
         hits.iter()
             .map(|(document, _)| searcher.index().id(*document).to_owned())
             .collect()
     };
-    let best: BTreeMap<String, Vec<String>> = best
-        .map(|(hits, query)| (text(query, "_id"), ids(hits)))
-        .collect();
-    let report = json!({
-        "documents_per_second": documents.len() as f64 / indexing,
-        "queries_per_second": speeds(&searcher, &asked, &depths),
-        "best": best,
-    });
-    println!("{report}");
+    let found = searcher.search_texts(&asked, 10).into_iter().map(ids);
+    let best: BTreeMap<String, Vec<String>> = queries.iter().map(|row| text(row, "_id")).zip(found).collect();
+    println!("{}", json!({"indexing": indexing, "best": best}));
+    for depth in stdin().lines() {
+        let depth = depth.unwrap().parse().unwrap();
+        println!("{}", json!(seconds(|| searcher.search_texts(&asked, depth)).1));
+    }
 }

@@ -26,6 +26,14 @@ impl Norms {
         }
     }
 
+    /// The norm of one document.
+    pub(crate) fn of_one(&self, document: u32) -> f32 {
+        match self {
+            Self::Bytes(bytes, known) => known[usize::from(bytes[document as usize])],
+            Self::Exact(exact) => exact[document as usize],
+        }
+    }
+
     /// The norms of the documents of a block.
     pub(crate) fn of(&self, block: &Unpacked, into: &mut [f32; BLOCK]) {
         let norms = into.iter_mut().zip(block.documents());

@@ -1,9 +1,6 @@
 //! A list of postings on its way through the documents, each with what its term adds to the score.
 
-use super::{
-    norms::Norms,
-    window::{WINDOW, Window},
-};
+use super::{norms::Norms, window::Window};
 use crate::{
     index::{BLOCK, List, Unpacked},
     similarity::{Bm25, Variant, saturated},
@@ -12,6 +9,9 @@ use crate::{
 /// What a term adds at most, per unit of its weight, and how far the rounding of single steps may go beyond: a few
 /// 2^-24 of the weight, whatever the variant.
 pub(crate) const SLACK: f64 = 1e-6;
+
+/// So many candidates in a block make it cheaper to add all of it than to look for them.
+const MANY: usize = 32;
 
 /// One term of a query in one field.
 pub(crate) struct Scored<'a> {
@@ -23,12 +23,20 @@ pub(crate) struct Scored<'a> {
     weight: f32,
     /// No document gains more.
     pub(crate) bound: f64,
-    /// The block at hand, and whether it is unpacked.
+    /// The block at hand, and how far it is known.
     at: usize,
-    open: bool,
+    known: Known,
     block: Box<Block>,
     /// The first posting of the block that has not been added.
     place: usize,
+}
+
+/// What is known of a block.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Known {
+    Nothing,
+    Postings,
+    Gains,
 }
 
 /// The postings of a block and what they gain; apart, so that lists are cheap to sort.
@@ -55,7 +63,7 @@ impl<'a> Scored<'a> {
             weight,
             bound: f64::from(weight) * (f64::from(bound) + SLACK),
             at: 0,
-            open: false,
+            known: Known::Nothing,
             block: Box::new(Block {
                 postings: Unpacked::new(),
                 gains: [0.0; BLOCK],
@@ -64,10 +72,20 @@ impl<'a> Scored<'a> {
         }
     }
 
+    /// How many documents it holds.
+    pub(crate) fn count(&self) -> usize {
+        self.list.count as usize
+    }
+
+    /// The share of all documents that it holds.
+    pub(crate) fn density(&self) -> f64 {
+        self.list.density()
+    }
+
     /// A document from `from` on that no other of the list is before; `None` if there is none.
     pub(crate) fn next(&mut self, from: u32) -> Option<u32> {
         self.skip_to(from);
-        if self.open {
+        if self.known >= Known::Postings {
             let left = &self.block.postings.documents()[self.place..];
             self.place += left.partition_point(|document| *document < from);
             if let Some(next) = self.block.postings.documents().get(self.place) {
@@ -101,58 +119,97 @@ impl<'a> Scored<'a> {
 
     fn next_block(&mut self) {
         self.at += 1;
-        self.open = false;
+        self.known = Known::Nothing;
         self.place = 0;
     }
 
-    fn open(&mut self) {
-        if self.open {
-            return;
-        }
-        let Block { postings, gains } = &mut *self.block;
-        self.list.unpack(self.at, postings);
-        gains_of(postings, self.norms, self.bm25, self.weight, gains);
-        self.open = true;
+    /// Goes back before the first document.
+    pub(crate) fn rewind(&mut self) {
+        self.at = 0;
+        self.known = Known::Nothing;
+        self.place = 0;
     }
 
-    /// Adds what the documents of `from..to` gain.
-    pub(crate) fn add(&mut self, from: u32, to: u32, window: &mut Window) {
-        self.skip_to(from);
-        while self.at < self.list.blocks() && self.list.first(self.at) < to {
-            if !self.add_block(from, to, window) {
+    fn unpack(&mut self) {
+        if self.known < Known::Postings {
+            self.list.unpack(self.at, &mut self.block.postings);
+            self.known = Known::Postings;
+        }
+    }
+
+    fn open(&mut self) {
+        self.unpack();
+        if self.known < Known::Gains {
+            let Block { postings, gains } = &mut *self.block;
+            gains_of(postings, self.norms, self.bm25, self.weight, gains);
+            self.known = Known::Gains;
+        }
+    }
+
+    /// Adds what the documents of a window gain.
+    pub(crate) fn add(&mut self, window: &mut Window) {
+        self.skip_to(window.from);
+        while self.at < self.list.blocks() && self.list.first(self.at) < window.to {
+            if !self.add_block(window, Window::add) {
                 return;
             }
         }
     }
 
-    /// The same for the blocks that hold one of `candidates`, which are counted from `from` and go up: the others gain
-    /// too, or do not.
-    pub(crate) fn add_at(&mut self, candidates: &[u16], from: u32, to: u32, window: &mut Window) {
-        let mut added = from;
-        for candidate in candidates {
-            let document = from + u32::from(*candidate);
-            if document < added {
-                continue;
-            }
-            self.skip_to(document);
+    /// Adds what `candidates` gain: the places, going up, of all documents that have gained.
+    pub(crate) fn add_at(&mut self, candidates: &[u16], window: &mut Window) {
+        let mut left = candidates;
+        while let [first, ..] = left {
+            self.skip_to(window.document(*first));
             if self.at >= self.list.blocks() {
                 return;
             }
-            added = self.list.last(self.at).saturating_add(1);
-            self.add_block(from, to, window);
+            let last = self.list.last(self.at);
+            let (here, behind) = left.split_at(left.partition_point(|at| window.document(*at) <= last));
+            if here.len() < MANY {
+                self.add_few(here, window);
+            } else {
+                self.add_block(window, Window::add_more);
+            }
+            left = behind;
         }
     }
 
-    /// Adds the block at hand as far as it lies within `from..to`; whether it ended there.
-    fn add_block(&mut self, from: u32, to: u32, window: &mut Window) -> bool {
+    /// Adds what `candidates` gain, which would be in the block at hand.
+    fn add_few(&mut self, candidates: &[u16], window: &mut Window) {
+        self.unpack();
+        let mut from = self.place;
+        for at in candidates {
+            let document = window.document(*at);
+            let postings = &self.block.postings;
+            from += postings.documents()[from..].partition_point(|other| *other < document);
+            if postings.documents().get(from) == Some(&document) {
+                window.add_one(*at, self.gain(from));
+            }
+        }
+    }
+
+    /// What the posting at a place of the block at hand gains.
+    fn gain(&self, place: usize) -> f32 {
+        let Block { postings, gains } = &*self.block;
+        if self.known == Known::Gains {
+            return gains[place];
+        }
+        let norm = self.norms.of_one(postings.documents[place]);
+        let frequency = (postings.frequencies[place] as i32 + 1) as f32;
+        self.bm25.gain(self.weight, frequency, norm)
+    }
+
+    /// Adds the block at hand as far as it lies within the window; whether it ended there.
+    fn add_block(&mut self, window: &mut Window, add: fn(&mut Window, &[u32], &[f32])) -> bool {
         self.open();
-        let documents = self.block.postings.documents();
-        let start = self.place + documents[self.place..].partition_point(|document| *document < from);
+        let (documents, gains) = (self.block.postings.documents(), &self.block.gains);
+        let start = self.place + documents[self.place..].partition_point(|document| *document < window.from);
         let end = match documents.last() {
-            Some(last) if *last < to => documents.len(),
-            _ => start + documents[start..].partition_point(|document| *document < to),
+            Some(last) if *last < window.to => documents.len(),
+            _ => start + documents[start..].partition_point(|document| *document < window.to),
         };
-        window.add(from, &documents[start..end], &self.block.gains[start..end]);
+        add(window, &documents[start..end], &gains[start..end]);
         self.place = end;
         let ended = end == documents.len();
         if ended {
@@ -177,9 +234,9 @@ impl<'a> Scored<'a> {
         if self.at >= self.list.blocks() {
             return 0.0;
         }
-        self.open();
+        self.unpack();
         let found = self.block.postings.documents().binary_search(&document);
-        found.map_or(0.0, |place| f64::from(self.block.gains[place]))
+        found.map_or(0.0, |place| f64::from(self.gain(place)))
     }
 }
 
@@ -195,5 +252,3 @@ pub(crate) fn gains_of(block: &Unpacked, norms: &Norms, bm25: Bm25, weight: f32,
         postings.for_each(|((gain, less), norm)| *gain = saturated(weight, (*less as i32 + 1) as f32 * norm));
     }
 }
-
-const _: () = assert!(WINDOW <= 1 << 16, "candidates are u16");

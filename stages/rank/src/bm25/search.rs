@@ -7,13 +7,21 @@
 use super::{
     scored::Scored,
     top::Top,
-    window::{WINDOW, Window},
+    window::{PLACES, WINDOW, Window},
 };
+
+/// Documents of the first window. Each has twice those of the one before, so that there is soon something to beat.
+const FIRST: usize = 1 << 12;
+
+/// Postings that the last and largest windows hold at the mean: enough that what a window takes as such counts little,
+/// few enough that their sums stay in a near cache.
+const POSTINGS: f64 = 4096.0;
 
 /// Memory that one search leaves to the next.
 pub(crate) struct Scratch {
     window: Window,
-    candidates: Vec<u16>,
+    /// Places of the window that can be among the best.
+    places: Vec<u16>,
     rests: Vec<f64>,
 }
 
@@ -21,7 +29,7 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         Self {
             window: Window::new(),
-            candidates: Vec::new(),
+            places: vec![0; PLACES],
             rests: Vec::new(),
         }
     }
@@ -42,9 +50,41 @@ pub(crate) fn search(
     scratch: &mut Scratch,
 ) -> Vec<(u32, f32)> {
     sort(lists);
-    let mut top = Top::new(depth);
+    let mut top = Top::above(foreseen(lists, floor, depth, scratch), depth);
+    search_all(lists, floor, &mut top, scratch);
+    top.finish()
+}
+
+/// A score that the best documents are above, known from the lists with the largest bounds where they are a small part
+/// of all: what their documents gain in them alone is less than what they score. (Mallia et al., CIKM 2020, compare such
+/// estimates.) Without it, what there is to beat is known only when most documents have gone by.
+fn foreseen(lists: &mut [Scored<'_>], floor: f64, depth: usize, scratch: &mut Scratch) -> f32 {
+    let all: usize = lists.iter().map(Scored::count).sum();
+    let mut held = 0;
+    let enough = |list: &Scored<'_>| {
+        held += list.count();
+        held >= depth
+    };
+    let Some(last) = lists.iter().position(enough) else {
+        return 0.0;
+    };
+    if held > all / 2 {
+        return 0.0;
+    }
+    let first = &mut lists[..=last];
+    let mut top = Top::above(0.0, depth);
+    search_all(first, floor, &mut top, scratch);
+    first.iter_mut().for_each(Scored::rewind);
+    // Those that score the same may be among the best, too.
+    top.reached().map_or(0.0, f32::next_down)
+}
+
+/// Offers all documents that can be among the best.
+fn search_all(lists: &mut [Scored<'_>], floor: f64, top: &mut Top, scratch: &mut Scratch) {
     let bounds: Vec<f64> = lists.iter().map(|list| list.bound).collect();
     let (mut rests, mut reached) = (Vec::new(), 0);
+    let most = span(lists);
+    let mut span = FIRST;
     loop {
         let needed = needed(top.least(), floor, lists.len());
         rest_sums(bounds.iter().copied(), &mut rests);
@@ -53,11 +93,19 @@ pub(crate) fn search(
             .iter_mut()
             .filter_map(|list| list.next(reached));
         let Some(from) = next.min() else {
-            return top.finish();
+            return;
         };
-        search_window(lists, from, floor, &mut top, scratch);
-        reached = from.saturating_add(WINDOW as u32);
+        scratch.window.open(from, span);
+        search_window(lists, floor, top, scratch);
+        reached = scratch.window.to;
+        span = (2 * span).min(most);
     }
+}
+
+/// Over how many documents about [`POSTINGS`] of the lists lie.
+fn span(lists: &[Scored<'_>]) -> usize {
+    let density: f64 = lists.iter().map(Scored::density).sum();
+    ((POSTINGS / density) as usize).clamp(FIRST, WINDOW)
 }
 
 /// What the gains of a document must sum to more than, so that its score is above `least`: somewhat less than the
@@ -87,30 +135,27 @@ fn essential(rests: &[f64], needed: f64) -> usize {
         .unwrap_or(rests.len())
 }
 
-/// Offers the documents of the window that begins at `from`.
-fn search_window(lists: &mut [Scored<'_>], from: u32, floor: f64, top: &mut Top, scratch: &mut Scratch) {
+/// Offers the documents of the window.
+fn search_window(lists: &mut [Scored<'_>], floor: f64, top: &mut Top, scratch: &mut Scratch) {
     let Scratch {
         window,
-        candidates,
+        places,
         rests,
     } = scratch;
-    let to = from.saturating_add(WINDOW as u32);
+    let (from, to) = (window.from, window.to);
     let needed = needed(top.least(), floor, lists.len());
     rest_sums(lists.iter_mut().map(|list| list.bound_within(from, to)), rests);
     let essential = essential(rests, needed);
     for list in &mut lists[..essential] {
-        list.add(from, to, window);
+        list.add(window);
     }
-    window.above((needed - rests[essential]).max(0.0), candidates);
+    let mut count = window.keep_above((needed - rests[essential]).max(0.0), places);
     for (list, rest) in lists[essential..].iter_mut().zip(&rests[essential + 1..]) {
-        if candidates.is_empty() {
-            break;
-        }
-        list.add_at(candidates, from, to, window);
-        candidates.retain(|at| window.sum(*at) + rest > needed);
+        list.add_at(&places[..count], window);
+        count = window.keep(*rest, needed, &mut places[..count]);
     }
-    for at in candidates.iter() {
-        top.offer(from + u32::from(*at), (floor + window.sum(*at)) as f32);
+    for at in &places[..count] {
+        let document = window.document(*at);
+        top.offer(document, (floor + window.take(*at)) as f32);
     }
-    window.clear();
 }

@@ -11,11 +11,12 @@ pub(crate) struct Top {
 }
 
 impl Top {
-    pub(crate) fn new(depth: usize) -> Self {
+    /// Of documents that score more than `least`.
+    pub(crate) fn above(least: f32, depth: usize) -> Self {
         Self {
             depth,
             keys: Vec::with_capacity(depth.saturating_mul(2).min(1 << 16)),
-            least: 0.0,
+            least,
         }
     }
 
@@ -41,6 +42,14 @@ impl Top {
         self.keys.truncate(self.depth);
     }
 
+    /// What the best score at the least; `None` if there are too few.
+    pub(crate) fn reached(mut self) -> Option<f32> {
+        (self.keys.len() >= self.depth).then(|| {
+            self.shrink();
+            self.least
+        })
+    }
+
     /// The best first.
     pub(crate) fn finish(mut self) -> Vec<(u32, f32)> {
         self.keys.sort_unstable_by(|a, b| b.cmp(a));
@@ -62,7 +71,7 @@ mod tests {
     fn equal_scores_go_by_the_lower_number() {
         for depth in 1..12 {
             let scores = [1.0, 3.0, 0.0, 3.0, 2.0, 1.0, 3.0, 0.5, 2.0];
-            let mut top = Top::new(depth);
+            let mut top = Top::above(0.0, depth);
             let mut all: Vec<(u32, f32)> = (0..).zip(scores).collect();
             all.iter()
                 .for_each(|(document, score)| top.offer(*document, *score));

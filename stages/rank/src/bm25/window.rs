@@ -1,75 +1,119 @@
-//! The scores of a few thousand neighbouring documents while they are added up.
+//! The scores of neighbouring documents while they are added up.
 
-/// Documents of a window: their sums fit the nearest caches.
-pub(crate) const WINDOW: usize = GROUP * u64::BITS as usize;
+/// The most documents of a window. Places in it are `u16`.
+pub(crate) const WINDOW: usize = 1 << 16;
 
-/// Documents of a group: what is looked at and cleared at once.
-const GROUP: usize = 64;
+/// Documents whose flags are a word.
+const WORD: usize = u64::BITS as usize;
 
 /// Sums by place in the window.
 pub(crate) struct Window {
+    /// Its first document.
+    pub(crate) from: u32,
+    /// The first document behind it.
+    pub(crate) to: u32,
     sums: Vec<f64>,
-    /// A bit for each group with a sum.
-    touched: u64,
+    /// A bit for each document that something was added to.
+    touched: Vec<u64>,
 }
 
 impl Window {
     pub(crate) fn new() -> Self {
         Self {
+            from: 0,
+            to: 0,
             sums: vec![0.0; WINDOW],
-            touched: 0,
+            touched: vec![0; WINDOW / WORD],
         }
     }
 
-    /// Adds the gains of documents, the window beginning at `from`.
-    pub(crate) fn add(&mut self, from: u32, documents: &[u32], gains: &[f32]) {
-        let mut touched = self.touched;
-        // So long for the compiler, too: no place is out of it.
+    /// Moves an empty window over `span` documents from `from` on, at most [`WINDOW`].
+    pub(crate) fn open(&mut self, from: u32, span: usize) {
+        self.from = from;
+        self.to = from.saturating_add(span.min(WINDOW) as u32);
+    }
+
+    /// The document at a place.
+    pub(crate) fn document(&self, at: u16) -> u32 {
+        self.from + u32::from(at)
+    }
+
+    /// Adds the gains of documents, all within the window.
+    pub(crate) fn add(&mut self, documents: &[u32], gains: &[f32]) {
+        // So long for the compiler, too: no place is out of them.
+        let (sums, touched) = (&mut self.sums[..WINDOW], &mut self.touched[..WINDOW / WORD]);
+        for (document, gain) in documents.iter().zip(gains) {
+            let at = (document - self.from) as usize % WINDOW;
+            sums[at] += f64::from(*gain);
+            touched[at / WORD] |= 1 << (at % WORD);
+        }
+    }
+
+    /// The same for documents that have gained before; others stay at 0.
+    pub(crate) fn add_more(&mut self, documents: &[u32], gains: &[f32]) {
         let sums = &mut self.sums[..WINDOW];
         for (document, gain) in documents.iter().zip(gains) {
-            let at = (document - from) as usize % WINDOW;
-            sums[at] += f64::from(*gain);
-            touched |= 1 << (at / GROUP);
+            let sum = &mut sums[(document - self.from) as usize % WINDOW];
+            *sum += if *sum > 0.0 { f64::from(*gain) } else { 0.0 };
         }
-        self.touched = touched;
     }
 
-    /// The sum at a place.
-    pub(crate) fn sum(&self, at: u16) -> f64 {
-        self.sums[usize::from(at) % WINDOW]
+    /// Adds the gain of one document.
+    pub(crate) fn add_one(&mut self, at: u16, gain: f32) {
+        self.sums[usize::from(at)] += f64::from(gain);
     }
 
-    /// The places whose sum is more than `least`, which is not below 0.
-    pub(crate) fn above(&self, least: f64, into: &mut Vec<u16>) {
-        into.clear();
-        let mut left = self.touched;
-        while left != 0 {
-            let group = left.trailing_zeros() as usize * GROUP;
-            left &= left - 1;
-            for (eight, sums) in (group..)
-                .step_by(8)
-                .zip(self.sums[group..group + GROUP].chunks_exact(8))
-            {
-                // One comparison of all eight first: most have none. Then without a branch: nobody can foretell which.
-                if sums.iter().filter(|sum| **sum > least).count() == 0 {
-                    continue;
-                }
-                let (mut places, mut count) = ([0; 8], 0);
-                for (at, sum) in (eight..).zip(sums) {
-                    places[count % 8] = at as u16;
-                    count += usize::from(*sum > least);
-                }
-                into.extend_from_slice(&places[..count]);
+    /// The sum at a place, which becomes 0.
+    pub(crate) fn take(&mut self, at: u16) -> f64 {
+        std::mem::take(&mut self.sums[usize::from(at)])
+    }
+
+    /// Puts the places whose sum is more than `least`, which is not below 0, at the front of `places`, and says how many
+    /// they are; all other sums become 0. There is room for [`PLACES`].
+    pub(crate) fn keep_above(&mut self, least: f64, places: &mut [u16]) -> usize {
+        // Nobody can foretell which bits are set and which sums suffice: a place is always written, and counts where it
+        // is to stay.
+        let (sums, places) = (&mut self.sums[..WINDOW], &mut places[..PLACES]);
+        let mut count = 0;
+        let mut look = |start: usize, bits: u64| {
+            let at = (start + bits.trailing_zeros() as usize % WORD) % WINDOW;
+            let (known, sum) = (bits != 0, sums[at]);
+            let stays = known && sum > least;
+            places[count] = at as u16;
+            count += usize::from(stays);
+            sums[at] = if known && !stays { 0.0 } else { sum };
+            bits & bits.wrapping_sub(1)
+        };
+        let words = ((self.to - self.from) as usize).div_ceil(WORD);
+        for (start, word) in (0..).step_by(WORD).zip(&mut self.touched[..words]) {
+            let mut bits = std::mem::take(word);
+            for _ in 0..FEW {
+                bits = look(start, bits);
+            }
+            while bits != 0 {
+                bits = look(start, bits);
             }
         }
+        count
     }
 
-    /// Sets all sums to 0.
-    pub(crate) fn clear(&mut self) {
-        while self.touched != 0 {
-            let group = self.touched.trailing_zeros() as usize;
-            self.touched &= self.touched - 1;
-            self.sums[group * GROUP..][..GROUP].fill(0.0);
+    /// The same for places that were kept before: those whose sum and `rest` are more than `least` stay.
+    pub(crate) fn keep(&mut self, rest: f64, least: f64, places: &mut [u16]) -> usize {
+        let mut count = 0;
+        for from in 0..places.len() {
+            let at = places[from];
+            let sum = &mut self.sums[usize::from(at)];
+            let stays = *sum + rest > least;
+            *sum = if stays { *sum } else { 0.0 };
+            places[count] = at;
+            count += usize::from(stays);
         }
+        count
     }
 }
+
+/// Room for the places of a window, and for one that does not stay.
+pub(crate) const PLACES: usize = WINDOW + 1;
+
+/// As many documents of a word are looked at without asking whether there are that many.
+const FEW: usize = 2;

@@ -131,6 +131,11 @@ impl<'a> List<'a> {
         }
     }
 
+    /// The share of all documents that the term is in.
+    pub(crate) fn density(&self) -> f64 {
+        f64::from(self.count) / f64::from(self.documents)
+    }
+
     fn full_blocks(&self) -> usize {
         self.count as usize / BLOCK
     }
