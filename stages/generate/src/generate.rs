@@ -67,7 +67,7 @@ fn seed() -> u64 {
 
 impl Stage for Generate {
     const NAME: &'static str = "generate";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str =
         "queries written by a language model, each from one document, with log-probabilities";
     const EXAMPLE: &'static str = "queries: {use: generate, documents: docs, prompt: ablate/vanilla, model: smollm2-135m-instruct, \

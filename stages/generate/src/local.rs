@@ -20,10 +20,10 @@ use crate::{
     writing::{ADAPTER, Format, Writing, Written},
 };
 
-/// A prompt and a stream to what a model writes; version 1.
+/// A prompt and a stream to what a model writes; version 2: attention adds in another order.
 const WRITE: RowFunction = RowFunction {
     name: "generate",
-    version: 1,
+    version: 2,
 };
 
 /// What the model writes for every prompt and sample, in their order.

@@ -62,7 +62,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// The same with the names and the layout of Hugging Face, those of a GGUF file too.
-    pub(crate) fn as_published(mut self) -> Result<Self, StageError> {
+    pub(crate) fn into_published(mut self) -> Result<Self, StageError> {
         let layout = &self.family.layout;
         if self.layout.embeddings != layout.embeddings {
             self.weights = Box::new(Converted::new(self.weights, &self.config, &self.layout, layout)?);
@@ -87,7 +87,7 @@ impl Generator {
     /// # Errors
     /// As [`Self::load`], and if the adapter does not belong to the model; the message names the tensor.
     pub fn load_adapted(folder: &Path, adapter: &Path, device: &Device) -> Result<Self, StageError> {
-        let mut opened = open(folder)?.as_published()?;
+        let mut opened = open(folder)?.into_published()?;
         let base = opened.weights;
         opened.weights = Box::new(Adapted::open(base, adapter, &opened.config, &opened.layout)?);
         Self::of(opened, Model::load, device)

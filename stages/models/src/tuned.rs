@@ -36,7 +36,7 @@ impl TunedGenerator {
         seed: &Seed,
         device: &Device,
     ) -> Result<Self, StageError> {
-        let mut opened = open(folder)?.as_published()?;
+        let mut opened = open(folder)?.into_published()?;
         let mut settings = opened.settings;
         settings.insert("model_type".into(), opened.family.model_type.into());
         Ok(Self {

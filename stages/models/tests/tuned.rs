@@ -130,6 +130,9 @@ fn an_adapter_in_its_base_is_the_merged_model() {
     }
 }
 
+/// What becomes of a tensor of an adapter.
+type Change<'a> = &'a dyn Fn(&str, &Tensor) -> Option<(String, Tensor)>;
+
 #[test]
 fn an_adapter_of_another_base_is_refused_by_the_name_of_a_tensor() {
     let base = tiny_generator();
@@ -137,7 +140,7 @@ fn an_adapter_of_another_base_is_refused_by_the_name_of_a_tensor() {
         let loaded = Generator::load_adapted(base.path(), folder.path(), &Device::Cpu);
         loaded.err().unwrap().to_string()
     };
-    let change = |folder: &tempfile::TempDir, change: &dyn Fn(&str, &Tensor) -> Option<(String, Tensor)>| {
+    let change = |folder: &tempfile::TempDir, change: Change<'_>| {
         let file = folder.path().join("adapter/adapter_model.safetensors");
         let mut changed = ParamStore::default();
         for (name, value) in told(ParamStore::load(&file, &Device::Cpu)).iter() {

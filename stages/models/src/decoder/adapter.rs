@@ -1,6 +1,9 @@
 //! Low-rank adapters as peft keeps them (Hu et al. 2022), merged into the weights of their base as these are taken.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::Path,
+};
 
 use ablate_core::StageError;
 use candle_core::Device;
@@ -120,9 +123,9 @@ impl Adapted {
                     "has the tensor `{name}`, which belongs to no layer of the model"
                 )));
             };
-            if !layers.contains_key(&weight) {
-                let adapter = read(&store, &weight, &about, sizes).map_err(refuse)?;
-                layers.insert(weight, adapter);
+            if let Entry::Vacant(entry) = layers.entry(weight) {
+                let adapter = read(&store, entry.key(), &about, sizes).map_err(refuse)?;
+                entry.insert(adapter);
             }
         }
         match layers.is_empty() {

@@ -92,16 +92,13 @@ pub(super) struct Step<'s> {
 
 impl Load for Cpu {
     fn matrix(&self, spec: &MatrixSpec, weights: &mut dyn Weights) -> Result<Linear, StageError> {
-        let parts = match spec.transposed {
-            true => {
-                let numbers = spec.take(weights)?;
-                let weight = Matrix::new(&numbers.weight, numbers.rows, numbers.cols);
-                vec![Packed::new(weight.transposed())]
-            }
-            false => {
-                let parts = spec.parts.iter().map(|part| packed(part, spec.cols, weights));
-                parts.collect::<Result<_, _>>()?
-            }
+        let parts = if spec.transposed {
+            let numbers = spec.take(weights)?;
+            let weight = Matrix::new(&numbers.weight, numbers.rows, numbers.cols);
+            vec![Packed::new(weight.transposed())]
+        } else {
+            let parts = spec.parts.iter().map(|part| packed(part, spec.cols, weights));
+            parts.collect::<Result<_, _>>()?
         };
         Ok(Linear {
             width: parts.iter().map(Packed::cols).sum(),

@@ -9,7 +9,7 @@ const TILE_ROWS: usize = 6;
 /// Inner dimension of a block; a panel of it stays in the first-level cache. Codes come in stretches that divide it.
 const BLOCK_DEPTH: usize = 256;
 /// The widest panel: two 512-bit vectors.
-pub(super) const WIDEST: usize = 32;
+const WIDEST: usize = 32;
 
 /// A product into rows of `out` that are `stride` apart.
 pub(super) struct Multiply<'a> {
