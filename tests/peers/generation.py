@@ -1,4 +1,4 @@
-"""Prefill, decoding and the InPars job, ours beside llama.cpp's, interleaved.
+"""Prefill and decoding, ours beside llama.cpp's, interleaved.
 
     cargo build --release -p ablate-generate --example generation_peer
     python tests/peers/generation.py MODEL_FOLDER LLAMA_BIN [THREADS] [ROUNDS]
