@@ -1,15 +1,10 @@
-//! The decoding engine: all rows known up front, sorted by length, in groups over all cores or one after the other on a
-//! device, the common head of the prompt computed once.
+//! What is decoded, how, and what comes of it.
 
 use ablate_core::{RowValue, StageError, Stream};
-use ablate_models::{
-    decoder::{Decoder, Model},
-    generator::Generator,
-};
-use rayon::prelude::*;
+use ablate_models::{decoder::Model, generator::Generator};
 
+use crate::lanes;
 pub use crate::sampling::Sampling;
-use crate::sampling::choose;
 
 /// How long texts are and where they end.
 #[derive(Clone, Debug)]
@@ -20,8 +15,8 @@ pub struct Decoding {
     pub max_new_tokens: usize,
     /// Texts that end decoding; cut off.
     pub stop: Vec<String>,
-    /// Rows decoded together.
-    pub batch: usize,
+    /// Rows decoded together at most; as many as memory has room for if none.
+    pub batch: Option<usize>,
 }
 
 /// A row to decode.
@@ -137,121 +132,14 @@ pub fn decode(
     decoding: &Decoding,
     each: DraftSink<'_>,
 ) -> Result<(), StageError> {
-    let groups = groups(requests, decoding.batch);
     match &generator.model {
-        Model::Cpu(model) => decode_groups(generator, model, head, groups, decoding, each),
-        Model::Device(model) => decode_groups(generator, model, head, groups, decoding, each),
+        Model::Cpu(model) => lanes::decode(generator, model, head, requests, decoding, each),
+        Model::Device(model) => lanes::decode(generator, model, head, requests, decoding, each),
     }
-}
-
-/// A request and its place.
-type Placed = (usize, Request);
-
-/// Requests of about the same length together, at most `batch` of them.
-fn groups(requests: Vec<Request>, batch: usize) -> Vec<Vec<Placed>> {
-    let mut rows: Vec<Placed> = requests.into_iter().enumerate().collect();
-    rows.sort_by_key(|(at, request)| (request.tokens.len(), *at));
-    let mut groups: Vec<Vec<Placed>> = Vec::new();
-    for row in rows {
-        match groups.last_mut().filter(|group| group.len() < batch.max(1)) {
-            Some(group) => group.push(row),
-            None => groups.push(vec![row]),
-        }
-    }
-    groups
-}
-
-fn decode_groups<D: Decoder>(
-    generator: &Generator,
-    model: &D,
-    head: &[u32],
-    groups: Vec<Vec<Placed>>,
-    decoding: &Decoding,
-    each: DraftSink<'_>,
-) -> Result<(), StageError> {
-    let prefix = model.prefix(head)?;
-    let one = |group| decode_group(generator, model, &prefix, group, decoding, each);
-    match D::GROUPS_AT_ONCE {
-        true => groups.into_par_iter().try_for_each(one),
-        false => groups.into_iter().try_for_each(one),
-    }
-}
-
-/// A row under way.
-struct Live {
-    at: usize,
-    stream: Stream,
-    /// Fed next: the prompt at first, then the last token.
-    feed: Vec<u32>,
-    draft: Draft,
-}
-
-impl Live {
-    fn new((at, Request { tokens: feed, stream }): Placed) -> Self {
-        Self {
-            at,
-            stream,
-            feed,
-            draft: Draft::default(),
-        }
-    }
-
-    /// Takes the next token; whether the row is over.
-    fn advance(
-        &mut self,
-        generator: &Generator,
-        logits: &[f32],
-        decoding: &Decoding,
-    ) -> Result<bool, StageError> {
-        let (token, logprob) = choose(logits, decoding.sampling, &mut self.stream);
-        self.draft.tokens.push(token);
-        self.draft.logprobs.push(logprob);
-        self.feed = vec![token];
-        let over = finished(generator, &self.draft.tokens, &self.draft.logprobs, decoding)?;
-        Ok(over.is_some())
-    }
-}
-
-fn decode_group<D: Decoder>(
-    generator: &Generator,
-    model: &D,
-    prefix: &D::Prefix,
-    group: Vec<Placed>,
-    decoding: &Decoding,
-    each: DraftSink<'_>,
-) -> Result<(), StageError> {
-    let mut rows: Vec<Live> = group.into_iter().map(Live::new).collect();
-    let mut caches = model.group(prefix, rows.len())?;
-    while !rows.is_empty() {
-        let feeds: Vec<&[u32]> = rows.iter().map(|row| row.feed.as_slice()).collect();
-        let logits = model.step(prefix, &mut caches, &feeds)?;
-        let advance = |(row, logits): (&mut Live, &Vec<f32>)| row.advance(generator, logits, decoding);
-        // A vocabulary's worth of exponentials a row: where only this group runs, the other cores help.
-        let over: Vec<bool> = match D::GROUPS_AT_ONCE {
-            true => rows
-                .iter_mut()
-                .zip(&logits)
-                .map(advance)
-                .collect::<Result<_, _>>()?,
-            false => rows
-                .par_iter_mut()
-                .zip(&logits)
-                .map(advance)
-                .collect::<Result<_, _>>()?,
-        };
-        let going: Vec<usize> = (0..rows.len()).filter(|row| !over[*row]).collect();
-        model.keep(&mut caches, &going)?;
-        let (finished, going): (Vec<_>, Vec<_>) = rows.into_iter().zip(over).partition(|(_, over)| *over);
-        for (row, _) in finished {
-            each(row.at, row.draft)?;
-        }
-        rows = going.into_iter().map(|(row, _)| row).collect();
-    }
-    Ok(())
 }
 
 /// The text of a row that is over; `None` while it goes on.
-fn finished(
+pub(crate) fn finished(
     generator: &Generator,
     tokens: &[u32],
     logprobs: &[f32],

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Problems, Slot as Place, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Output, Problems, Slot as Place, Stage, StageError,
     rows::{Document, Pair},
 };
+use ablate_models::source::MODEL_SOURCE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ use crate::{
     endpoint::GENERATOR_SOURCE,
     prompt::{PROMPT_SOURCE, at_port},
     template::Slot,
-    writing::{DecodingParams, Format, Writing, Written},
+    writing::{DecodingParams, Format, WRITING, Writing, Written},
 };
 
 /// Queries written by a language model, each from one document.
@@ -67,7 +68,7 @@ fn seed() -> u64 {
 
 impl Stage for Generate {
     const NAME: &'static str = "generate";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str =
         "queries written by a language model, each from one document, with log-probabilities";
     const EXAMPLE: &'static str = "queries: {use: generate, documents: docs, prompt: ablate/vanilla, model: smollm2-135m-instruct, \
@@ -80,11 +81,16 @@ impl Stage for Generate {
         Input::of("prompt", ArtifactKind::Prompt)
             .or_source(&PROMPT_SOURCE)
             .about("what the model is asked, around each document"),
+        Input::of("adapter", ArtifactKind::Model)
+            .optional()
+            .or_source(&MODEL_SOURCE)
+            .about("a LoRA adapter for the model, as peft or a trainer of ours keeps it"),
     ];
     const OUTPUTS: &'static [Output] = &[Output::of("pairs", ArtifactKind::Pairs)
         .about("the queries, each with its document and log-probability")];
     const EXECUTION: &'static [&'static str] = &["decoding.batch"];
     const SLOT: Place = Place::Device;
+    const MEMORY: Memory = WRITING;
     const NUMERIC: &'static str = "f32";
     type Params = Params;
 

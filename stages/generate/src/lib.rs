@@ -9,6 +9,7 @@ pub mod decode;
 mod endpoint;
 mod filter;
 mod generate;
+mod lanes;
 mod likeness;
 mod local;
 mod negatives;

@@ -1,6 +1,9 @@
 //! Texts by a model that computes here.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use ablate_core::{Digest, Io, RowFunction, Seed, Stage, StageError, canon};
 use ablate_models::{
@@ -14,13 +17,13 @@ use crate::{
     chat,
     decode::{Continuation, Draft, Request, cut, decode},
     generate::Generate,
-    writing::{Format, Writing, Written},
+    writing::{ADAPTER, Format, Writing, Written},
 };
 
-/// A prompt and a stream to what a model writes; version 1.
+/// A prompt and a stream to what a model writes; version 2: attention adds in another order.
 const WRITE: RowFunction = RowFunction {
     name: "generate",
-    version: 1,
+    version: 2,
 };
 
 /// What the model writes for every prompt and sample, in their order.
@@ -29,7 +32,10 @@ const WRITE: RowFunction = RowFunction {
 /// If the model cannot be loaded or has no chat template where one is asked for, or a prompt is too long for it.
 pub(crate) fn written(writing: &Writing<'_>, io: &Io<'_>) -> Result<Vec<Written>, StageError> {
     let device = device::open(io.device())?;
-    let generator = io.model("model", |folder| Generator::load(folder, &device))?;
+    let generator = match io.optional_tree(ADAPTER)? {
+        None => io.model("model", |folder| Generator::load(folder, &device))?,
+        Some(adapter) => Arc::new(Generator::load_adapted(&io.tree("model")?, &adapter, &device)?),
+    };
     if let Model::Device(model) = &generator.model {
         io.note(format!("computed on {}", model.place()));
     }
@@ -88,6 +94,9 @@ fn meaning(writing: &Writing<'_>, io: &Io<'_>) -> Result<canon::Value, StageErro
         ("model", io.digest("model")?),
         ("numeric", canon::Value::text(Generate::NUMERIC)),
     ];
+    if io.optional_tree(ADAPTER)?.is_some() {
+        meaning.push((ADAPTER, io.digest(ADAPTER)?));
+    }
     meaning.extend(writing.sampling()?);
     Ok(canon::Value::map(meaning))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Problems, Slot as Place, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Output, Problems, Slot as Place, Stage, StageError,
     rows::{Pair, Triple},
 };
 use schemars::JsonSchema;
@@ -17,7 +17,7 @@ use crate::{
     prompt::{PROMPT_SOURCE, at_port},
     strategies::{NEGATIVE, named},
     template::Slot,
-    writing::{DecodingParams, Format, Writing, Written},
+    writing::{DecodingParams, Format, WRITING, Writing, Written},
 };
 
 /// Negatives written by a language model for a query and its positive: "Don't Retrieve, Generate" (arXiv 2504.21015).
@@ -83,15 +83,19 @@ struct NegativeDecoding {
     /// Never sample a token below this share of the likeliest's probability.
     #[schemars(range(min = 0, max = 1))]
     min_p: Option<f64>,
+    /// What the logit of a token of prompt or text is divided by before the next one is chosen, or multiplied with where it is
+    /// negative: above 1, texts repeat themselves less.
+    #[schemars(extend("exclusiveMinimum" = 0), example = 1.1)]
+    repetition_penalty: Option<f64>,
     /// Tokens of a negative at most, thinking included.
     #[schemars(range(min = 1))]
     max_new_tokens: u32,
     /// Texts that end a negative, and are no part of it.
     #[schemars(inner(length(min = 1)))]
     stop: Vec<String>,
-    /// Rows decoded together.
+    /// Rows decoded together on each core, or on the device; as many as memory has room for if not given.
     #[schemars(range(min = 1))]
-    batch: u32,
+    batch: Option<u32>,
 }
 
 /// As in arXiv 2504.21015.
@@ -102,9 +106,10 @@ impl Default for NegativeDecoding {
             top_k: Some(20),
             top_p: Some(0.95),
             min_p: Some(0.0),
+            repetition_penalty: None,
             max_new_tokens: 1024,
             stop: vec![],
-            batch: 16,
+            batch: None,
         }
     }
 }
@@ -116,6 +121,7 @@ impl NegativeDecoding {
             top_k: self.top_k,
             top_p: self.top_p,
             min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
             max_new_tokens: self.max_new_tokens,
             stop: self.stop.clone(),
             batch: self.batch,
@@ -190,6 +196,7 @@ impl Stage for WriteNegatives {
     )];
     const EXECUTION: &'static [&'static str] = &["decoding.batch"];
     const SLOT: Place = Place::Device;
+    const MEMORY: Memory = WRITING;
     const NUMERIC: &'static str = "f32";
     type Params = Params;
 

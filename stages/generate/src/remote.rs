@@ -138,10 +138,14 @@ fn question(writing: &Writing<'_>, endpoint: &Endpoint, prompt: &str, key: &Dige
     body.insert("model".into(), json!(endpoint.name));
     body.insert("max_tokens".into(), json!(decoding.max_new_tokens));
     body.insert("temperature".into(), json!(sampling.temperature));
-    let set: [(&str, Option<Value>); 4] = [
+    let set: [(&str, Option<Value>); 5] = [
         ("top_k", sampling.top_k.map(|k| json!(k))),
         ("top_p", sampling.top_p.map(|p| json!(p))),
         ("min_p", sampling.min_p.map(|p| json!(p))),
+        (
+            "repetition_penalty",
+            sampling.repetition_penalty.map(|penalty| json!(penalty)),
+        ),
         ("stop", (!decoding.stop.is_empty()).then(|| json!(decoding.stop))),
     ];
     body.extend(

@@ -1,5 +1,7 @@
 //! From logits to a token.
 
+use std::{borrow::Cow, collections::BTreeSet};
+
 use ablate_core::Stream;
 
 /// How tokens are chosen.
@@ -13,16 +15,43 @@ pub struct Sampling {
     pub top_p: Option<f64>,
     /// Drop those below this share of the likeliest's probability.
     pub min_p: Option<f64>,
+    /// What the logit of a token that was read or written before is divided by, or multiplied with where it is negative
+    /// (Keskar et al. 2019; transformers' `repetition_penalty`).
+    pub repetition_penalty: Option<f64>,
 }
 
-/// The chosen token and its log-probability under the untempered distribution.
-pub(crate) fn choose(logits: &[f32], sampling: Sampling, stream: &mut Stream) -> (u32, f32) {
+/// The chosen token and its log-probability as the model predicts it, neither tempered nor penalised; `seen` are the
+/// tokens that are penalised.
+pub(crate) fn choose(
+    logits: &[f32],
+    seen: &BTreeSet<u32>,
+    sampling: Sampling,
+    stream: &mut Stream,
+) -> (u32, f32) {
+    let penalised = match sampling.repetition_penalty {
+        Some(penalty) => Cow::Owned(penalised(logits, seen, penalty as f32)),
+        None => Cow::Borrowed(logits),
+    };
     let token = if sampling.temperature == 0.0 {
-        greedy(logits)
+        greedy(&penalised)
     } else {
-        sample(logits, sampling, stream)
+        sample(&penalised, sampling, stream)
     };
     (token, log_probability(logits, token))
+}
+
+fn penalised(logits: &[f32], seen: &BTreeSet<u32>, penalty: f32) -> Vec<f32> {
+    let mut logits = logits.to_vec();
+    for token in seen {
+        if let Some(logit) = logits.get_mut(*token as usize) {
+            *logit = if *logit < 0.0 {
+                *logit * penalty
+            } else {
+                *logit / penalty
+            };
+        }
+    }
+    logits
 }
 
 /// The likeliest token; of equals the first.
@@ -86,16 +115,53 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_first_of_equals_with_its_log_probability() {
-        let (token, logprob) = choose(&LOGITS, Sampling::default(), &mut Seed::root(1).stream());
+        let nothing = BTreeSet::new();
+        let (token, logprob) = choose(
+            &LOGITS,
+            &nothing,
+            Sampling::default(),
+            &mut Seed::root(1).stream(),
+        );
         assert_eq!(token, 1);
         let total: f64 = LOGITS.iter().map(|l| f64::from(*l).exp()).sum();
         assert!((f64::from(logprob) - (3.0 - total.ln())).abs() < 1e-6);
     }
 
+    /// tests/fixtures/repetition_penalty.py.
+    #[test]
+    fn repeated_tokens_are_penalised_as_transformers_does() {
+        let fixture = include_str!("../../../tests/fixtures/repetition_penalty.json");
+        let fixture: serde_json::Value = serde_json::from_str(fixture).unwrap_or_default();
+        let rows = fixture["rows"].as_array().map_or(&[][..], Vec::as_slice);
+        assert_eq!(rows.len(), 5);
+        for row in rows {
+            let numbers = |name: &str| -> Vec<f64> {
+                let listed = row[name].as_array().map_or(&[][..], Vec::as_slice);
+                listed.iter().filter_map(serde_json::Value::as_f64).collect()
+            };
+            let logits: Vec<f32> = numbers("logits").iter().map(|x| *x as f32).collect();
+            let seen = numbers("seen").iter().map(|x| *x as u32).collect();
+            let sampling = Sampling {
+                repetition_penalty: row["penalty"].as_f64(),
+                ..Sampling::default()
+            };
+            let (token, logprob) = choose(&logits, &seen, sampling, &mut Seed::root(1).stream());
+            assert_eq!(Some(u64::from(token)), row["greedy"].as_u64());
+            assert!((logprob - log_probability(&logits, token)).abs() < 1e-6);
+            let found = penalised(&logits, &seen, row["penalty"].as_f64().unwrap_or_default() as f32);
+            for (found, expected) in found.iter().zip(numbers("penalised")) {
+                assert!(
+                    (f64::from(*found) - expected).abs() <= 1e-6 * expected.abs(),
+                    "{found}, not {expected}"
+                );
+            }
+        }
+    }
+
     fn frequencies(sampling: Sampling) -> [usize; 4] {
         let mut stream = Seed::root(5).stream();
-        let mut counts = [0; 4];
-        (0..20_000).for_each(|_| counts[choose(&LOGITS, sampling, &mut stream).0 as usize] += 1);
+        let (mut counts, nothing) = ([0; 4], BTreeSet::new());
+        (0..20_000).for_each(|_| counts[choose(&LOGITS, &nothing, sampling, &mut stream).0 as usize] += 1);
         counts
     }
 

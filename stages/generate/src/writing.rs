@@ -1,6 +1,6 @@
 //! Texts by a model, here or behind a server: what is asked, how it is decoded, and what comes of it.
 
-use ablate_core::{Io, StageError, canon};
+use ablate_core::{Io, Memory, StageError, canon};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,14 @@ use crate::{
     decode::{Decoding, Sampling},
     endpoint::Endpoint,
     local, remote,
+};
+
+/// What writing takes of main memory: weights, which a file may keep in half as many bytes, and the keys and values of the rows under
+/// way (`CACHE_BYTES` of the decoder on the CPU).
+pub(crate) const WRITING: Memory = Memory {
+    tables: 8.0,
+    models: 2.5,
+    least: 1 << 30,
 };
 
 /// What a model is asked, and how it answers.
@@ -26,6 +34,9 @@ pub(crate) struct Writing<'a> {
     pub(crate) unit: &'static str,
 }
 
+/// The port of a LoRA adapter.
+pub(crate) const ADAPTER: &str = "adapter";
+
 impl Writing<'_> {
     /// What the model at the port `model` writes for every prompt and sample, in their order.
     ///
@@ -33,13 +44,17 @@ impl Writing<'_> {
     /// If the model cannot be loaded or reached, or has no chat template where one is asked for, or a prompt is too long.
     pub(crate) fn written(&self, io: &Io<'_>) -> Result<Vec<Written>, StageError> {
         match io.source("model").and_then(|text| Endpoint::parse(&text)) {
+            Some(_) if io.optional_tree(ADAPTER)?.is_some() => Err(StageError::with_help(
+                "an adapter is merged into a model that computes here, and this one is behind a server",
+                "let the server load the adapter, under a `revision` of its own",
+            )),
             Some(endpoint) => remote::written(self, &endpoint.map_err(StageError::new)?, io),
             None => local::written(self, io),
         }
     }
 
-    /// What sampling adds to the meaning of rows: nothing, where the likeliest token is taken.
-    pub(crate) fn sampling(&self) -> Result<Option<(&'static str, canon::Value)>, StageError> {
+    /// What the choice of tokens adds to the meaning of rows: nothing, where the model's likeliest one is taken.
+    pub(crate) fn sampling(&self) -> Result<Vec<(&'static str, canon::Value)>, StageError> {
         self.decoding.sampling(self.seed)
     }
 
@@ -77,15 +92,19 @@ pub(crate) struct DecodingParams {
     /// Never sample a token below this share of the likeliest's probability.
     #[schemars(range(min = 0, max = 1), example = 0.05)]
     pub(crate) min_p: Option<f64>,
+    /// What the logit of a token of prompt or text is divided by before the next one is chosen, or multiplied with where it is
+    /// negative: above 1, texts repeat themselves less.
+    #[schemars(extend("exclusiveMinimum" = 0), example = 1.1)]
+    pub(crate) repetition_penalty: Option<f64>,
     /// Tokens of a query at most.
     #[schemars(range(min = 1))]
     pub(crate) max_new_tokens: u32,
     /// Texts that end a query, and are no part of it.
     #[schemars(inner(length(min = 1)))]
     pub(crate) stop: Vec<String>,
-    /// Rows decoded together.
+    /// Rows decoded together on each core, or on the device; as many as memory has room for if not given.
     #[schemars(range(min = 1))]
-    pub(crate) batch: u32,
+    pub(crate) batch: Option<u32>,
 }
 
 impl Default for DecodingParams {
@@ -96,9 +115,10 @@ impl Default for DecodingParams {
             top_k: None,
             top_p: None,
             min_p: None,
+            repetition_penalty: None,
             max_new_tokens: 64,
             stop,
-            batch: 16,
+            batch: None,
         }
     }
 }
@@ -120,11 +140,18 @@ pub(crate) struct Written {
 }
 
 impl DecodingParams {
-    /// What sampling adds to the meaning of rows: nothing, where the likeliest token is taken.
-    pub(crate) fn sampling(&self, seed: u64) -> Result<Option<(&'static str, canon::Value)>, StageError> {
-        let sampled = (self.temperature, self.top_k, self.top_p, self.min_p, seed);
-        let value = canon::Value::of(&sampled).map_err(|error| StageError::new(error.to_string()))?;
-        Ok((self.temperature > 0.0).then_some(("sampling", value)))
+    /// What the choice of tokens adds to the meaning of rows: nothing, where the model's likeliest one is taken.
+    pub(crate) fn sampling(&self, seed: u64) -> Result<Vec<(&'static str, canon::Value)>, StageError> {
+        let refuse = |error: canon::CanonError| StageError::new(error.to_string());
+        let mut meaning = Vec::new();
+        if self.temperature > 0.0 {
+            let sampled = (self.temperature, self.top_k, self.top_p, self.min_p, seed);
+            meaning.push(("sampling", canon::Value::of(&sampled).map_err(refuse)?));
+        }
+        if let Some(penalty) = self.repetition_penalty {
+            meaning.push(("repetition_penalty", canon::Value::of(&penalty).map_err(refuse)?));
+        }
+        Ok(meaning)
     }
 
     /// For the decoding engine.
@@ -134,6 +161,7 @@ impl DecodingParams {
             top_k,
             top_p,
             min_p,
+            repetition_penalty,
             max_new_tokens,
             stop,
             batch,
@@ -144,10 +172,11 @@ impl DecodingParams {
                 top_k: top_k.map(|k| k as usize),
                 top_p: *top_p,
                 min_p: *min_p,
+                repetition_penalty: *repetition_penalty,
             },
             max_new_tokens: *max_new_tokens as usize,
             stop: stop.clone(),
-            batch: *batch as usize,
+            batch: batch.map(|batch| batch as usize),
         }
     }
 }

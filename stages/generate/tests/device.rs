@@ -25,7 +25,7 @@ fn run(generator: &Generator, sampling: Sampling, batch: usize) -> Vec<Continuat
         sampling,
         max_new_tokens: 24,
         stop: vec!["e".into(), "\n".into()],
-        batch,
+        batch: Some(batch),
     };
     let requests = (0..18).map(request).collect();
     common::texts(generator, &[104, 105, 32], requests, &decoding)

@@ -89,7 +89,7 @@ fn greedy() -> Decoding {
         sampling: Sampling::default(),
         max_new_tokens: 20,
         stop: vec![],
-        batch: 1,
+        batch: Some(1),
     }
 }
 

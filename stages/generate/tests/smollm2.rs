@@ -69,7 +69,7 @@ fn tokens_and_log_probabilities_equal_transformers() {
         sampling: Sampling::default(),
         max_new_tokens: 24,
         stop: vec![],
-        batch: 4,
+        batch: Some(4),
     };
     for (row, found) in rows.iter().zip(run(&generator, &prompts, &decoding)) {
         // Both dequantise the same Q4_1 and Q8_0 blocks to f32, so only the order of sums differs.
@@ -113,7 +113,7 @@ fn a_row_depends_neither_on_its_batch_nor_on_threads() {
         sampling,
         max_new_tokens: 6,
         stop: vec!["\n".into()],
-        batch,
+        batch: Some(batch),
     };
     let with_threads = |threads, batch| {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -156,7 +156,7 @@ fn a_draft_is_cut_again_under_other_rules() {
         sampling: Sampling::default(),
         max_new_tokens,
         stop: vec![stop.into()],
-        batch: 1,
+        batch: Some(1),
     };
     let under = |rules| cut(&generator, &draft, &rules).unwrap();
     let stopped = under(rules(64, " three")).unwrap();

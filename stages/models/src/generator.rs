@@ -9,7 +9,7 @@ use tokenizers::Tokenizer;
 
 use crate::{
     checkpoint,
-    decoder::{Config, Family, Layout, Model, Weights},
+    decoder::{Adapted, Config, Converted, Family, Layout, Model, Weights},
     gguf,
 };
 
@@ -60,26 +60,49 @@ pub(crate) struct Opened {
     pub(crate) chat_template: Option<String>,
 }
 
+impl Opened {
+    /// The same with the names and the layout of Hugging Face, those of a GGUF file too.
+    pub(crate) fn into_published(mut self) -> Result<Self, StageError> {
+        let layout = &self.family.layout;
+        if self.layout.embeddings != layout.embeddings {
+            self.weights = Box::new(Converted::new(self.weights, &self.config, &self.layout, layout)?);
+        }
+        self.layout = *layout;
+        Ok(self)
+    }
+}
+
 impl Generator {
     /// Loads a model folder, to compute on `device`: one GGUF file, or config.json, safetensors and tokenizer.json.
     ///
     /// # Errors
     /// If files are missing or damaged, or the model is of a kind that is not known; the message names file and tensor.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, StageError> {
-        Self::open(folder, Model::load, device)
+        Self::of(open(folder)?, Model::load, device)
+    }
+
+    /// The same with a LoRA adapter merged into the weights: a folder as peft keeps it, or a trainer's, which has it in
+    /// `adapter`.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and if the adapter does not belong to the model; the message names the tensor.
+    pub fn load_adapted(folder: &Path, adapter: &Path, device: &Device) -> Result<Self, StageError> {
+        let mut opened = open(folder)?.into_published()?;
+        let base = opened.weights;
+        opened.weights = Box::new(Adapted::open(base, adapter, &opened.config, &opened.layout)?);
+        Self::of(opened, Model::load, device)
     }
 
     /// The same with candle's tensors on the CPU too: to compare with.
     pub fn load_tensors(folder: &Path, device: &Device) -> Result<Self, StageError> {
-        Self::open(folder, Model::load_tensors, device)
+        Self::of(open(folder)?, Model::load_tensors, device)
     }
 
-    fn open(
-        folder: &Path,
+    fn of(
+        mut opened: Opened,
         load: fn(Config, &Layout, &mut dyn Weights, &Device) -> Result<Model, StageError>,
         device: &Device,
     ) -> Result<Self, StageError> {
-        let mut opened = open(folder)?;
         Ok(Self {
             model: load(opened.config, &opened.layout, &mut *opened.weights, device)?,
             tokenizer: opened.tokenizer,

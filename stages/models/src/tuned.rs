@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer;
 
 use crate::{
-    decoder::{Converted, Lora, TunedDecoder},
+    decoder::{Lora, TunedDecoder},
     files::{TOKENIZER, copy},
     generator::{open, tokens_behind},
 };
@@ -36,15 +36,18 @@ impl TunedGenerator {
         seed: &Seed,
         device: &Device,
     ) -> Result<Self, StageError> {
-        let opened = open(folder)?;
-        let (config, layout, mut weights) = (opened.config, &opened.family.layout, opened.weights);
-        if opened.layout.embeddings != layout.embeddings {
-            weights = Box::new(Converted::new(weights, &config, &opened.layout, layout)?);
-        }
+        let mut opened = open(folder)?.into_published()?;
         let mut settings = opened.settings;
         settings.insert("model_type".into(), opened.family.model_type.into());
         Ok(Self {
-            decoder: TunedDecoder::load(config, layout, &mut *weights, lora, seed, device)?,
+            decoder: TunedDecoder::load(
+                opened.config,
+                &opened.layout,
+                &mut *opened.weights,
+                lora,
+                seed,
+                device,
+            )?,
             tokenizer: opened.tokenizer,
             begin: opened.begin,
             ends: opened.ends,

@@ -102,6 +102,99 @@ fn what_is_saved_computes_what_was_trained() {
     }
 }
 
+/// A folder with an adapter, trained on the tiny generator.
+fn trained(base: &std::path::Path, lora: &Lora) -> tempfile::TempDir {
+    let model = told(TunedGenerator::load(
+        base,
+        Some(lora),
+        &Seed::root(1),
+        &Device::Cpu,
+    ));
+    disturb(&model);
+    let folder = tempfile::tempdir().unwrap();
+    told(model.save(base, folder.path()));
+    folder
+}
+
+#[test]
+fn an_adapter_in_its_base_is_the_merged_model() {
+    let base = tiny_generator();
+    let folder = trained(base.path(), &lora());
+    let merged = logits_in_use(&told(Generator::load(folder.path(), &Device::Cpu)));
+    let untrained = logits_in_use(&told(Generator::load(base.path(), &Device::Cpu)));
+    assert!(merged.iter().zip(&untrained).any(|(a, b)| (a - b).abs() > 0.01));
+    // What a trainer writes, and the adapter's own folder.
+    for adapter in [folder.path().to_owned(), folder.path().join("adapter")] {
+        let adapted = told(Generator::load_adapted(base.path(), &adapter, &Device::Cpu));
+        assert_same(&logits_in_use(&adapted), &merged);
+    }
+}
+
+/// What becomes of a tensor of an adapter.
+type Change<'a> = &'a dyn Fn(&str, &Tensor) -> Option<(String, Tensor)>;
+
+#[test]
+fn an_adapter_of_another_base_is_refused_by_the_name_of_a_tensor() {
+    let base = tiny_generator();
+    let refused = |folder: &tempfile::TempDir| {
+        let loaded = Generator::load_adapted(base.path(), folder.path(), &Device::Cpu);
+        loaded.err().unwrap().to_string()
+    };
+    let change = |folder: &tempfile::TempDir, change: Change<'_>| {
+        let file = folder.path().join("adapter/adapter_model.safetensors");
+        let mut changed = ParamStore::default();
+        for (name, value) in told(ParamStore::load(&file, &Device::Cpu)).iter() {
+            if let Some((name, value)) = change(name, value.as_tensor()) {
+                changed.insert(&name, &value).unwrap();
+            }
+        }
+        told(changed.save(&file));
+    };
+    let folder = trained(base.path(), &lora());
+    change(&folder, &|name, value| {
+        (!name.ends_with("layers.1.mlp.down_proj.lora_B.weight")).then(|| (name.to_owned(), value.clone()))
+    });
+    let message = refused(&folder);
+    assert!(
+        message.contains("lacks the tensor `base_model.model.model.layers.1.mlp.down_proj.lora_B.weight`"),
+        "{message}"
+    );
+    let folder = trained(base.path(), &lora());
+    change(&folder, &|name, value| {
+        Some((name.replace("layers.1.", "layers.7."), value.clone()))
+    });
+    let message = refused(&folder);
+    assert!(
+        message.contains("layers.7.") && message.contains("belongs to no layer"),
+        "{message}"
+    );
+    let folder = trained(base.path(), &lora());
+    change(&folder, &|name, value| {
+        let wider = Tensor::zeros((3, 48), value.dtype(), &Device::Cpu).unwrap();
+        let changed = if name.ends_with("layers.0.self_attn.q_proj.lora_A.weight") {
+            wider
+        } else {
+            value.clone()
+        };
+        Some((name.to_owned(), changed))
+    });
+    let message = refused(&folder);
+    assert!(
+        message.contains("layers.0.self_attn.q_proj.lora_A.weight` of the shape [3, 48], expected [3, 32]"),
+        "{message}"
+    );
+    let folder = trained(base.path(), &lora());
+    let file = folder.path().join("adapter/adapter_config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs_err::read(&file).unwrap()).unwrap();
+    config["r"] = 4.into();
+    fs_err::write(&file, config.to_string()).unwrap();
+    let message = refused(&folder);
+    assert!(
+        message.contains("lora_A.weight` of the shape [3, ") && message.contains("expected [4, "),
+        "{message}"
+    );
+}
+
 #[test]
 fn an_adapter_has_the_names_and_shapes_of_peft() {
     let base = tiny_generator();

@@ -42,8 +42,8 @@ impl Host for Engine {
     fn rows(&self, _: &str) -> Result<Option<RecordBatch>, StageError> {
         Ok(Some(self.triples.clone()))
     }
-    fn tree(&self, _: &str) -> Result<Option<PathBuf>, StageError> {
-        Ok(Some(self.base.clone()))
+    fn tree(&self, port: &str) -> Result<Option<PathBuf>, StageError> {
+        Ok((port == "base").then(|| self.base.clone()))
     }
     fn source(&self, _: &str) -> Option<String> {
         None

@@ -9,10 +9,10 @@ use candle_nn::{
 };
 
 use super::{
-    Activation, Config, Decoder, Layout, Transformer, Weights,
+    Activation, Config, Decoder, Layout, TensorSpec, Transformer, Weights,
     group::{Group, Slots},
     skeleton::{Backend, Load},
-    weights::{Linear, Norm},
+    weights::{MatrixSpec, Norm},
 };
 
 /// A decoder on a device.
@@ -124,7 +124,8 @@ impl Tensors {
 }
 
 impl Load for Tensors {
-    fn matrix(&self, numbers: Linear) -> Result<Layer, StageError> {
+    fn matrix(&self, spec: &MatrixSpec, weights: &mut dyn Weights) -> Result<Layer, StageError> {
+        let numbers = spec.take(weights)?;
         let bias = numbers.bias.map(|bias| Tensor::new(bias, &self.device));
         Ok(Layer {
             weight: Tensor::from_vec(numbers.weight, (numbers.rows, numbers.cols), &self.device)?,
@@ -141,8 +142,13 @@ impl Load for Tensors {
         })
     }
 
-    fn table(&self, numbers: Vec<f32>, width: usize) -> Result<Tensor, StageError> {
-        Ok(Tensor::from_vec(numbers, ((), width), &self.device)?)
+    fn table(
+        &self,
+        spec: &TensorSpec,
+        width: usize,
+        weights: &mut dyn Weights,
+    ) -> Result<Tensor, StageError> {
+        Ok(Tensor::from_vec(weights.take(spec)?, ((), width), &self.device)?)
     }
 }
 
@@ -317,6 +323,8 @@ impl DeviceDecoder {
 
 impl Decoder for DeviceDecoder {
     const GROUPS_AT_ONCE: bool = false;
+    const MOST_ROWS: usize = 256;
+    const CACHE_BYTES: usize = 4 << 30;
     type Prefix = Group;
     type Group = Group;
 
@@ -342,5 +350,15 @@ impl Decoder for DeviceDecoder {
 
     fn keep(&self, group: &mut Group, rows: &[usize]) -> Result<(), StageError> {
         Ok(group.keep(rows, &self.backend.device)?)
+    }
+
+    fn join(&self, group: &mut Group, others: Group) -> Result<(), StageError> {
+        Ok(group.join(others, &self.backend.device)?)
+    }
+
+    fn row_bytes(&self, prefix: usize, tokens: usize) -> usize {
+        let config = self.config();
+        let (_, key) = config.query_and_key_widths();
+        2 * (prefix + tokens) * key * config.layers.len() * size_of::<f32>()
     }
 }

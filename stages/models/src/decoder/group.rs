@@ -25,6 +25,11 @@ impl Slots {
     }
 }
 
+/// Keys or values with empty slots behind, so many in all.
+fn padded(all: &Tensor, slots: usize) -> Result<Tensor> {
+    all.pad_with_zeros(2, 0, slots - all.dim(2)?)
+}
+
 /// Rows under way.
 pub struct Group {
     /// By layer; none before the first token.
@@ -125,6 +130,54 @@ impl Group {
             used: self.used,
             rows: vec![self.rows[0].clone(); rows],
         })
+    }
+
+    /// Adds the rows of another group behind its own; slots that no row needs any more go.
+    pub(super) fn join(&mut self, mut other: Self, device: &Device) -> Result<()> {
+        self.compact(device)?;
+        other.compact(device)?;
+        self.used = self.used.max(other.used);
+        for (layer, more) in self.layers.iter_mut().zip(&other.layers) {
+            let both =
+                |a: &Tensor, b: &Tensor| Tensor::cat(&[padded(a, self.used)?, padded(b, self.used)?], 0);
+            *layer = Slots {
+                keys: both(&layer.keys, &more.keys)?,
+                values: both(&layer.values, &more.values)?,
+            };
+        }
+        self.rows.append(&mut other.rows);
+        self.rows
+            .iter_mut()
+            .for_each(|row| row.slots.resize(self.used, false));
+        Ok(())
+    }
+
+    /// Moves every row's tokens to its first slots, and drops the slots behind the longest row.
+    fn compact(&mut self, device: &Device) -> Result<()> {
+        let used = self.rows.iter().map(|row| row.tokens).max().unwrap_or(0);
+        let full = |row: &Seen| {
+            let full = row
+                .slots
+                .iter()
+                .zip(0_u32..)
+                .filter(|(full, _)| **full)
+                .map(|(_, slot)| slot);
+            let padding = std::iter::repeat_n(0, used - row.tokens);
+            Tensor::new(full.chain(padding).collect::<Vec<_>>(), device)
+        };
+        let slots = self.rows.iter().map(full).collect::<Result<Vec<_>>>()?;
+        for layer in &mut self.layers {
+            *layer = layer.map(|all| {
+                let row = |(row, slots): (usize, &Tensor)| all.narrow(0, row, 1)?.index_select(slots, 2);
+                let rows = slots.iter().enumerate().map(row).collect::<Result<Vec<_>>>()?;
+                Tensor::cat(&rows, 0)
+            })?;
+        }
+        self.used = used;
+        for row in &mut self.rows {
+            row.slots = (0..used).map(|slot| slot < row.tokens).collect();
+        }
+        Ok(())
     }
 
     /// Drops all rows but these.

@@ -4,6 +4,7 @@
 //!
 //! Reference of every family: transformers' modeling files; of GGUF's names: llama.cpp's converter.
 
+mod adapter;
 mod build;
 mod candle;
 mod config;
@@ -22,6 +23,7 @@ mod weights;
 use ablate_core::StageError;
 use candle_core::Device;
 
+pub(crate) use adapter::Adapted;
 pub use build::expected_tensors;
 pub use candle::DeviceDecoder;
 pub use config::{Activation, Biases, Config, FeedForward, LayerKind, NormKind};
@@ -39,6 +41,10 @@ pub use weights::{TensorSpec, Weights};
 pub trait Decoder: Sync {
     /// Whether groups run beside each other, a thread each; where not, a step has the whole machine.
     const GROUPS_AT_ONCE: bool;
+    /// Rows of a group beyond which steps gain nothing.
+    const MOST_ROWS: usize;
+    /// Bytes for the keys and values of all rows under way.
+    const CACHE_BYTES: usize;
     /// Keys and values of the shared prefix.
     type Prefix: Sync;
     /// Keys and values of a group's rows.
@@ -60,6 +66,12 @@ pub trait Decoder: Sync {
 
     /// Drops all rows but these, given in ascending order.
     fn keep(&self, group: &mut Self::Group, rows: &[usize]) -> Result<(), StageError>;
+
+    /// Adds rows that were fed, behind those of the group.
+    fn join(&self, group: &mut Self::Group, others: Self::Group) -> Result<(), StageError>;
+
+    /// Bytes that a row of so many tokens of its own takes behind a prefix of so many.
+    fn row_bytes(&self, prefix: usize, tokens: usize) -> usize;
 }
 
 /// A model where it computes.

@@ -6,7 +6,7 @@ use super::{
     Activation, Config, FeedForward, Layout, TensorSpec, Weights,
     build::{Build, Dense, Layer, Network, Parts, check, parts},
     experts::route,
-    weights::{Linear, MatrixSpec, Norm, NormSpec},
+    weights::{MatrixSpec, Norm, NormSpec},
 };
 
 /// Operations on states, `(tokens, width)`.
@@ -61,10 +61,15 @@ pub(super) trait Backend: Sized + Sync {
 
 /// Takes numbers to where it computes.
 pub(super) trait Load: Backend {
-    fn matrix(&self, numbers: Linear) -> Result<Self::Matrix, StageError>;
+    fn matrix(&self, spec: &MatrixSpec, weights: &mut dyn Weights) -> Result<Self::Matrix, StageError>;
     fn norm(&self, numbers: Norm<Vec<f32>>) -> Result<Self::Norm, StageError>;
     /// Rows of `width` numbers.
-    fn table(&self, numbers: Vec<f32>, width: usize) -> Result<Self::Table, StageError>;
+    fn table(
+        &self,
+        spec: &TensorSpec,
+        width: usize,
+        weights: &mut dyn Weights,
+    ) -> Result<Self::Table, StageError>;
 }
 
 /// The parts of a decoder, its head among them.
@@ -111,7 +116,7 @@ impl<B: Load> Build for Take<'_, B> {
     type Table = B::Table;
 
     fn matrix(&mut self, spec: MatrixSpec) -> Result<B::Matrix, StageError> {
-        self.backend.matrix(spec.take(self.weights)?)
+        self.backend.matrix(&spec, self.weights)
     }
 
     fn norm(&mut self, spec: NormSpec) -> Result<B::Norm, StageError> {
@@ -119,7 +124,7 @@ impl<B: Load> Build for Take<'_, B> {
     }
 
     fn table(&mut self, spec: TensorSpec) -> Result<B::Table, StageError> {
-        self.backend.table(self.weights.take(&spec)?, self.hidden)
+        self.backend.table(&spec, self.hidden, self.weights)
     }
 }
 

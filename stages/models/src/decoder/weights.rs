@@ -3,6 +3,7 @@
 use ablate_core::StageError;
 
 use super::NormKind;
+use crate::ops::product::Blocks;
 
 /// A tensor asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,11 @@ pub trait Weights {
 
     /// The values of a tensor, row-major.
     fn take(&mut self, tensor: &TensorSpec) -> Result<Vec<f32>, StageError>;
+
+    /// The same as integers with scales, where it is kept so.
+    fn blocks(&mut self, _tensor: &TensorSpec) -> Result<Option<Blocks>, StageError> {
+        Ok(None)
+    }
 }
 
 /// A linear layer asked for, `(out, in)`.
@@ -92,16 +98,19 @@ impl MatrixSpec {
         if self.transposed {
             weight = transposed(&weight, rows);
         }
-        let bias = match self.biases.as_slice() {
-            [] => None,
-            biases => Some(stack(biases, weights)?),
-        };
         Ok(Linear {
             weight,
-            bias,
+            bias: self.bias(weights)?,
             rows,
             cols,
         })
+    }
+
+    pub(super) fn bias(&self, weights: &mut dyn Weights) -> Result<Option<Vec<f32>>, StageError> {
+        match self.biases.as_slice() {
+            [] => Ok(None),
+            biases => stack(biases, weights).map(Some),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! GGUF files: configuration, weights and tokenizer of a decoder in one file, as llama.cpp writes them.
 
+mod blocks;
 mod metadata;
 mod tensors;
 mod tokenizer;

@@ -1,5 +1,4 @@
-//! The tensors of a GGUF file, dequantised as they are asked for: block formats have no SIMD product on the CPU that
-//! would beat f32.
+//! The tensors of a GGUF file, as numbers or as the integers of their block formats.
 
 use std::{
     borrow::Cow,
@@ -18,10 +17,11 @@ use candle_core::{
 };
 use memmap2::Mmap;
 
-use super::types::unknown_type;
+use super::{blocks::blocks, types::unknown_type};
 use crate::{
     decoder::{TensorSpec, Weights},
     mapped::map,
+    ops::product::Blocks,
 };
 
 /// A mapped file.
@@ -85,12 +85,15 @@ impl Tensors {
         (bytes.as_ptr().align_offset(align) == 0).then_some(bytes)
     }
 
-    fn range(&self, name: &str, range: (usize, usize)) -> Result<Vec<f32>, StageError> {
+    /// The type of a tensor, and the bytes of so many values from `first` on.
+    fn found(&self, name: &str, range: (usize, usize)) -> Result<(GgmlDType, &[u8]), StageError> {
         let info = self.content.tensor_infos.get(name);
-        let found = info.and_then(|info| Some((info.ggml_dtype, self.bytes(info, range)?)));
-        let Some((dtype, bytes)) = found else {
-            return Err(StageError::new(format!("{}: {}", self.place(), broken(name))));
-        };
+        info.and_then(|info| Some((info.ggml_dtype, self.bytes(info, range)?)))
+            .ok_or_else(|| StageError::new(format!("{}: {}", self.place(), broken(name))))
+    }
+
+    fn range(&self, name: &str, range: (usize, usize)) -> Result<Vec<f32>, StageError> {
+        let (dtype, bytes) = self.found(name, range)?;
         let storage = QStorage::from_data(Cow::Borrowed(bytes), &Device::Cpu, dtype)?;
         let numbers = QTensor::new(storage, range.1)?.dequantize(&Device::Cpu)?;
         Ok(numbers.to_vec1()?)
@@ -119,6 +122,11 @@ impl Weights for Tensors {
 
     fn take(&mut self, tensor: &TensorSpec) -> Result<Vec<f32>, StageError> {
         self.range(&tensor.name, tensor.range())
+    }
+
+    fn blocks(&mut self, tensor: &TensorSpec) -> Result<Option<Blocks>, StageError> {
+        let (dtype, bytes) = self.found(&tensor.name, tensor.range())?;
+        Ok(blocks(bytes, dtype, *tensor.shape.last().unwrap_or(&1)))
     }
 }
 
@@ -181,6 +189,13 @@ mod tests {
                 .range("t", (block, block))
                 .unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(second, found[block..]);
+            let (dtype, bytes) = tensors
+                .found("t", (0, 2 * block))
+                .unwrap_or_else(|e| panic!("{e}"));
+            match blocks(bytes, dtype, block) {
+                Some(blocks) => assert_eq!(blocks.numbers(), found, "{name}"),
+                None => assert!(["Q2_K", "Q3_K"].contains(&name), "{name}"),
+            }
         }
     }
 }

@@ -72,53 +72,22 @@ vectorized! {
 }
 
 vectorized! {
-    /// One head's attention of one query row over `keys` and `values`, rows of `stride` floats from `offset` on.
-    fn attend_head<'a>(
-        query: &'a [f32],
-        segments: &'a [Segment<'a>],
-        offset: usize,
-        scale: f32,
-        scores: &'a mut Vec<f32>,
-        out: &'a mut [f32],
-    ) {
-        scores.clear();
-        for segment in segments {
-            for key in segment.keys.chunks_exact(segment.stride).take(segment.rows) {
-                scores.push(scale * sum_of(query, &key[offset..offset + query.len()], |a, b| a * b));
-            }
+    /// Weights of the scores from `first` up to `end`, of which `scale` is a factor, before division by their sum,
+    /// which is given; what stands elsewhere gets weight 0. A whole number of [`LANES`](super::math::LANES) scores.
+    fn weigh_row<'a>(scores: &'a mut [f32], first: usize, end: usize, scale: f32) -> f32 {
+        let (head, tail) = scores.split_at_mut(end);
+        tail.fill(0.0);
+        let (before, seen) = head.split_at_mut(first);
+        before.fill(0.0);
+        for score in seen.iter_mut() {
+            *score *= scale;
         }
-        let top = maximum(scores);
-        let mut total = 0.0f32;
-        for score in scores.iter_mut() {
+        let top = maximum(seen);
+        for score in seen {
             *score = exp(*score - top);
         }
-        for score in scores.iter() {
-            total += score;
-        }
-        out.fill(0.0);
-        let mut weights = scores.iter();
-        for segment in segments {
-            for value in segment.values.chunks_exact(segment.stride).take(segment.rows) {
-                let weight = weights.next().copied().unwrap_or(0.0) / total;
-                for (out, value) in out.iter_mut().zip(&value[offset..]) {
-                    *out += weight * value;
-                }
-            }
-        }
+        sum_of(scores, scores, |weight, _| weight)
     }
-}
-
-/// Keys and values of a stretch of tokens, row-major.
-#[derive(Clone, Copy)]
-pub struct Segment<'a> {
-    /// Keys, `rows × stride`.
-    pub keys: &'a [f32],
-    /// Values, `rows × stride`.
-    pub values: &'a [f32],
-    /// How many rows count.
-    pub rows: usize,
-    /// Floats a row: key-value heads × head width.
-    pub stride: usize,
 }
 
 /// Norms each row of `x` into `out`.
@@ -157,26 +126,10 @@ pub(crate) fn gate(row: &mut [f32], activation: Activation) {
     product_of(gate, up);
 }
 
-/// Grouped-query attention of one row: `heads` query heads of `width` share the key-value heads of the segments. The
-/// factor of the scores comes with room for them.
-pub fn attend(
-    query: &[f32],
-    segments: &[Segment<'_>],
-    width: usize,
-    (scale, scores): (f32, &mut Vec<f32>),
-    out: &mut [f32],
-) {
-    let heads = query.len() / width;
-    let shared = segments
-        .first()
-        .map_or(1, |segment| heads * width / segment.stride);
-    for (head, (query, out)) in query
-        .chunks_exact(width)
-        .zip(out.chunks_exact_mut(width))
-        .enumerate()
-    {
-        attend_head(query, segments, head / shared * width, scale, scores, out);
-    }
+/// The softmax of the scores in a range, times `scale`, before the division by the sum it gives; 0 elsewhere. Their
+/// places decide the order of the sum, so that scores outside the range change nothing.
+pub(crate) fn weigh(scores: &mut [f32], (first, end): (usize, usize), scale: f32) -> f32 {
+    weigh_row(scores, first, end, scale)
 }
 
 /// Rotates each head of `row` in place by the angles of its position (Su et al. 2021), as many pairs as there are: the

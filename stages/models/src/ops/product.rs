@@ -4,21 +4,27 @@
 //! last, whatever the number of rows, the blocking, the vector width or the number of threads: a row alone gives the
 //! bits it gives among thousands. The blocking is Goto and van de Geijn's ("Anatomy of High-Performance Matrix
 //! Multiplication", 2008): the right operand packed into panels two vectors wide, the left one taken in tiles of six
-//! rows, so that twelve vector accumulators stay in registers.
+//! rows, so that twelve vector accumulators stay in registers. Weights kept as [`Blocks`] of integers become numbers on the
+//! way into the registers: the very numbers they stand for.
+
+mod codes;
+mod tile;
+
+use std::sync::LazyLock;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Rows of a register tile.
-const TILE_ROWS: usize = 6;
+pub use codes::Blocks;
+use codes::Codes;
+use tile::Multiply;
+
 /// Rows a task multiplies; a block of them stays in the second-level cache.
 const BLOCK_ROWS: usize = 96;
-/// Inner dimension of a block; a panel of it stays in the first-level cache.
-const BLOCK_DEPTH: usize = 256;
-/// The widest panel: two 512-bit vectors.
-const WIDEST: usize = 32;
 /// Packing smaller operands than this (in elements) is not worth a second thread.
 const PARALLEL_PACK: usize = 1 << 16;
+/// Nor are products of few rows with smaller ones.
+const PARALLEL_PRODUCT: usize = 1 << 18;
 
 /// A matrix seen through strides.
 #[derive(Clone, Copy, Debug)]
@@ -85,19 +91,24 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// A right operand in the kernel's order: panels of [`Packed::width`] columns, each a row of its panel after the other.
+/// A right operand in the kernel's order: panels of so many columns, each a row of its panel after the other.
 #[derive(Clone, Debug)]
 pub struct Packed {
-    panels: Vec<f32>,
+    store: Store,
     depth: usize,
     cols: usize,
-    width: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Store {
+    Numbers(Vec<f32>),
+    Codes(Codes),
 }
 
 impl Packed {
     /// Packs `b`, `depth × cols`.
     pub fn new(b: Matrix<'_>) -> Self {
-        let width = Arch::new().dispatch(PanelWidth);
+        let width = panel_width();
         let (depth, cols) = (b.rows, b.cols);
         let mut panels = vec![0.0; depth * cols.next_multiple_of(width)];
         let pack = |(j, panel): (usize, &mut [f32])| pack_panel(b, j * width, width, panel);
@@ -110,10 +121,18 @@ impl Packed {
                 .for_each(pack);
         }
         Self {
-            panels,
+            store: Store::Numbers(panels),
             depth,
             cols,
-            width,
+        }
+    }
+
+    /// Packs the transpose of blocks whose rows have `depth` numbers each.
+    pub fn of_blocks(blocks: &Blocks, depth: usize) -> Self {
+        Self {
+            store: Store::Codes(Codes::new(blocks, depth, panel_width())),
+            depth,
+            cols: blocks.codes.len() / depth.max(1),
         }
     }
 
@@ -121,6 +140,94 @@ impl Packed {
     pub fn cols(&self) -> usize {
         self.cols
     }
+
+    /// Rows of the operand.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The numbers of a column.
+    ///
+    /// # Panics
+    /// If there is none of this index.
+    pub fn column(&self, column: usize) -> Vec<f32> {
+        let width = panel_width();
+        match &self.store {
+            Store::Codes(codes) => codes.column(column),
+            Store::Numbers(panels) => {
+                let panel = &panels[column / width * self.depth * width..][..self.depth * width];
+                panel[column % width..].iter().step_by(width).copied().collect()
+            }
+        }
+    }
+
+    fn right(&self) -> Right<'_> {
+        Right {
+            panels: match &self.store {
+                Store::Numbers(numbers) => Panels::Numbers(numbers),
+                Store::Codes(codes) => Panels::Codes(codes, 0),
+            },
+            depth: self.depth,
+            room: self.depth,
+            cols: self.cols,
+            width: panel_width(),
+        }
+    }
+}
+
+/// A right operand where it lies.
+#[derive(Clone, Copy)]
+pub(crate) struct Right<'a> {
+    panels: Panels<'a>,
+    depth: usize,
+    /// Rows a panel has room for.
+    room: usize,
+    cols: usize,
+    width: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Panels<'a> {
+    Numbers(&'a [f32]),
+    /// From the panel at an index on.
+    Codes(&'a Codes, usize),
+}
+
+impl<'a> Right<'a> {
+    /// `depth × cols` numbers in panels of [`panel_width`] columns with room for `room` rows each.
+    pub(crate) fn new(panels: &'a [f32], (depth, room): (usize, usize), cols: usize) -> Self {
+        Self {
+            panels: Panels::Numbers(panels),
+            depth,
+            room,
+            cols,
+            width: panel_width(),
+        }
+    }
+
+    /// The first `count` panels, and the others.
+    fn split(self, count: usize) -> [Self; 2] {
+        let cols = count * self.width;
+        let others = match self.panels {
+            Panels::Numbers(numbers) => Panels::Numbers(&numbers[cols * self.room..]),
+            Panels::Codes(codes, first) => Panels::Codes(codes, first + count),
+        };
+        let first = Self { cols, ..self };
+        [
+            first,
+            Self {
+                panels: others,
+                cols: self.cols - cols,
+                ..self
+            },
+        ]
+    }
+}
+
+/// Columns of a panel: two of the machine's vectors.
+pub(crate) fn panel_width() -> usize {
+    static WIDTH: LazyLock<usize> = LazyLock::new(|| Arch::new().dispatch(PanelWidth));
+    *WIDTH
 }
 
 /// `a · b` into rows of `out` that are `stride` apart, added to what stands there if `add`; on this thread.
@@ -128,6 +235,11 @@ impl Packed {
 /// # Panics
 /// If the inner dimensions differ or `out` is too short.
 pub fn multiply(a: Matrix<'_>, b: &Packed, out: &mut [f32], stride: usize, add: bool) {
+    multiply_right(a, b.right(), out, stride, add);
+}
+
+/// The same with a right operand where it lies.
+pub(crate) fn multiply_right(a: Matrix<'_>, b: Right<'_>, out: &mut [f32], stride: usize, add: bool) {
     assert_eq!(a.cols, b.depth, "inner dimensions");
     if a.rows == 0 || b.cols == 0 {
         return;
@@ -149,6 +261,46 @@ pub fn multiply(a: Matrix<'_>, b: &Packed, out: &mut [f32], stride: usize, add: 
         stride,
         add,
     });
+}
+
+/// The same with whatever threads are idle: rows in blocks, and the columns of few rows.
+///
+/// # Panics
+/// If the inner dimensions differ or `out` is too short.
+pub(crate) fn multiply_shared(a: Matrix<'_>, b: &Packed, out: &mut [f32], stride: usize, add: bool) {
+    if a.rows <= BLOCK_ROWS {
+        return multiply_columns(a, b.right(), out, stride, add);
+    }
+    let blocks = out.par_chunks_mut(BLOCK_ROWS * stride).enumerate();
+    blocks.for_each(|(i, out)| {
+        let first = i * BLOCK_ROWS;
+        if let Some(rows) = a.rows.checked_sub(first).filter(|rows| *rows > 0) {
+            multiply(a.rows(first, rows.min(BLOCK_ROWS)), b, out, stride, add);
+        }
+    });
+}
+
+/// Halves of the columns beside each other, one of them in room of its own.
+fn multiply_columns(a: Matrix<'_>, b: Right<'_>, out: &mut [f32], stride: usize, add: bool) {
+    let panels = b.cols.div_ceil(b.width);
+    if b.depth * b.cols < PARALLEL_PRODUCT || panels < 2 || rayon::current_num_threads() == 1 {
+        return multiply_right(a, b, out, stride, add);
+    }
+    let [left, right] = b.split(panels / 2);
+    let mut beside: Vec<f32> = match add {
+        true => (0..a.rows)
+            .flat_map(|row| &out[row * stride + left.cols..][..right.cols])
+            .copied()
+            .collect(),
+        false => vec![0.0; a.rows * right.cols],
+    };
+    rayon::join(
+        || multiply_columns(a, left, out, stride, add),
+        || multiply_columns(a, right, &mut beside, right.cols, add),
+    );
+    for (row, beside) in beside.chunks_exact(right.cols).enumerate() {
+        out[row * stride + left.cols..][..right.cols].copy_from_slice(beside);
+    }
 }
 
 /// `a · b`, plus `bias` in every row if there is one, row-major; over all threads.
@@ -223,172 +375,6 @@ fn pack_panel(b: Matrix<'_>, first: usize, width: usize, panel: &mut [f32]) {
             let slots = panel[c..].iter_mut().step_by(width);
             slots.zip(column).for_each(|(slot, x)| *slot = *x);
         }
-    }
-}
-
-struct Multiply<'a> {
-    a: Matrix<'a>,
-    b: &'a Packed,
-    out: &'a mut [f32],
-    stride: usize,
-    add: bool,
-}
-
-impl WithSimd for Multiply<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, b, .. } = self;
-        // Rows that lie one after the other are read where they stand; columns are gathered into tiles first.
-        let gather = a.col_stride != 1;
-        let tiles = if gather {
-            a.rows.next_multiple_of(TILE_ROWS)
-        } else {
-            0
-        };
-        let mut gathered = vec![0.0; tiles * b.depth.min(BLOCK_DEPTH)];
-        for from in (0..b.depth).step_by(BLOCK_DEPTH) {
-            let depth = BLOCK_DEPTH.min(b.depth - from);
-            let add = self.add || from > 0;
-            if gather {
-                gather_rows(a, from, depth, &mut gathered[..tiles * depth]);
-            }
-            for (j, panel) in b.panels.chunks_exact(b.depth * b.width).enumerate() {
-                let panel = &panel[from * b.width..(from + depth) * b.width];
-                for first in (0..a.rows).step_by(TILE_ROWS) {
-                    let target = Target {
-                        out: &mut self.out[first * self.stride + j * b.width..],
-                        stride: self.stride,
-                        rows: TILE_ROWS.min(a.rows - first),
-                        cols: b.width.min(b.cols - j * b.width),
-                        add,
-                    };
-                    if gather {
-                        let (tile, _) = gathered[first * depth..].as_chunks::<TILE_ROWS>();
-                        multiply_tile(simd, tile[..depth].iter().copied(), panel, target);
-                    } else {
-                        // A missing row is stood in for by the last one, and its products are dropped.
-                        let last = target.rows - 1;
-                        let row =
-                            |r: usize| a.data[(first + r.min(last)) * a.row_stride + from..][..depth].iter();
-                        let rows = row(0).zip(row(1)).zip(row(2)).zip(row(3)).zip(row(4)).zip(row(5));
-                        let left = rows.map(|(((((a, b), c), d), e), f)| [*a, *b, *c, *d, *e, *f]);
-                        multiply_tile(simd, left, panel, target);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Copies `depth` columns of `a`, whose columns lie one after the other, from `from` on into tiles of six rows;
-/// missing rows are 0.
-#[inline(always)]
-fn gather_rows(a: Matrix<'_>, from: usize, depth: usize, tiles: &mut [f32]) {
-    for p in 0..depth {
-        // Column by column, so that numbers that lie together are read together.
-        let at = (from + p) * a.col_stride;
-        for first in (0..a.rows).step_by(TILE_ROWS) {
-            let count = TILE_ROWS.min(a.rows - first);
-            let column = a.data[at + first * a.row_stride..].iter().step_by(a.row_stride);
-            let slots = &mut tiles[first * depth + p * TILE_ROWS..][..TILE_ROWS];
-            slots[count..].fill(0.0);
-            slots[..count]
-                .iter_mut()
-                .zip(column)
-                .for_each(|(slot, x)| *slot = *x);
-        }
-    }
-}
-
-/// Where a tile of the result goes: `rows × cols` of `out`, whose rows are `stride` apart.
-struct Target<'a> {
-    out: &'a mut [f32],
-    stride: usize,
-    rows: usize,
-    cols: usize,
-    add: bool,
-}
-
-/// One tile of the result: six rows, given column by column, times one panel.
-#[inline(always)]
-fn multiply_tile<S: Simd>(
-    simd: S,
-    left: impl Iterator<Item = [f32; TILE_ROWS]>,
-    panel: &[f32],
-    target: Target<'_>,
-) {
-    let Target {
-        out,
-        stride,
-        rows,
-        cols,
-        add,
-    } = target;
-    let width = 2 * S::F32_LANES;
-    if rows == TILE_ROWS && cols == width {
-        let start = if add { load(simd, out, stride) } else { zeros(simd) };
-        store(simd, accumulate(simd, left, panel, start), out, stride);
-        return;
-    }
-    // At the edge the tile is computed whole beside the result, and its corner copied.
-    let mut whole = [0.0; TILE_ROWS * WIDEST];
-    if add {
-        for r in 0..rows {
-            whole[r * width..r * width + cols].copy_from_slice(&out[r * stride..r * stride + cols]);
-        }
-    }
-    let sums = accumulate(simd, left, panel, load(simd, &whole, width));
-    store(simd, sums, &mut whole, width);
-    for r in 0..rows {
-        out[r * stride..r * stride + cols].copy_from_slice(&whole[r * width..r * width + cols]);
-    }
-}
-
-/// The sums of a tile, two vectors a row.
-type Sums<S> = [[<S as Simd>::f32s; 2]; TILE_ROWS];
-
-#[inline(always)]
-fn accumulate<S: Simd>(
-    simd: S,
-    left: impl Iterator<Item = [f32; TILE_ROWS]>,
-    panel: &[f32],
-    mut sums: Sums<S>,
-) -> Sums<S> {
-    let (vectors, _) = S::as_simd_f32s(panel);
-    let (right, _) = vectors.as_chunks::<2>();
-    for (left, right) in left.zip(right) {
-        for r in 0..TILE_ROWS {
-            let x = simd.splat_f32s(left[r]);
-            sums[r][0] = simd.mul_add_f32s(x, right[0], sums[r][0]);
-            sums[r][1] = simd.mul_add_f32s(x, right[1], sums[r][1]);
-        }
-    }
-    sums
-}
-
-#[inline(always)]
-fn zeros<S: Simd>(simd: S) -> Sums<S> {
-    [[simd.splat_f32s(0.0); 2]; TILE_ROWS]
-}
-
-#[inline(always)]
-fn load<S: Simd>(simd: S, from: &[f32], stride: usize) -> Sums<S> {
-    let mut sums = zeros(simd);
-    for (r, sums) in sums.iter_mut().enumerate() {
-        let (row, _) = S::as_simd_f32s(&from[r * stride..r * stride + 2 * S::F32_LANES]);
-        *sums = [row[0], row[1]];
-    }
-    sums
-}
-
-#[inline(always)]
-fn store<S: Simd>(_: S, sums: Sums<S>, to: &mut [f32], stride: usize) {
-    for (r, sums) in sums.iter().enumerate() {
-        let (row, _) = S::as_mut_simd_f32s(&mut to[r * stride..r * stride + 2 * S::F32_LANES]);
-        row[0] = sums[0];
-        row[1] = sums[1];
     }
 }
 

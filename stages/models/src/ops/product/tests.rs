@@ -73,3 +73,65 @@ fn an_empty_inner_dimension_gives_zeros() {
     let nothing = Packed::new(Matrix::new(&[], 0, 3));
     assert_eq!(product(Matrix::new(&[], 2, 0), &nothing, None), vec![0.0; 6]);
 }
+
+/// Blocks of codes from `low` to `high` and their numbers give the same bits, whichever rows and columns.
+#[test]
+fn codes_are_the_numbers_they_stand_for() {
+    for (low, high, length, offset) in [
+        (-8, 7, 32, 0.0),
+        (0, 15, 32, 1.0),
+        (-128, 127, 32, 0.0),
+        (-32, 31, 16, 1.0),
+    ] {
+        for (rows, depth, cols) in [(1, 32, 5), (3, 320, 33), (7, 288, 64), (100, 64, 48)] {
+            let stretches = cols * depth / length;
+            let codes = random(cols * depth, "codes").into_iter();
+            let blocks = Blocks {
+                codes: codes
+                    .map(|x| (x * 64.0).clamp(low as f32, high as f32) as i8)
+                    .collect(),
+                scales: random(stretches, "scales"),
+                offsets: random(stretches, "offsets")
+                    .into_iter()
+                    .map(|x| x * offset)
+                    .collect(),
+                length,
+            };
+            let numbers = blocks.numbers();
+            let packed = Packed::of_blocks(&blocks, depth);
+            let dense = Packed::new(Matrix::new(&numbers, cols, depth).transposed());
+            for column in 0..cols {
+                assert_eq!(packed.column(column), numbers[column * depth..][..depth]);
+                assert_eq!(dense.column(column), packed.column(column));
+            }
+            let a = random(rows * depth, "a");
+            let a = Matrix::new(&a, rows, depth);
+            let expected = product(a, &dense, None);
+            assert_eq!(product(a, &packed, None), expected);
+            let mut shared = vec![0.0; rows * cols];
+            multiply_shared(a, &packed, &mut shared, cols, false);
+            assert_eq!(shared, expected);
+        }
+    }
+}
+
+#[test]
+fn columns_computed_beside_each_other_are_the_chain() {
+    let (rows, depth, cols) = (5, 600, 900);
+    let (a, b, start) = (
+        random(rows * depth, "a"),
+        random(depth * cols, "b"),
+        random(rows * cols, "start"),
+    );
+    let (a, b) = (
+        Matrix::new(&a, rows, depth),
+        Packed::new(Matrix::new(&b, depth, cols)),
+    );
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    for add in [false, true] {
+        let (mut one, mut shared) = (start.clone(), start.clone());
+        multiply(a, &b, &mut one, cols, add);
+        pool.install(|| multiply_shared(a, &b, &mut shared, cols, add));
+        assert_eq!(one, shared);
+    }
+}

@@ -1,17 +1,27 @@
 //! The decoder on the CPU: f32, over the bit-stable products of [`crate::ops`].
 
+mod attention;
+mod cache;
+
+use std::sync::Arc;
+
 use ablate_core::StageError;
 
+use self::attention::{Seen, attended};
 use super::{
-    Activation, Config, Decoder, Layout, Transformer, Weights,
+    Activation, Config, Decoder, Layout, TensorSpec, Transformer, Weights,
     rotary::Angles,
     skeleton::{Backend, Load},
-    weights::{Linear, Norm},
+    weights::{MatrixSpec, Norm},
 };
 use crate::ops::{
-    decoder::{Segment, activate, attend, gate, layer_norm, rms_norm, rope},
-    product::{Matrix, Packed, multiply},
+    decoder::{activate, gate, layer_norm, rms_norm, rope},
+    product::{Matrix, Packed, multiply_shared},
 };
+use cache::Cache;
+
+/// Tokens that go through the layers together at most: their states stay in the caches.
+const PASS: usize = 256;
 
 /// A decoder on the CPU.
 pub type CpuDecoder = Transformer<Cpu>;
@@ -21,10 +31,22 @@ pub struct Cpu {
     neighbours: bool,
 }
 
-/// A linear layer, its weight packed for products from the left.
-pub(super) struct Packing {
-    weight: Packed,
+/// A linear layer: its weights in parts, side by side.
+pub(super) struct Linear {
+    parts: Vec<Arc<Packed>>,
+    width: usize,
     bias: Option<Vec<f32>>,
+}
+
+impl Linear {
+    /// `x · weights` into rows of `out`, added to what stands there if `add`.
+    fn multiply(&self, x: &States, out: &mut [f32], add: bool) {
+        let mut first = 0;
+        for part in &self.parts {
+            multiply_shared(x.matrix(), part, &mut out[first..], self.width, add);
+            first += part.cols();
+        }
+    }
 }
 
 /// Rows of `width` numbers, `stride` apart.
@@ -52,26 +74,6 @@ impl States {
     }
 }
 
-/// Keys and values of a stretch of tokens, by layer.
-#[derive(Clone, Debug, Default)]
-pub struct Cache {
-    layers: Vec<(Vec<f32>, Vec<f32>)>,
-    tokens: usize,
-}
-
-impl Cache {
-    /// Its rows of layer `index` from token `from` up to `to`, `stride` numbers each.
-    fn segment(&self, index: usize, (from, to): (usize, usize), stride: usize) -> Option<Segment<'_>> {
-        let (keys, values) = self.layers.get(index)?;
-        (from < to).then(|| Segment {
-            keys: &keys[from * stride..],
-            values: &values[from * stride..],
-            rows: to - from,
-            stride,
-        })
-    }
-}
-
 /// A row under way: new tokens after a cache of its own, behind an optional prefix it shares.
 struct Row<'a> {
     /// Tokens to feed.
@@ -89,11 +91,19 @@ pub(super) struct Step<'s> {
 }
 
 impl Load for Cpu {
-    fn matrix(&self, numbers: Linear) -> Result<Packing, StageError> {
-        let weight = Matrix::new(&numbers.weight, numbers.rows, numbers.cols).transposed();
-        Ok(Packing {
-            weight: Packed::new(weight),
-            bias: numbers.bias,
+    fn matrix(&self, spec: &MatrixSpec, weights: &mut dyn Weights) -> Result<Linear, StageError> {
+        let parts = if spec.transposed {
+            let numbers = spec.take(weights)?;
+            let weight = Matrix::new(&numbers.weight, numbers.rows, numbers.cols);
+            vec![Packed::new(weight.transposed())]
+        } else {
+            let parts = spec.parts.iter().map(|part| packed(part, spec.cols, weights));
+            parts.collect::<Result<_, _>>()?
+        };
+        Ok(Linear {
+            width: parts.iter().map(Packed::cols).sum(),
+            parts: parts.into_iter().map(Arc::new).collect(),
+            bias: spec.bias(weights)?,
         })
     }
 
@@ -101,30 +111,45 @@ impl Load for Cpu {
         Ok(numbers)
     }
 
-    fn table(&self, numbers: Vec<f32>, width: usize) -> Result<Self::Table, StageError> {
-        Ok((numbers, width))
+    fn table(
+        &self,
+        spec: &TensorSpec,
+        width: usize,
+        weights: &mut dyn Weights,
+    ) -> Result<Self::Table, StageError> {
+        packed(spec, width, weights).map(Arc::new)
     }
 }
 
+/// A matrix with rows of `cols` numbers, packed as a right operand: its transpose.
+fn packed(tensor: &TensorSpec, cols: usize, weights: &mut dyn Weights) -> Result<Packed, StageError> {
+    if let Some(blocks) = weights.blocks(tensor)? {
+        return Ok(Packed::of_blocks(&blocks, cols));
+    }
+    let numbers = weights.take(tensor)?;
+    let rows = numbers.len() / cols.max(1);
+    Ok(Packed::new(Matrix::new(&numbers, rows, cols).transposed()))
+}
+
 impl Backend for Cpu {
-    type Matrix = Packing;
+    type Matrix = Linear;
     type Norm = Norm<Vec<f32>>;
-    /// Numbers and width.
-    type Table = (Vec<f32>, usize);
+    /// A row of the table is a column.
+    type Table = Arc<Packed>;
     type States = States;
     type Step<'s> = Step<'s>;
 
-    fn tied(&self, (numbers, width): &Self::Table) -> Result<Packing, StageError> {
-        let weight = Matrix::new(numbers, numbers.len() / width, *width).transposed();
-        Ok(Packing {
-            weight: Packed::new(weight),
+    fn tied(&self, table: &Self::Table) -> Result<Linear, StageError> {
+        Ok(Linear {
+            width: table.cols(),
+            parts: vec![table.clone()],
             bias: None,
         })
     }
 
-    fn rows(&self, (numbers, width): &Self::Table, rows: &[u32]) -> Result<States, StageError> {
-        let row = |row: &u32| &numbers[*row as usize * width..][..*width];
-        Ok(States::new(rows.iter().flat_map(row).copied().collect(), *width))
+    fn rows(&self, table: &Self::Table, rows: &[u32]) -> Result<States, StageError> {
+        let row = |row: &u32| table.column(*row as usize);
+        Ok(States::new(rows.iter().flat_map(row).collect(), table.depth()))
     }
 
     fn scale(&self, mut x: States, factor: f64) -> Result<States, StageError> {
@@ -143,23 +168,23 @@ impl Backend for Cpu {
         Ok(States::new(out, x.width))
     }
 
-    fn linear(&self, matrix: &Packing, x: &States) -> Result<States, StageError> {
-        let (width, add) = (matrix.weight.cols(), matrix.bias.is_some());
+    fn linear(&self, matrix: &Linear, x: &States) -> Result<States, StageError> {
+        let (width, add) = (matrix.width, matrix.bias.is_some());
         let mut out = match &matrix.bias {
             Some(bias) => bias.repeat(x.tokens()),
             None => vec![0.0; x.tokens() * width],
         };
-        multiply(x.matrix(), &matrix.weight, &mut out, width, add);
+        matrix.multiply(x, &mut out, add);
         Ok(States::new(out, width))
     }
 
-    fn add_linear(&self, x: &mut States, matrix: &Packing, y: &States) -> Result<(), StageError> {
+    fn add_linear(&self, x: &mut States, matrix: &Linear, y: &States) -> Result<(), StageError> {
         if let Some(bias) = &matrix.bias {
             for row in x.numbers.chunks_exact_mut(x.width) {
                 row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
             }
         }
-        multiply(y.matrix(), &matrix.weight, &mut x.numbers, x.width, true);
+        matrix.multiply(y, &mut x.numbers, true);
         Ok(())
     }
 
@@ -189,14 +214,20 @@ impl Backend for Cpu {
                 );
             }
         }
-        let mut out = Vec::with_capacity(qkv.tokens() * query);
         let mut lines = qkv.numbers.chunks_exact(qkv.stride);
         for (tokens, cache) in &mut step.rows {
-            let lines: Vec<&[f32]> = lines.by_ref().take(*tokens).collect();
-            keep_keys(cache, index, &lines, (query, key));
-            attend_row(config, index, (step.prefix, cache), &lines, &mut out);
+            for (new, line) in lines.by_ref().take(*tokens).enumerate() {
+                cache.put(
+                    config,
+                    index,
+                    new,
+                    [&line[query..query + key], &line[query + key..]],
+                );
+            }
         }
-        Ok(States::new(out, query))
+        let rows = step.rows.iter().map(|(tokens, cache)| (*tokens, &**cache));
+        let seen = Seen::new(config, index, step.prefix, rows);
+        Ok(States::new(attended(&seen, &qkv.numbers, qkv.stride), query))
     }
 
     fn activate(&self, mut x: States, activation: Activation) -> Result<States, StageError> {
@@ -247,47 +278,6 @@ fn norm_in_place(norm: &Norm<Vec<f32>>, heads: &mut [f32]) {
     normed(norm, &given, heads);
 }
 
-/// Adds the keys and values of new tokens to a cache.
-fn keep_keys(cache: &mut Cache, index: usize, lines: &[&[f32]], (query, key): (usize, usize)) {
-    if cache.layers.len() <= index {
-        cache.layers.resize_with(index + 1, Default::default);
-    }
-    let (keys, values) = &mut cache.layers[index];
-    for line in lines {
-        keys.extend(&line[query..query + key]);
-        values.extend(&line[query + key..]);
-    }
-}
-
-/// Attention of a row's new tokens over the prefix and the row's own tokens, whose keys are in its cache already.
-fn attend_row(
-    config: &Config,
-    index: usize,
-    (prefix, own): (&Cache, &Cache),
-    lines: &[&[f32]],
-    out: &mut Vec<f32>,
-) {
-    let (query, key) = config.query_and_key_widths();
-    let (mut scores, scale) = (Vec::new(), config.score_scale as f32);
-    for (new, line) in lines.iter().enumerate() {
-        let end = own.tokens + new + 1;
-        let window = config.layers[index].window.unwrap_or(usize::MAX);
-        let first = (prefix.tokens + end).saturating_sub(window);
-        let shared = prefix.segment(index, (first, prefix.tokens), key);
-        let own = own.segment(index, (first.saturating_sub(prefix.tokens), end), key);
-        let segments: Vec<Segment<'_>> = shared.into_iter().chain(own).collect();
-        let at = out.len();
-        out.resize(at + query, 0.0);
-        attend(
-            &line[..query],
-            &segments,
-            config.head_width,
-            (scale, &mut scores),
-            &mut out[at..],
-        );
-    }
-}
-
 impl CpuDecoder {
     /// Takes the weights.
     ///
@@ -298,19 +288,13 @@ impl CpuDecoder {
         Self::build(config, layout, weights, Cpu { neighbours })
     }
 
-    /// Feeds the tokens of every row, at least one each, behind `prefix` and its own cache; gives the logits
-    /// (`vocabulary` each) after each row's last token. Runs on this thread.
-    fn forward(&self, prefix: &Cache, rows: &mut [Row<'_>]) -> Result<Vec<Vec<f32>>, StageError> {
+    /// The states of every row's tokens, at least one each, behind `prefix` and its own cache.
+    fn forward(&self, prefix: &Cache, rows: &mut [Row<'_>]) -> Result<States, StageError> {
         let tokens: Vec<u32> = rows.iter().flat_map(|row| row.tokens).copied().collect();
         let positions: Vec<usize> = rows
             .iter()
-            .flat_map(|row| (prefix.tokens + row.cache.tokens..).take(row.tokens.len()))
+            .flat_map(|row| (prefix.tokens() + row.cache.tokens()..).take(row.tokens.len()))
             .collect();
-        let ends = rows.iter().scan(0, |end, row| {
-            *end += row.tokens.len();
-            Some(end.saturating_sub(1))
-        });
-        let ends: Vec<usize> = ends.collect();
         let rotaries = self.config().rotaries.iter();
         let mut step = Step {
             prefix,
@@ -322,20 +306,45 @@ impl CpuDecoder {
         };
         let states = self.states(&tokens, &positions, &mut step)?;
         for row in rows {
-            row.cache.tokens += row.tokens.len();
+            row.cache.advance(row.tokens.len());
         }
-        self.logits(&states, &ends)
+        Ok(states)
     }
+
+    /// Feeds a row all but the last pass of its tokens, and gives these.
+    fn fed_but_last<'t>(
+        &self,
+        prefix: &Cache,
+        cache: &mut Cache,
+        mut tokens: &'t [u32],
+    ) -> Result<&'t [u32], StageError> {
+        while let Some((first, rest)) = tokens.split_at_checked(PASS).filter(|(_, rest)| !rest.is_empty()) {
+            self.forward(prefix, &mut [Row { tokens: first, cache }])?;
+            tokens = rest;
+        }
+        Ok(tokens)
+    }
+}
+
+/// Where the last tokens of rows stand among those of all.
+fn ends(rows: &[Row<'_>]) -> Vec<usize> {
+    let ends = rows.iter().scan(0, |end, row| {
+        *end += row.tokens.len();
+        Some(end.saturating_sub(1))
+    });
+    ends.collect()
 }
 
 impl Decoder for CpuDecoder {
     const GROUPS_AT_ONCE: bool = true;
+    const MOST_ROWS: usize = 48;
+    const CACHE_BYTES: usize = 512 << 20;
     type Prefix = Cache;
     type Group = Vec<Cache>;
 
     fn prefix(&self, tokens: &[u32]) -> Result<Cache, StageError> {
         let mut cache = Cache::default();
-        if !tokens.is_empty() {
+        for tokens in tokens.chunks(PASS) {
             let row = Row {
                 tokens,
                 cache: &mut cache,
@@ -355,13 +364,33 @@ impl Decoder for CpuDecoder {
         group: &mut Vec<Cache>,
         feeds: &[&[u32]],
     ) -> Result<Vec<Vec<f32>>, StageError> {
-        let row = |(cache, tokens)| Row { tokens, cache };
-        let mut rows: Vec<Row<'_>> = group.iter_mut().zip(feeds.iter().copied()).map(row).collect();
-        self.forward(prefix, &mut rows)
+        let (mut logits, mut rows) = (Vec::new(), Vec::new());
+        let (mut tokens, mut feeds) = (0, group.iter_mut().zip(feeds.iter().copied()).peekable());
+        while let Some((cache, feed)) = feeds.next() {
+            let last = self.fed_but_last(prefix, cache, feed)?;
+            tokens += last.len();
+            rows.push(Row { tokens: last, cache });
+            let room = |next: &(&mut Cache, &[u32])| tokens + next.1.len() <= PASS;
+            if !feeds.peek().is_some_and(room) {
+                let states = self.forward(prefix, &mut rows)?;
+                logits.extend(self.logits(&states, &ends(&rows))?);
+                (tokens, rows) = (0, Vec::new());
+            }
+        }
+        Ok(logits)
     }
 
     fn keep(&self, group: &mut Vec<Cache>, rows: &[usize]) -> Result<(), StageError> {
         *group = rows.iter().map(|row| std::mem::take(&mut group[*row])).collect();
         Ok(())
+    }
+
+    fn join(&self, group: &mut Vec<Cache>, mut others: Vec<Cache>) -> Result<(), StageError> {
+        group.append(&mut others);
+        Ok(())
+    }
+
+    fn row_bytes(&self, _: usize, tokens: usize) -> usize {
+        Cache::bytes(self.config(), tokens)
     }
 }
