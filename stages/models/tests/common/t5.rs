@@ -1,4 +1,4 @@
-//! Models whose parameters are a formula, as tests/fixtures/t5.py and roberta.py fill them.
+//! Models whose parameters are a formula, as tests/fixtures/formula.py fills them.
 
 use std::path::Path;
 
