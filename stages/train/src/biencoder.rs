@@ -9,7 +9,7 @@ use crate::{
     masking::FalseNegatives,
     no_duplicates,
     ranking::{Ranking, RankingSettings},
-    training::{Defaults, Training},
+    training::{CURVE, Defaults, Training, dev},
 };
 
 /// Parameters of `train/biencoder`. A row brings a query, its positive and a hard negative.
@@ -84,14 +84,12 @@ impl Stage for TrainBiencoder {
             .or_source(&MODEL_SOURCE)
             .optional()
             .about("an encoder that tells false negatives (GISTEmbed)"),
-        Input::of("dev", ArtifactKind::Triples)
-            .optional()
-            .about("what its loss is looked at on: the model is that of the smallest"),
+        dev(ArtifactKind::Triples),
     ];
     const OUTPUTS: &'static [Output] = &[
         Output::of("model", ArtifactKind::Model)
             .about("the trained encoder, in the layout of sentence-transformers"),
-        Output::of("curve", ArtifactKind::Curve).about("loss, learning rate and gradient norm of every step"),
+        CURVE,
     ];
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
@@ -99,8 +97,8 @@ impl Stage for TrainBiencoder {
     type Params = Params;
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let (rows, dev): (Vec<Triple>, Option<Vec<Triple>>) = (io.rows("data")?, io.optional_rows("dev")?);
-        let (base, training, dev) = (io.tree("base")?, &params.training, dev.unwrap_or_default());
+        let (rows, dev): (Vec<Triple>, _) = (io.rows("data")?, io.optional_rows("dev")?.unwrap_or_default());
+        let (base, training) = (io.tree("base")?, &params.training);
         let mut encoder = SentenceEncoder::load(&base, &device::open(io.device())?)?;
         encoder.set_max_length(params.max_length)?;
         let batches = training.batches(rows.len(), |seed| no_duplicates(&rows, training.batch, seed))?;

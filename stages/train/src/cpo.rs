@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     completions::Preference,
     loss::PreferenceLoss,
-    training::Defaults,
+    training::{CURVE, Defaults, dev},
     tuning::{Tuning, Written},
 };
 
@@ -87,15 +87,13 @@ impl Stage for TrainCpo {
         Input::of("base", ArtifactKind::Model)
             .or_source(&MODEL_SOURCE)
             .about("the language model that training starts from"),
-        Input::of("dev", ArtifactKind::Preferences)
-            .optional()
-            .about("what its loss is looked at on: the model is that of the smallest"),
+        dev(ArtifactKind::Preferences),
     ];
     const OUTPUTS: &'static [Output] = &[
         Output::of("model", ArtifactKind::Model).about(
             "the trained generator in the layout of transformers, adapters merged; they alone, as peft keeps them, in `adapter`",
         ),
-        Output::of("curve", ArtifactKind::Curve).about("loss, learning rate and gradient norm of every step"),
+        CURVE,
     ];
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;

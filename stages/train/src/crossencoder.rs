@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     relevance::{Relevance, RelevanceLoss},
-    training::{Defaults, Training},
+    training::{CURVE, Defaults, Training, dev},
 };
 
 /// Parameters of `train/crossencoder`. A row is a pair of a query and a document, or with `loss: listwise` a query with all
@@ -58,14 +58,12 @@ impl Stage for TrainCrossencoder {
         Input::of("base", ArtifactKind::Model)
             .or_source(&MODEL_SOURCE)
             .about("the cross-encoder, or the encoder below a new head, that training starts from"),
-        Input::of("dev", ArtifactKind::Triples)
-            .optional()
-            .about("what its loss is looked at on: the model is that of the smallest"),
+        dev(ArtifactKind::Triples),
     ];
     const OUTPUTS: &'static [Output] = &[
         Output::of("model", ArtifactKind::Model)
             .about("the trained cross-encoder, in the layout of transformers"),
-        Output::of("curve", ArtifactKind::Curve).about("loss, learning rate and gradient norm of every step"),
+        CURVE,
     ];
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
@@ -73,8 +71,8 @@ impl Stage for TrainCrossencoder {
     type Params = Params;
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let (rows, dev): (Vec<Triple>, Option<Vec<Triple>>) = (io.rows("data")?, io.optional_rows("dev")?);
-        let (base, training, dev) = (io.tree("base")?, &params.training, dev.unwrap_or_default());
+        let (rows, dev): (Vec<Triple>, _) = (io.rows("data")?, io.optional_rows("dev")?.unwrap_or_default());
+        let (base, training) = (io.tree("base")?, &params.training);
         let device = device::open(io.device())?;
         let mut model = CrossEncoder::over(&base, &device, &training.root().child("head"))?;
         model.set_truncation(Some(params.max_length), Truncation::LongestFirst)?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     imitation::{Imitation, ImitationLoss, ImitationSettings},
-    training::{Defaults, Training},
+    training::{CURVE, Defaults, Training, dev},
 };
 
 /// Parameters of `train/distillation`. A row is a query with its positive and all its negatives.
@@ -81,14 +81,12 @@ impl Stage for TrainDistillation {
         Input::of("base", ArtifactKind::Model)
             .or_source(&MODEL_SOURCE)
             .about("the encoder that training starts from"),
-        Input::of("dev", ArtifactKind::Triples)
-            .optional()
-            .about("what its loss is looked at on: the model is that of the smallest"),
+        dev(ArtifactKind::Triples),
     ];
     const OUTPUTS: &'static [Output] = &[
         Output::of("model", ArtifactKind::Model)
             .about("the trained encoder, in the layout of sentence-transformers"),
-        Output::of("curve", ArtifactKind::Curve).about("loss, learning rate and gradient norm of every step"),
+        CURVE,
     ];
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
@@ -104,8 +102,8 @@ impl Stage for TrainDistillation {
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let (rows, dev): (Vec<Triple>, Option<Vec<Triple>>) = (io.rows("data")?, io.optional_rows("dev")?);
-        let (base, training, dev) = (io.tree("base")?, &params.training, dev.unwrap_or_default());
+        let (rows, dev): (Vec<Triple>, _) = (io.rows("data")?, io.optional_rows("dev")?.unwrap_or_default());
+        let (base, training) = (io.tree("base")?, &params.training);
         let teacher: Vec<Hit> = io.rows("teacher")?;
         let mut encoder = SentenceEncoder::load(&base, &device::open(io.device())?)?;
         encoder.set_max_length(params.max_length)?;

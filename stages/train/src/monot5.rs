@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answers::Answers,
     optimizer::Decay,
-    training::{Defaults, Training},
+    training::{CURVE, Defaults, Training, dev},
 };
 
 /// Parameters of `train/monot5`. A row is a pair of a query and a document.
@@ -82,13 +82,11 @@ impl Stage for TrainMonoT5 {
         Input::of("base", ArtifactKind::Model)
             .or_source(&MODEL_SOURCE)
             .about("the T5 or monoT5 that training starts from"),
-        Input::of("dev", ArtifactKind::Triples)
-            .optional()
-            .about("what its loss is looked at on: the model is that of the smallest"),
+        dev(ArtifactKind::Triples),
     ];
     const OUTPUTS: &'static [Output] = &[
         Output::of("model", ArtifactKind::Model).about("the trained monoT5, in the layout of transformers"),
-        Output::of("curve", ArtifactKind::Curve).about("loss, learning rate and gradient norm of every step"),
+        CURVE,
     ];
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
@@ -96,8 +94,8 @@ impl Stage for TrainMonoT5 {
     type Params = Params;
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let (rows, dev): (Vec<Triple>, Option<Vec<Triple>>) = (io.rows("data")?, io.optional_rows("dev")?);
-        let (base, training, dev) = (io.tree("base")?, &params.training, dev.unwrap_or_default());
+        let (rows, dev): (Vec<Triple>, _) = (io.rows("data")?, io.optional_rows("dev")?.unwrap_or_default());
+        let (base, training) = (io.tree("base")?, &params.training);
         let mut model = MonoT5::load(&base, &device::open(io.device())?)?;
         model.set_max_length(Some(params.max_length));
         let answers = |rows| Answers::new(&model, rows, params.balanced, Some(params.rows_at_once));

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    training::Defaults,
+    training::{CURVE, Defaults, dev},
     tuning::{Tuning, Written},
 };
 
@@ -55,15 +55,13 @@ impl Stage for TrainSft {
         Input::of("base", ArtifactKind::Model)
             .or_source(&MODEL_SOURCE)
             .about("the language model that training starts from"),
-        Input::of("dev", ArtifactKind::Pairs)
-            .optional()
-            .about("what its loss is looked at on: the model is that of the smallest"),
+        dev(ArtifactKind::Pairs),
     ];
     const OUTPUTS: &'static [Output] = &[
         Output::of("model", ArtifactKind::Model).about(
             "the trained generator in the layout of transformers, adapters merged; they alone, as peft keeps them, in `adapter`",
         ),
-        Output::of("curve", ArtifactKind::Curve).about("loss, learning rate and gradient norm of every step"),
+        CURVE,
     ];
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use ablate_core::{Io, Seed, StageError, rows::Step};
+use ablate_core::{ArtifactKind, Input, Io, Output, Seed, StageError, rows::Step};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,17 @@ pub(crate) struct Training<D> {
     #[serde(skip)]
     defaults: PhantomData<fn() -> D>,
 }
+
+/// The port of rows that a model is only evaluated on.
+pub(crate) const fn dev(kind: ArtifactKind) -> Input {
+    Input::of("dev", kind)
+        .optional()
+        .about("what its loss is looked at on: the model is that of the smallest")
+}
+
+/// The output that every trainer has beside its model.
+pub(crate) const CURVE: Output =
+    Output::of("curve", ArtifactKind::Curve).about("loss, learning rate and gradient norm of every step");
 
 fn max_grad_norm() -> f64 {
     1.0
