@@ -32,7 +32,7 @@ impl Stage for Pairs {
     const ABOUT: &'static str =
         "judged queries, each with a relevant document: what trainers and `negatives` take";
     const EXAMPLE: &'static str =
-        "judged: {use: pairs, queries: data.queries.test, qrels: data.qrels.test, corpus: data.corpus}";
+        "judged: {use: pairs, queries: data.queries.train, qrels: data.qrels.train, corpus: data.corpus}";
     const INPUTS: &'static [Input] = &[
         Input::of("queries", ArtifactKind::Queries).about("the texts of the queries"),
         Input::of("qrels", ArtifactKind::Qrels).about("which documents are relevant to them"),

@@ -15,7 +15,7 @@ pub struct Decoding {
     pub max_new_tokens: usize,
     /// Texts that end decoding; cut off.
     pub stop: Vec<String>,
-    /// Rows decoded together at most; as many as memory has room for if none.
+    /// Rows decoded together at most; if none, as many as `Decoder::CACHE_BYTES` has room for.
     pub batch: Option<usize>,
 }
 

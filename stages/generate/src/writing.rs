@@ -102,7 +102,8 @@ pub(crate) struct DecodingParams {
     /// Texts that end a query, and are no part of it.
     #[schemars(inner(length(min = 1)))]
     pub(crate) stop: Vec<String>,
-    /// Rows decoded together on each core, or on the device; as many as memory has room for if not given.
+    /// Rows decoded together on each core, or on the device; if not given, as many as 512 MiB for the keys and values of all cores have
+    /// room for, or 4 GiB on a device.
     #[schemars(range(min = 1))]
     pub(crate) batch: Option<u32>,
 }

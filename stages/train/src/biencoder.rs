@@ -9,6 +9,7 @@ use crate::{
     masking::FalseNegatives,
     no_duplicates,
     ranking::{Ranking, RankingSettings},
+    tokens::Reading,
     training::{CURVE, Defaults, Training, dev},
 };
 
@@ -18,10 +19,9 @@ pub struct Params {
     /// Those of all trainers.
     #[serde(flatten)]
     training: Training<TrainBiencoder>,
-    /// Tokens a text is cut at in training. The trained model keeps its base's own limit.
-    #[serde(default = "max_length")]
-    #[schemars(range(min = 3))]
-    max_length: usize,
+    /// Those of the trainers of encoders.
+    #[serde(flatten)]
+    reading: Reading,
     /// What cosines are multiplied by before the softmax.
     #[serde(default = "scale")]
     #[schemars(extend("exclusiveMinimum" = 0))]
@@ -41,15 +41,8 @@ pub struct Params {
     /// With `guide`: texts whose cosine by it is above that of the positive less this count for nothing, too.
     #[serde(default)]
     guide_margin: f64,
-    /// Dropout probability; that of the base's configuration if not given.
-    #[serde(default)]
-    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
-    dropout: Option<f32>,
 }
 
-fn max_length() -> usize {
-    128
-}
 fn scale() -> f64 {
     20.0
 }
@@ -99,8 +92,7 @@ impl Stage for TrainBiencoder {
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let (rows, dev): (Vec<Triple>, _) = (io.rows("data")?, io.optional_rows("dev")?.unwrap_or_default());
         let (base, training) = (io.tree("base")?, &params.training);
-        let mut encoder = SentenceEncoder::load(&base, &device::open(io.device())?)?;
-        encoder.set_max_length(params.max_length)?;
+        let encoder = params.reading.encoder(&base, &device::open(io.device())?)?;
         let batches = training.batches(rows.len(), |seed| no_duplicates(&rows, training.batch, seed))?;
         note_small_batches(training.batch, &batches, io);
         let ranking = |rows| -> Result<Ranking<'_>, StageError> {
@@ -109,7 +101,7 @@ impl Stage for TrainBiencoder {
         };
         let (objective, judge) = (ranking(&rows)?, ranking(&dev)?);
         let judged = no_duplicates(&dev, training.batch, &training.root().child("dev"));
-        let curve = training.run(&objective, &batches, (&judge, judged), params.dropout, io)?;
+        let curve = training.run(&objective, &batches, (&judge, judged), params.reading.dropout, io)?;
         encoder.save(&base, &io.out_dir("model")?)?;
         io.put("curve", curve)
     }

@@ -4,12 +4,13 @@ use ablate_core::{
     ArtifactKind, Input, Io, Memory, Numeric, Output, Problems, Slot, Stage, StageError,
     rows::{Hit, Triple},
 };
-use ablate_models::{device, encoder::SentenceEncoder, source::MODEL_SOURCE};
+use ablate_models::{device, source::MODEL_SOURCE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     imitation::{Imitation, ImitationLoss, ImitationSettings},
+    tokens::Reading,
     training::{CURVE, Defaults, Training, dev},
 };
 
@@ -31,25 +32,17 @@ pub struct Params {
     #[serde(default = "one")]
     #[schemars(extend("exclusiveMinimum" = 0))]
     temperature: f64,
-    /// Tokens a text is cut at in training. The trained model keeps its base's own limit.
-    #[serde(default = "max_length")]
-    #[schemars(range(min = 3))]
-    max_length: usize,
+    /// Those of the trainers of encoders.
+    #[serde(flatten)]
+    reading: Reading,
     /// Rows computed at once: the gradients of a larger batch are added up, in less memory.
     #[serde(default)]
     #[schemars(range(min = 1))]
     rows_at_once: Option<usize>,
-    /// Dropout probability; that of the base's configuration if not given.
-    #[serde(default)]
-    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
-    dropout: Option<f32>,
 }
 
 fn one() -> f64 {
     1.0
-}
-fn max_length() -> usize {
-    128
 }
 
 impl Params {
@@ -105,13 +98,12 @@ impl Stage for TrainDistillation {
         let (rows, dev): (Vec<Triple>, _) = (io.rows("data")?, io.optional_rows("dev")?.unwrap_or_default());
         let (base, training) = (io.tree("base")?, &params.training);
         let teacher: Vec<Hit> = io.rows("teacher")?;
-        let mut encoder = SentenceEncoder::load(&base, &device::open(io.device())?)?;
-        encoder.set_max_length(params.max_length)?;
+        let encoder = params.reading.encoder(&base, &device::open(io.device())?)?;
         let imitation = |rows| Imitation::new(&encoder, rows, &teacher, params.imitation());
         let (objective, judge) = (imitation(&rows)?, imitation(&dev)?);
         let batches = training.shuffled(objective.rows())?;
         let judged = training.judged(&judge, judge.rows());
-        let curve = training.run(&objective, &batches, judged, params.dropout, io)?;
+        let curve = training.run(&objective, &batches, judged, params.reading.dropout, io)?;
         encoder.save(&base, &io.out_dir("model")?)?;
         io.put("curve", curve)
     }

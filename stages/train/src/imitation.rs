@@ -80,13 +80,10 @@ impl<'a> Imitation<'a> {
         let rows: Vec<Row<'_>> = by_positive(triples)
             .map(|group| row(group, &scores))
             .collect::<Result<_, _>>()?;
-        let texts = triples
-            .iter()
-            .flat_map(|row| [&row.query, &row.pos_text, &row.neg_text]);
         Ok(Self {
             encoder,
             rows,
-            tokens: TokenTable::of(encoder, texts.map(String::as_str))?,
+            tokens: TokenTable::of(encoder, triples)?,
             settings,
         })
     }

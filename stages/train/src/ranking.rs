@@ -47,13 +47,10 @@ impl<'a> Ranking<'a> {
                 encoder.dim()
             )));
         }
-        let texts = rows
-            .iter()
-            .flat_map(|row| [&row.query, &row.pos_text, &row.neg_text]);
         Ok(Self {
             encoder,
             rows,
-            tokens: TokenTable::of(encoder, texts.map(String::as_str))?,
+            tokens: TokenTable::of(encoder, rows)?,
             settings,
             false_negatives: FalseNegatives::default(),
         })
