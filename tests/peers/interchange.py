@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 ablate, store, gguf = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 experiment = pathlib.Path(__file__).with_name("interchange.yaml")
-worst = {}
+worst, greedy = {}, []
 
 
 def show(node, *more):
@@ -35,23 +35,23 @@ def near(what, found, expected, allowed):
     worst[what] = (distance, allowed)
 
 
-def documents(node):
+def documents(node, *port):
+    """The full texts of documents by their ids."""
     full = lambda row: " ".join(part for part in (row.get("title"), row["text"]) if part)
-    return {row["doc_id"]: full(row) for row in rows(node)}
+    return {row["doc_id"]: full(row) for row in show(node, *port)["rows"]}
 
 
 def encoder():
-    ours = {row["id"]: json.loads(row["vector"]) if isinstance(row["vector"], str) else row["vector"] for row in rows("vectors")}
+    ours = {row["id"]: json.loads(row["vector"]) for row in rows("vectors")}
     texts = documents("docs")
     theirs = SentenceTransformer(folder("encoder"), device="cpu").encode([texts[id] for id in ours])
     near("encoder in sentence-transformers: vectors", theirs, list(ours.values()), 1e-5)
 
 
 def reranker():
-    run, corpus = rows("reranked"), {row["doc_id"]: row for row in show("data", "--port", "corpus")["rows"]}
+    run, corpus = rows("reranked"), documents("data", "--port", "corpus")
     queries = {row["query_id"]: row["text"] for row in show("data", "--port", "queries.test")["rows"]}
-    full = lambda row: " ".join(part for part in (row.get("title"), row["text"]) if part)
-    pairs = [(queries[hit["query_id"]], full(corpus[hit["doc_id"]])) for hit in run]
+    pairs = [(queries[hit["query_id"]], corpus[hit["doc_id"]]) for hit in run]
     theirs = CrossEncoder(folder("reranker"), device="cpu", activation_fn=torch.nn.Identity()).predict(pairs)
     near("cross-encoder in sentence-transformers: logits", theirs, [hit["score"] for hit in run], 1e-4)
 
@@ -78,7 +78,6 @@ def generator():
         greedy.append(line == row["query"])
 
 
-greedy = []
 subprocess.run([ablate, "run", experiment, "--store", store], check=True)
 torch.set_num_threads(2)
 for check in (encoder, reranker, generator):
