@@ -36,6 +36,7 @@ impl Top {
         }
     }
 
+    /// Leaves the best; there are no fewer than `depth`.
     fn shrink(&mut self) {
         let (_, last, _) = self.keys.select_nth_unstable_by(self.depth - 1, |a, b| b.cmp(a));
         self.least = score(*last);
@@ -52,8 +53,10 @@ impl Top {
 
     /// The best first.
     pub(crate) fn finish(mut self) -> Vec<(u32, f32)> {
+        if self.keys.len() > self.depth {
+            self.shrink();
+        }
         self.keys.sort_unstable_by(|a, b| b.cmp(a));
-        self.keys.truncate(self.depth);
         let hit = |key: u64| (u32::MAX - key as u32, score(key));
         self.keys.into_iter().map(hit).collect()
     }
