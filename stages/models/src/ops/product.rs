@@ -5,9 +5,10 @@
 //! bits it gives among thousands. The blocking is Goto and van de Geijn's ("Anatomy of High-Performance Matrix
 //! Multiplication", 2008): the right operand packed into panels two vectors wide, the left one taken in tiles of six
 //! rows, so that twelve vector accumulators stay in registers. Weights kept as [`Blocks`] of integers become numbers on the
-//! way into the registers: the very numbers they stand for.
+//! way into the registers, the very numbers they stand for: written out for many rows, not for few ([`rows`]).
 
 mod codes;
+mod rows;
 mod tile;
 
 use std::sync::LazyLock;
@@ -17,6 +18,7 @@ use rayon::prelude::*;
 
 pub use codes::Blocks;
 use codes::Codes;
+use rows::MultiplyRows;
 use tile::Multiply;
 
 /// Rows a task multiplies; a block of them stays in the second-level cache.
@@ -254,13 +256,26 @@ pub(crate) fn multiply_right(a: Matrix<'_>, b: Right<'_>, out: &mut [f32], strid
         }
         return;
     }
-    Arch::new().dispatch(Multiply {
-        a,
-        b,
-        out,
-        stride,
-        add,
-    });
+    match b.panels {
+        Panels::Codes(codes, first) if a.rows <= rows::MOST_ROWS && a.col_stride == 1 => {
+            Arch::new().dispatch(MultiplyRows {
+                a,
+                codes,
+                first,
+                cols: b.cols,
+                out,
+                stride,
+                add,
+            });
+        }
+        _ => Arch::new().dispatch(Multiply {
+            a,
+            b,
+            out,
+            stride,
+            add,
+        }),
+    }
 }
 
 /// The same with whatever threads are idle: rows in blocks, and the columns of few rows.

@@ -3,7 +3,8 @@
 use pulp::Simd;
 
 /// A matrix of integers in stretches along its rows, each with a scale and an offset: a number is
-/// `code · scale + offset`, rounded after each operation. What the block formats of GGUF files are.
+/// `code · scale + offset`, rounded once. What the block formats of GGUF files are: their products are exact, for scales
+/// have no more than 19 bits and codes no more than 5 (8 where scales have 11).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Blocks {
     /// Row-major.
@@ -26,7 +27,9 @@ impl Blocks {
             .zip(&self.offsets);
         stretches
             .flat_map(|((codes, scale), offset)| {
-                codes.iter().map(move |code| f32::from(*code) * scale + offset)
+                codes
+                    .iter()
+                    .map(move |code| f32::from(*code).mul_add(*scale, *offset))
             })
             .collect()
     }
@@ -58,8 +61,31 @@ pub(super) struct Stretch<'a> {
     words: &'a [u32],
     scales: &'a [f32],
     offsets: &'a [f32],
-    bits: u32,
-    low: i8,
+}
+
+/// A scale and an offset for each column of a vector.
+pub(super) type Factors<S> = (<S as Simd>::f32s, <S as Simd>::f32s);
+
+/// How the numbers of words are told.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers<S: Simd> {
+    mask: S::u32s,
+    /// The bits of 2^23: with an integer below 2^23 in them they are the sum of both.
+    integers: S::u32s,
+    /// What that sum is more than the code.
+    zero: S::f32s,
+}
+
+impl<S: Simd> Numbers<S> {
+    /// Of the row whose codes are `shift` bits up in the words.
+    #[inline(always)]
+    pub(super) fn of(self, simd: S, words: S::u32s, shift: u32, (scales, offsets): Factors<S>) -> S::f32s {
+        let code = simd.wrapping_dyn_shr_u32s(words, simd.splat_u32s(shift));
+        let code = simd.or_u32s(simd.and_u32s(code, self.mask), self.integers);
+        // Exact: both are integers below 2^24.
+        let code = simd.sub_f32s(simd.transmute_f32s_u32s(code), self.zero);
+        simd.mul_add_f32s(code, scales, offsets)
+    }
 }
 
 impl Codes {
@@ -126,21 +152,41 @@ impl Codes {
         self.length
     }
 
+    /// Bits of a code: 4 or 8.
+    pub(super) fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// How its numbers are told; `BITS` are those of a code.
+    #[inline(always)]
+    pub(super) fn numbers<S: Simd, const BITS: u32>(&self, simd: S) -> Numbers<S> {
+        const INTEGERS: f32 = 8_388_608.0;
+        Numbers {
+            mask: simd.splat_u32s((1 << BITS) - 1),
+            integers: simd.splat_u32s(INTEGERS.to_bits()),
+            zero: simd.splat_f32s(INTEGERS - f32::from(self.low)),
+        }
+    }
+
     /// Of the panel at an index, the stretches of `depth` rows from `from` on.
     pub(super) fn panel(&self, panel: usize, from: usize, depth: usize) -> impl Iterator<Item = Stretch<'_>> {
+        (from / self.length..(from + depth) / self.length).map(move |at| self.stretch(panel, at))
+    }
+
+    /// A stretch of a panel.
+    #[inline(always)]
+    pub(super) fn stretch(&self, panel: usize, at: usize) -> Stretch<'_> {
         let (width, words) = (self.width, self.length / self.rows_of_word() * self.width);
-        let first = panel * self.stretches + from / self.length;
-        let offsets = move |at: usize| match self.offsets.as_slice() {
+        let at = panel * self.stretches + at;
+        let offsets = match self.offsets.as_slice() {
             [] => &[][..],
             offsets => &offsets[at * width..][..width],
         };
-        (first..first + depth / self.length).map(move |at| Stretch {
+        Stretch {
             words: &self.words[at * words..][..words],
             scales: &self.scales[at * width..][..width],
-            offsets: offsets(at),
-            bits: self.bits,
-            low: self.low,
-        })
+            offsets,
+        }
     }
 
     /// The numbers of a column.
@@ -156,44 +202,48 @@ impl Codes {
                 let code =
                     |shift: u32| (word >> shift & ((1 << self.bits) - 1)).cast_signed() + i32::from(self.low);
                 let shifts = (0..u32::BITS).step_by(self.bits as usize);
-                numbers.extend(shifts.map(|shift| code(shift) as f32 * scale + offset));
+                numbers.extend(shifts.map(|shift| (code(shift) as f32).mul_add(scale, *offset)));
             }
         }
         numbers
     }
 }
 
-impl Stretch<'_> {
-    /// Writes the numbers of each row, two vectors.
+impl<'a> Stretch<'a> {
+    /// Scales and offsets of its two vectors.
     #[inline(always)]
-    pub(super) fn expand<S: Simd>(self, simd: S, rows: &mut [[S::f32s; 2]]) {
-        match self.bits {
-            4 => self.expand_words::<S, 4>(simd, rows),
-            _ => self.expand_words::<S, 8>(simd, rows),
+    pub(super) fn factors<S: Simd>(self, simd: S) -> [Factors<S>; 2] {
+        let (scales, _) = S::as_simd_f32s(self.scales);
+        let (offsets, _) = S::as_simd_f32s(self.offsets);
+        match offsets {
+            [] => [
+                (scales[0], simd.splat_f32s(0.0)),
+                (scales[1], simd.splat_f32s(0.0)),
+            ],
+            offsets => [(scales[0], offsets[0]), (scales[1], offsets[1])],
         }
     }
 
+    /// Its words, two vectors each.
     #[inline(always)]
-    fn expand_words<S: Simd, const BITS: u32>(self, simd: S, rows: &mut [[S::f32s; 2]]) {
-        /// 2^23: its bits with an integer below 2^23 in them are the sum of both.
-        const INTEGERS: f32 = 8_388_608.0;
-        let (scales, _) = S::as_simd_f32s(self.scales);
-        let (offsets, _) = S::as_simd_f32s(self.offsets);
-        let (words, _) = S::as_simd_u32s(self.words);
-        let (words, _) = words.as_chunks::<2>();
-        let mask = simd.splat_u32s((1 << BITS) - 1);
-        let integers = simd.splat_u32s(INTEGERS.to_bits());
-        // Exact: both are integers below 2^24.
-        let zero = simd.splat_f32s(INTEGERS - f32::from(self.low));
+    pub(super) fn words<S: Simd>(self) -> &'a [[S::u32s; 2]] {
+        S::as_simd_u32s(self.words).0.as_chunks().0
+    }
+
+    /// Writes the numbers of each row, two vectors.
+    #[inline(always)]
+    pub(super) fn expand<S: Simd, const BITS: u32>(
+        self,
+        simd: S,
+        numbers: Numbers<S>,
+        rows: &mut [[S::f32s; 2]],
+    ) {
+        let factors = self.factors(simd);
         let per_word = (u32::BITS / BITS) as usize;
-        for (words, rows) in words.iter().zip(rows.chunks_exact_mut(per_word)) {
+        for (words, rows) in self.words::<S>().iter().zip(rows.chunks_exact_mut(per_word)) {
             for half in 0..2 {
-                let offset = offsets.get(half).copied().unwrap_or(simd.splat_f32s(0.0));
                 for (row, shift) in rows.iter_mut().zip((0..).map(|row| row * BITS)) {
-                    let code = simd.wrapping_dyn_shr_u32s(words[half], simd.splat_u32s(shift));
-                    let code = simd.or_u32s(simd.and_u32s(code, mask), integers);
-                    let code = simd.sub_f32s(simd.transmute_f32s_u32s(code), zero);
-                    row[half] = simd.add_f32s(simd.mul_f32s(code, scales[half]), offset);
+                    row[half] = numbers.of(simd, words[half], shift, factors[half]);
                 }
             }
         }

@@ -83,7 +83,14 @@ fn codes_are_the_numbers_they_stand_for() {
         (-128, 127, 32, 0.0),
         (-32, 31, 16, 1.0),
     ] {
-        for (rows, depth, cols) in [(1, 32, 5), (3, 320, 33), (7, 288, 64), (100, 64, 48)] {
+        for (rows, depth, cols) in [
+            (1, 32, 5),
+            (1, 320, 40),
+            (2, 64, 33),
+            (3, 320, 33),
+            (7, 288, 64),
+            (100, 64, 48),
+        ] {
             let stretches = cols * depth / length;
             let codes = random(cols * depth, "codes").into_iter();
             let blocks = Blocks {
@@ -111,6 +118,10 @@ fn codes_are_the_numbers_they_stand_for() {
             let mut shared = vec![0.0; rows * cols];
             multiply_shared(a, &packed, &mut shared, cols, false);
             assert_eq!(shared, expected);
+            let mut twice = expected.clone();
+            multiply(a, &dense, &mut twice, cols, true);
+            multiply(a, &packed, &mut shared, cols, true);
+            assert_eq!(shared, twice, "added");
         }
     }
 }

@@ -96,12 +96,26 @@ fn gather_tiles(a: Matrix<'_>, (from, depth): (usize, usize), tiles: &mut [f32])
 
 /// Writes a panel's numbers.
 #[inline(always)]
-fn expand<S: Simd>(simd: S, codes: &Codes, (panel, from, depth): (usize, usize, usize), into: &mut [f32]) {
+fn expand<S: Simd>(simd: S, codes: &Codes, at: (usize, usize, usize), into: &mut [f32]) {
+    match codes.bits() {
+        4 => expand_codes::<S, 4>(simd, codes, at, into),
+        _ => expand_codes::<S, 8>(simd, codes, at, into),
+    }
+}
+
+#[inline(always)]
+fn expand_codes<S: Simd, const BITS: u32>(
+    simd: S,
+    codes: &Codes,
+    (panel, from, depth): (usize, usize, usize),
+    into: &mut [f32],
+) {
+    let numbers = codes.numbers::<S, BITS>(simd);
     let (vectors, _) = S::as_mut_simd_f32s(into);
     let (rows, _) = vectors.as_chunks_mut::<2>();
     let stretches = codes.panel(panel, from, depth);
     for (stretch, rows) in stretches.zip(rows.chunks_exact_mut(codes.length())) {
-        stretch.expand(simd, rows);
+        stretch.expand::<S, BITS>(simd, numbers, rows);
     }
 }
 
