@@ -7,6 +7,7 @@ use std::{path::PathBuf, time::Instant};
 use ablate_models::{
     decoder::{CpuDecoder, Decoder, Model},
     generator::Generator,
+    precision::Precision,
 };
 use candle_core::Device;
 use rayon::prelude::*;
@@ -59,8 +60,8 @@ fn decode(model: &CpuDecoder, rows: usize, steps: usize, prompt: usize) {
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let number = |at: usize| arguments.get(at).map(|text| text.parse::<usize>().unwrap());
-    let generator =
-        Generator::load(&PathBuf::from(&arguments[1]), &Device::Cpu).unwrap_or_else(|e| panic!("{e}"));
+    let generator = Generator::load(&PathBuf::from(&arguments[1]), &Device::Cpu, Precision::F32)
+        .unwrap_or_else(|e| panic!("{e}"));
     let Model::Cpu(model) = &generator.model else {
         panic!("not on the CPU")
     };

@@ -10,6 +10,7 @@ use ablate_models::{
     decoder::Model,
     device,
     generator::{Generator, tokens_behind},
+    precision::Precision,
 };
 
 use crate::{
@@ -33,8 +34,13 @@ const WRITE: RowFunction = RowFunction {
 pub(crate) fn written(writing: &Writing<'_>, io: &Io<'_>) -> Result<Vec<Written>, StageError> {
     let device = device::open(io.device())?;
     let generator = match io.optional_tree(ADAPTER)? {
-        None => io.model("model", |folder| Generator::load(folder, &device))?,
-        Some(adapter) => Arc::new(Generator::load_adapted(&io.tree("model")?, &adapter, &device)?),
+        None => io.model("model", |folder| Generator::load(folder, &device, Precision::F32))?,
+        Some(adapter) => Arc::new(Generator::load_adapted(
+            &io.tree("model")?,
+            &adapter,
+            &device,
+            Precision::F32,
+        )?),
     };
     if let Model::Device(model) = &generator.model {
         io.note(format!("computed on {}", model.place()));

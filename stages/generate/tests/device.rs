@@ -10,7 +10,7 @@ use std::path::Path;
 
 use ablate_core::{Seed, StageError};
 use ablate_generate::decode::{Continuation, Decoding, Request, Sampling};
-use ablate_models::{decoder::Model, generator::Generator};
+use ablate_models::{decoder::Model, generator::Generator, precision::Precision};
 use candle_core::Device;
 
 /// Continuations of rows of 1 to 40 tokens behind a head.
@@ -34,8 +34,8 @@ fn run(generator: &Generator, sampling: Sampling, batch: usize) -> Vec<Continuat
 #[test]
 fn a_device_writes_the_cpu_s_tokens() {
     let folder = generator::tiny_generator();
-    let loaded = |load: fn(&Path, &Device) -> Result<Generator, StageError>| {
-        load(folder.path(), &Device::Cpu).unwrap_or_else(|e| panic!("{e}"))
+    let loaded = |load: fn(&Path, &Device, Precision) -> Result<Generator, StageError>| {
+        load(folder.path(), &Device::Cpu, Precision::F32).unwrap_or_else(|e| panic!("{e}"))
     };
     let (cpu, device) = (loaded(Generator::load), loaded(Generator::load_tensors));
     assert!(matches!(

@@ -11,6 +11,7 @@ use ablate_generate::decode::{Decoding, Request, Sampling};
 use ablate_models::{
     decoder::{Decoder, Model},
     generator::Generator,
+    precision::Precision,
     source::MODEL_SOURCE,
 };
 use candle_core::Device;
@@ -27,7 +28,9 @@ fn generator(name: &str) -> Option<Generator> {
         ..Places::default()
     };
     match MODEL_SOURCE.fetch(name, &places, &|_| {}) {
-        Ok(folder) => Some(Generator::load(&folder, &Device::Cpu).unwrap_or_else(|e| panic!("{e}"))),
+        Ok(folder) => {
+            Some(Generator::load(&folder, &Device::Cpu, Precision::F32).unwrap_or_else(|e| panic!("{e}")))
+        }
         Err(error) => {
             eprintln!("SKIPPED: {error}");
             None

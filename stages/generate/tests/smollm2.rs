@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use ablate_core::{Places, RowValue, Seed, SourceType};
 use ablate_generate::decode::{Continuation, Decoding, Draft, Finish, Request, Sampling, cut};
-use ablate_models::{generator::Generator, source::MODEL_SOURCE};
+use ablate_models::{generator::Generator, precision::Precision, source::MODEL_SOURCE};
 use candle_core::Device;
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ fn generator() -> Option<Generator> {
         ..Places::default()
     };
     match MODEL_SOURCE.fetch("smollm2-135m-instruct", &places, &|_| {}) {
-        Ok(folder) => Some(Generator::load(&folder, &Device::Cpu).unwrap()),
+        Ok(folder) => Some(Generator::load(&folder, &Device::Cpu, Precision::F32).unwrap()),
         Err(error) => {
             eprintln!("SKIPPED: SmolLM2 could not be had: {error}");
             None

@@ -11,6 +11,7 @@ use crate::{
     checkpoint,
     decoder::{Adapted, Config, Converted, Family, Layout, Model, Weights},
     gguf,
+    precision::Precision,
 };
 
 /// What decoding needs: model, tokenizer, and the tokens that begin and end a text.
@@ -77,8 +78,8 @@ impl Generator {
     ///
     /// # Errors
     /// If files are missing or damaged, or the model is of a kind that is not known; the message names file and tensor.
-    pub fn load(folder: &Path, device: &Device) -> Result<Self, StageError> {
-        Self::of(open(folder)?, Model::load, device)
+    pub fn load(folder: &Path, device: &Device, precision: Precision) -> Result<Self, StageError> {
+        Self::of(open(folder)?, Model::load, device, precision)
     }
 
     /// The same with a LoRA adapter merged into the weights: a folder as peft keeps it, or a trainer's, which has it in
@@ -86,25 +87,37 @@ impl Generator {
     ///
     /// # Errors
     /// As [`Self::load`], and if the adapter does not belong to the model; the message names the tensor.
-    pub fn load_adapted(folder: &Path, adapter: &Path, device: &Device) -> Result<Self, StageError> {
+    pub fn load_adapted(
+        folder: &Path,
+        adapter: &Path,
+        device: &Device,
+        precision: Precision,
+    ) -> Result<Self, StageError> {
         let mut opened = open(folder)?.into_published()?;
         let base = opened.weights;
         opened.weights = Box::new(Adapted::open(base, adapter, &opened.config, &opened.layout)?);
-        Self::of(opened, Model::load, device)
+        Self::of(opened, Model::load, device, precision)
     }
 
     /// The same with candle's tensors on the CPU too: to compare with.
-    pub fn load_tensors(folder: &Path, device: &Device) -> Result<Self, StageError> {
-        Self::of(open(folder)?, Model::load_tensors, device)
+    pub fn load_tensors(folder: &Path, device: &Device, precision: Precision) -> Result<Self, StageError> {
+        Self::of(open(folder)?, Model::load_tensors, device, precision)
     }
 
     fn of(
         mut opened: Opened,
-        load: fn(Config, &Layout, &mut dyn Weights, &Device) -> Result<Model, StageError>,
+        load: fn(Config, &Layout, &mut dyn Weights, &Device, Precision) -> Result<Model, StageError>,
         device: &Device,
+        precision: Precision,
     ) -> Result<Self, StageError> {
         Ok(Self {
-            model: load(opened.config, &opened.layout, &mut *opened.weights, device)?,
+            model: load(
+                opened.config,
+                &opened.layout,
+                &mut *opened.weights,
+                device,
+                precision,
+            )?,
             tokenizer: opened.tokenizer,
             begin: opened.begin,
             ends: opened.ends,

@@ -14,6 +14,7 @@ mod mapped;
 pub mod onnx;
 pub mod ops;
 pub mod params;
+pub mod precision;
 mod protobuf;
 pub mod reranker;
 mod sentencepiece;

@@ -14,6 +14,7 @@ use ablate_models::{
         CpuDecoder, Decoder, DeviceDecoder, Family, Prompted, Settings, TunedDecoder, expected_tensors,
     },
     params::to_vec,
+    precision::Precision,
 };
 use candle_core::Device;
 use formula::{Formula, fixture, ids, list, opened, told};
@@ -69,7 +70,13 @@ fn logits_of_every_family_equal_transformers() {
     let fixture = fixture();
     for case in fixture["cases"].as_array().unwrap() {
         let (config, layout) = opened(case);
-        let device = DeviceDecoder::load_on(config, layout, &mut Formula::of(case), &Device::Cpu);
+        let device = DeviceDecoder::load_on(
+            config,
+            layout,
+            &mut Formula::of(case),
+            &Device::Cpu,
+            Precision::F32,
+        );
         let found = [
             worst(&cpu(case), &fixture, case),
             worst(&device.unwrap_or_else(told), &fixture, case),
@@ -83,6 +90,26 @@ fn logits_of_every_family_equal_transformers() {
             "{}: {found:?}",
             case["name"]
         );
+    }
+}
+
+/// The largest difference from transformers' logits in f32, as a share of the largest logit: bf16 keeps eight bits of a number.
+#[test]
+fn bf16_stays_near_transformers_and_takes_half_the_cache() {
+    let fixture = fixture();
+    for case in fixture["cases"].as_array().unwrap() {
+        let load = |precision| {
+            let (config, layout) = opened(case);
+            let weights = &mut Formula::of(case);
+            DeviceDecoder::load_on(config, layout, weights, &Device::Cpu, precision).unwrap_or_else(told)
+        };
+        let (half, whole) = (load(Precision::Bf16), load(Precision::F32));
+        assert_eq!(half.place(), "cpu in bf16");
+        assert_eq!(2 * half.row_bytes(3, 5), whole.row_bytes(3, 5));
+        let logits = case["logits"].as_array().unwrap().iter();
+        let largest = logits.flat_map(|row| list(row, |logit| logit.as_f64().unwrap().abs()));
+        let share = f64::from(worst(&half, &fixture, case)) / largest.fold(0.0, f64::max);
+        assert!((1e-4..0.04).contains(&share), "{}: {share}", case["name"]);
     }
 }
 
@@ -179,7 +206,13 @@ fn tensors_and_cpu_agree_on_ragged_groups() {
     ];
     for case in fixture["cases"].as_array().unwrap() {
         let (config, layout) = opened(case);
-        let device = DeviceDecoder::load_on(config, layout, &mut Formula::of(case), &Device::Cpu);
+        let device = DeviceDecoder::load_on(
+            config,
+            layout,
+            &mut Formula::of(case),
+            &Device::Cpu,
+            Precision::F32,
+        );
         let device = device.unwrap_or_else(told);
         for prefix in [&[5_u32, 17, 42, 1, 1, 30][..], &[]] {
             let expected = steps(&cpu(case), prefix, &feeds).concat().concat();
@@ -195,7 +228,13 @@ fn a_cache_that_grows_keeps_its_contents() {
     let fixture = fixture();
     let case = &fixture["cases"][0];
     let (config, layout) = opened(case);
-    let device = DeviceDecoder::load_on(config, layout, &mut Formula::of(case), &Device::Cpu);
+    let device = DeviceDecoder::load_on(
+        config,
+        layout,
+        &mut Formula::of(case),
+        &Device::Cpu,
+        Precision::F32,
+    );
     let device = device.unwrap_or_else(told);
     let tokens: Vec<u32> = (0..90).map(|i| i * 7 % 61).collect();
     let feeds: Vec<Vec<&[u32]>> = (0..88)

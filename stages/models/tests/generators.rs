@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, path::Path};
 use ablate_models::{
     decoder::{Decoder, Model, TensorSpec, Weights},
     generator::Generator,
+    precision::Precision,
 };
 use candle_core::Device;
 use formula::{Formula, fixture, ids, list, opened, told};
@@ -207,7 +208,10 @@ fn metadata(case: &Value, pre: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 fn error_of(folder: &Path) -> String {
-    Generator::load(folder, &Device::Cpu).err().unwrap().to_string()
+    Generator::load(folder, &Device::Cpu, Precision::F32)
+        .err()
+        .unwrap()
+        .to_string()
 }
 
 #[test]
@@ -232,7 +236,7 @@ fn gguf_files_of_the_families_give_transformers_logits() {
             &metadata(case, "llama-bpe"),
             &converted(case),
         );
-        let generator = Generator::load(folder.path(), &Device::Cpu).unwrap_or_else(told);
+        let generator = Generator::load(folder.path(), &Device::Cpu, Precision::F32).unwrap_or_else(told);
         let most = difference(&generator, &fixture, case);
         assert!(most < 1e-4, "{name}: {most}");
         // Llama 3's tokenizer begins texts with a token, though the file does not ask for it.
@@ -339,7 +343,7 @@ fn checkpoints_in_one_file_or_several_give_transformers_logits() {
     for (name, files) in [("mistral", 1), ("qwen3 moe", 3), ("opt", 2), ("gptj", 1)] {
         let case = case_of(&fixture, name);
         let folder = checkpoint(case, files, Dtype::F32, |name| name);
-        let generator = Generator::load(folder.path(), &Device::Cpu).unwrap_or_else(told);
+        let generator = Generator::load(folder.path(), &Device::Cpu, Precision::F32).unwrap_or_else(told);
         let most = difference(&generator, &fixture, case);
         assert!(most < 1e-4, "{name}: {most}");
         assert_eq!(
@@ -353,7 +357,7 @@ fn checkpoints_in_one_file_or_several_give_transformers_logits() {
     let folder = checkpoint(case, 1, Dtype::BF16, |name| {
         name.trim_start_matches("transformer.")
     });
-    let generator = Generator::load(folder.path(), &Device::Cpu).unwrap_or_else(told);
+    let generator = Generator::load(folder.path(), &Device::Cpu, Precision::F32).unwrap_or_else(told);
     let most = difference(&generator, &fixture, case);
     assert!(most > 1e-4 && most < 0.1, "{most}");
 }

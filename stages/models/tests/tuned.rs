@@ -11,6 +11,7 @@ use ablate_models::{
     decoder::{Decoder, Lora, Model, Prompted},
     generator::Generator,
     params::{ParamStore, to_vec},
+    precision::Precision,
 };
 use candle_core::{Device, Tensor};
 use generator::tiny_generator;
@@ -74,7 +75,7 @@ fn lora() -> Lora {
 #[test]
 fn what_is_saved_computes_what_was_trained() {
     let base = tiny_generator();
-    let untrained = told(Generator::load(base.path(), &Device::Cpu));
+    let untrained = told(Generator::load(base.path(), &Device::Cpu, Precision::F32));
     for lora in [Some(lora()), None] {
         let model = told(TunedGenerator::load(
             base.path(),
@@ -86,7 +87,7 @@ fn what_is_saved_computes_what_was_trained() {
         disturb(&model);
         let folder = tempfile::tempdir().unwrap();
         told(model.save(base.path(), folder.path()));
-        let saved = told(Generator::load(folder.path(), &Device::Cpu));
+        let saved = told(Generator::load(folder.path(), &Device::Cpu, Precision::F32));
         assert_same(&logits_in_use(&saved), &logits_in_training(&model));
         assert_eq!((saved.begin, &saved.ends), (untrained.begin, &untrained.ends));
         assert_eq!(saved.chat_template, untrained.chat_template);
@@ -120,12 +121,21 @@ fn trained(base: &std::path::Path, lora: &Lora) -> tempfile::TempDir {
 fn an_adapter_in_its_base_is_the_merged_model() {
     let base = tiny_generator();
     let folder = trained(base.path(), &lora());
-    let merged = logits_in_use(&told(Generator::load(folder.path(), &Device::Cpu)));
-    let untrained = logits_in_use(&told(Generator::load(base.path(), &Device::Cpu)));
+    let merged = logits_in_use(&told(Generator::load(
+        folder.path(),
+        &Device::Cpu,
+        Precision::F32,
+    )));
+    let untrained = logits_in_use(&told(Generator::load(base.path(), &Device::Cpu, Precision::F32)));
     assert!(merged.iter().zip(&untrained).any(|(a, b)| (a - b).abs() > 0.01));
     // What a trainer writes, and the adapter's own folder.
     for adapter in [folder.path().to_owned(), folder.path().join("adapter")] {
-        let adapted = told(Generator::load_adapted(base.path(), &adapter, &Device::Cpu));
+        let adapted = told(Generator::load_adapted(
+            base.path(),
+            &adapter,
+            &Device::Cpu,
+            Precision::F32,
+        ));
         assert_same(&logits_in_use(&adapted), &merged);
     }
 }
@@ -137,7 +147,7 @@ type Change<'a> = &'a dyn Fn(&str, &Tensor) -> Option<(String, Tensor)>;
 fn an_adapter_of_another_base_is_refused_by_the_name_of_a_tensor() {
     let base = tiny_generator();
     let refused = |folder: &tempfile::TempDir| {
-        let loaded = Generator::load_adapted(base.path(), folder.path(), &Device::Cpu);
+        let loaded = Generator::load_adapted(base.path(), folder.path(), &Device::Cpu, Precision::F32);
         loaded.err().unwrap().to_string()
     };
     let change = |folder: &tempfile::TempDir, change: Change<'_>| {

@@ -1,8 +1,7 @@
-//! The decoder on a device, with candle's tensors, in f32 as the stage's numeric mode says. Fused operations without
-//! gradients.
+//! The decoder on a device, with candle's tensors, in f32 or bf16. Fused operations without gradients.
 
 use ablate_core::StageError;
-use candle_core::{DType, Device, DeviceLocation, Tensor};
+use candle_core::{DType, Device, DeviceLocation, Tensor, shape::ShapeWithOneHole};
 use candle_nn::{
     ops::{layer_norm, rms_norm, softmax_last_dim},
     rotary_emb::{rope, rope_i},
@@ -14,6 +13,7 @@ use super::{
     skeleton::{Backend, Load},
     weights::{MatrixSpec, Norm},
 };
+use crate::precision::Precision;
 
 /// A decoder on a device.
 pub type DeviceDecoder = Transformer<Tensors>;
@@ -21,6 +21,7 @@ pub type DeviceDecoder = Transformer<Tensors>;
 /// Computes with candle's tensors.
 pub struct Tensors {
     device: Device,
+    dtype: DType,
     neighbours: bool,
 }
 
@@ -42,6 +43,11 @@ pub(super) struct Step<'s> {
 }
 
 impl Tensors {
+    /// Numbers as they are computed with.
+    fn tensor<S: ShapeWithOneHole>(&self, numbers: Vec<f32>, shape: S) -> candle_core::Result<Tensor> {
+        Tensor::from_vec(numbers, shape, &self.device)?.to_dtype(self.dtype)
+    }
+
     fn step<'s>(
         &self,
         config: &Config,
@@ -53,13 +59,13 @@ impl Tensors {
             feeds.iter().map(|feed| feed.len()).max().unwrap_or(0),
         );
         let positions: Vec<usize> = group.positions(tokens).collect();
-        let turn = |table: Vec<f32>| Tensor::from_vec(table, (rows, tokens, ()), &self.device);
+        let turn = |table: Vec<f32>| self.tensor(table, (rows, tokens, ()));
         let turns = config.rotaries.iter().map(|rotary| {
             let angles = rotary.angles(&positions);
             Ok((turn(angles.cos)?, turn(angles.sin)?))
         });
         let turns = turns.collect::<candle_core::Result<_>>()?;
-        group.reserve(config, &self.device, tokens)?;
+        group.reserve(config, (self.dtype, &self.device), tokens)?;
         group.feed(feeds, tokens);
         let mut windows: Vec<Option<usize>> = config.layers.iter().map(|layer| layer.window).collect();
         windows.sort_unstable();
@@ -126,17 +132,17 @@ impl Tensors {
 impl Load for Tensors {
     fn matrix(&self, spec: &MatrixSpec, weights: &mut dyn Weights) -> Result<Layer, StageError> {
         let numbers = spec.take(weights)?;
-        let bias = numbers.bias.map(|bias| Tensor::new(bias, &self.device));
+        let bias = numbers.bias.map(|bias| self.tensor(bias, ((),)));
         Ok(Layer {
-            weight: Tensor::from_vec(numbers.weight, (numbers.rows, numbers.cols), &self.device)?,
+            weight: self.tensor(numbers.weight, (numbers.rows, numbers.cols))?,
             bias: bias.transpose()?,
         })
     }
 
     fn norm(&self, numbers: Norm<Vec<f32>>) -> Result<Self::Norm, StageError> {
-        let bias = numbers.bias.map(|bias| Tensor::new(bias, &self.device));
+        let bias = numbers.bias.map(|bias| self.tensor(bias, ((),)));
         Ok(Norm {
-            weight: Tensor::new(numbers.weight, &self.device)?,
+            weight: self.tensor(numbers.weight, ((),))?,
             bias: bias.transpose()?,
             epsilon: numbers.epsilon,
         })
@@ -148,7 +154,7 @@ impl Load for Tensors {
         width: usize,
         weights: &mut dyn Weights,
     ) -> Result<Tensor, StageError> {
-        Ok(Tensor::from_vec(weights.take(spec)?, ((), width), &self.device)?)
+        Ok(self.tensor(weights.take(spec)?, ((), width))?)
     }
 }
 
@@ -184,7 +190,7 @@ impl Backend for Tensors {
     }
 
     fn linear(&self, matrix: &Layer, x: &Tensor) -> Result<Tensor, StageError> {
-        let product = x.matmul(&matrix.weight.t()?)?;
+        let product = product(x, &matrix.weight.t()?)?;
         Ok(match &matrix.bias {
             Some(bias) => product.broadcast_add(bias)?,
             None => product,
@@ -213,18 +219,17 @@ impl Backend for Tensors {
         let Slots { keys, values } = &step.group.layers[index];
         // The query heads of a key-value head are one matrix, so that nothing is repeated.
         let folded = heads / shared * tokens;
-        let scores = queries
-            .reshape((rows, shared, folded, width))?
-            .matmul(&keys.narrow(2, 0, slots)?.t()?)?
-            .reshape((rows, heads, tokens, slots))?;
+        let queries = queries.reshape((rows, shared, folded, width))?;
+        let scores =
+            product(&queries, &keys.narrow(2, 0, slots)?.t()?)?.reshape((rows, heads, tokens, slots))?;
         let window = config.layers[index].window;
         let Some((_, mask)) = step.masks.iter().find(|(of, _)| *of == window) else {
             return Err(StageError::new("a window without a mask"));
         };
-        let weights = softmax_last_dim(&(scores * config.score_scale)?.broadcast_add(mask)?)?;
-        Ok(weights
-            .reshape((rows, shared, folded, slots))?
-            .matmul(&values.narrow(2, 0, slots)?)?
+        let scores = (scores.to_dtype(DType::F32)? * config.score_scale)?;
+        let weights = softmax_last_dim(&scores.broadcast_add(mask)?)?.to_dtype(self.dtype)?;
+        let weights = weights.reshape((rows, shared, folded, slots))?;
+        Ok(product(&weights, &values.narrow(2, 0, slots)?)?
             .reshape((rows, heads, tokens, width))?
             .transpose(1, 2)?
             .reshape((rows * tokens, heads * width))?)
@@ -250,13 +255,25 @@ impl Backend for Tensors {
     }
 
     fn add_at(&self, x: &mut Tensor, tokens: &[usize], weights: &[f32], y: Tensor) -> Result<(), StageError> {
-        let weights = Tensor::from_slice(weights, (weights.len(), 1), &self.device)?;
+        let weights = self.tensor(weights.to_vec(), (weights.len(), 1))?;
         *x = x.index_add(&indices(tokens, &self.device)?, &y.broadcast_mul(&weights)?, 0)?;
         Ok(())
     }
 
     fn numbers(&self, x: Tensor) -> Result<Vec<f32>, StageError> {
         Ok(x.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?)
+    }
+}
+
+/// `a · b`. candle has no bf16 product on the CPU: there the factors are widened, which changes none, and the sums rounded, as
+/// a device does it.
+fn product(a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
+    match (a.device(), a.dtype()) {
+        (Device::Cpu, DType::BF16) => a
+            .to_dtype(DType::F32)?
+            .matmul(&b.to_dtype(DType::F32)?)?
+            .to_dtype(DType::BF16),
+        _ => a.matmul(b),
     }
 }
 
@@ -284,9 +301,11 @@ impl DeviceDecoder {
         layout: &Layout,
         weights: &mut dyn Weights,
         device: &Device,
+        precision: Precision,
     ) -> Result<Self, StageError> {
         let backend = Tensors {
             device: device.clone(),
+            dtype: precision.dtype(),
             neighbours: layout.neighbours,
         };
         Self::build(config, layout, weights, backend)
@@ -299,7 +318,7 @@ impl DeviceDecoder {
             DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
             DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
         };
-        format!("{device} in {}", DType::F32.as_str())
+        format!("{device} in {}", self.backend.dtype.as_str())
     }
 
     /// The states, `(rows · tokens, hidden)`, after all layers; rows are padded to the longest feed.
@@ -359,6 +378,6 @@ impl Decoder for DeviceDecoder {
     fn row_bytes(&self, prefix: usize, tokens: usize) -> usize {
         let config = self.config();
         let (_, key) = config.query_and_key_widths();
-        2 * (prefix + tokens) * key * config.layers.len() * size_of::<f32>()
+        2 * (prefix + tokens) * key * config.layers.len() * self.backend.dtype.size_in_bytes()
     }
 }

@@ -95,9 +95,14 @@ impl Group {
     }
 
     /// Makes room for so many more tokens a row.
-    pub(super) fn reserve(&mut self, config: &Config, device: &Device, tokens: usize) -> Result<()> {
+    pub(super) fn reserve(
+        &mut self,
+        config: &Config,
+        (dtype, device): (DType, &Device),
+        tokens: usize,
+    ) -> Result<()> {
         let (rows, heads, width) = (self.rows.len(), config.num_key_value_heads, config.head_width);
-        let free = |slots: usize| Tensor::zeros((rows, heads, slots, width), DType::F32, device);
+        let free = |slots: usize| Tensor::zeros((rows, heads, slots, width), dtype, device);
         if self.layers.is_empty() {
             let fresh = |_| {
                 let (keys, values) = (free(tokens + SPARE)?, free(tokens + SPARE)?);

@@ -37,6 +37,8 @@ pub use skeleton::Transformer;
 pub use tuning::{Lora, Prompted, TunedDecoder};
 pub use weights::{TensorSpec, Weights};
 
+use crate::precision::Precision;
+
 /// What decoding asks of a model: rows go forward in groups, behind a prefix they share.
 pub trait Decoder: Sync {
     /// Whether groups run beside each other, a thread each; where not, a step has the whole machine.
@@ -89,21 +91,23 @@ impl Model {
         layout: &Layout,
         weights: &mut dyn Weights,
         device: &Device,
+        precision: Precision,
     ) -> Result<Self, StageError> {
-        match device {
-            Device::Cpu => CpuDecoder::load(config, layout, weights).map(Self::Cpu),
-            _ => Self::load_tensors(config, layout, weights, device),
+        match (device, precision) {
+            (Device::Cpu, Precision::F32) => CpuDecoder::load(config, layout, weights).map(Self::Cpu),
+            _ => Self::load_tensors(config, layout, weights, device, precision),
         }
     }
 
-    /// The same with candle's tensors on the CPU too.
+    /// The same with candle's tensors, on the CPU in f32 too.
     pub fn load_tensors(
         config: Config,
         layout: &Layout,
         weights: &mut dyn Weights,
         device: &Device,
+        precision: Precision,
     ) -> Result<Self, StageError> {
-        DeviceDecoder::load_on(config, layout, weights, device).map(Self::Device)
+        DeviceDecoder::load_on(config, layout, weights, device, precision).map(Self::Device)
     }
 
     /// The model's shape.
