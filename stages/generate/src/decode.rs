@@ -15,7 +15,7 @@ pub struct Decoding {
     pub max_new_tokens: usize,
     /// Texts that end decoding; cut off.
     pub stop: Vec<String>,
-    /// Rows decoded together at most; if none, as many as `Decoder::CACHE_BYTES` has room for.
+    /// Rows decoded together at most; if none, as many as `Decoder::cache_bytes` have room for.
     pub batch: Option<usize>,
 }
 

@@ -53,7 +53,7 @@ fn slots<D: Decoder>(model: &D, head: usize, rows: &[Placed], decoding: &Decodin
         return batch.max(1);
     }
     let longest = rows.last().map_or(0, |(_, request)| request.tokens.len()) + decoding.max_new_tokens;
-    let room = D::CACHE_BYTES / lanes / model.row_bytes(head, longest).max(1);
+    let room = model.cache_bytes() / lanes / model.row_bytes(head, longest).max(1);
     room.min(D::MOST_ROWS).min(rows.len().div_ceil(lanes)).max(1)
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What writing takes of main memory: weights, which a file may keep in half as many bytes, and the keys and values of the rows under
-/// way (`CACHE_BYTES` of the decoder on the CPU).
+/// way (`cache_bytes` of the decoder on the CPU).
 pub(crate) const WRITING: Memory = Memory {
     tables: 8.0,
     models: 2.5,
@@ -103,7 +103,7 @@ pub(crate) struct DecodingParams {
     #[schemars(inner(length(min = 1)))]
     pub(crate) stop: Vec<String>,
     /// Rows decoded together on each core, or on the device; if not given, as many as 512 MiB for the keys and values of all cores have
-    /// room for, or 4 GiB on a device.
+    /// room for, or half of what a device has left.
     #[schemars(range(min = 1))]
     pub(crate) batch: Option<u32>,
 }

@@ -11,6 +11,21 @@ pub fn open(choice: DeviceChoice) -> Result<Device, StageError> {
     }
 }
 
+/// Bytes that nothing takes yet, where the device tells.
+#[cfg(feature = "cuda")]
+pub(crate) fn free_bytes(device: &Device) -> Option<usize> {
+    match device {
+        Device::Cuda(cuda) => Some(cuda.cuda_stream().context().mem_get_info().ok()?.0),
+        _ => None,
+    }
+}
+
+/// The same: no device of this build tells.
+#[cfg(not(feature = "cuda"))]
+pub(crate) fn free_bytes(_: &Device) -> Option<usize> {
+    None
+}
+
 /// Whether the CUDA device `ordinal` can be opened; if not, why in one line.
 pub fn probe_cuda(ordinal: usize) -> Result<(), String> {
     // A missing library is an answer here: nothing that a panic should be printed for.

@@ -13,7 +13,7 @@ use super::{
     skeleton::{Backend, Load},
     weights::{MatrixSpec, Norm},
 };
-use crate::precision::Precision;
+use crate::{device::free_bytes, precision::Precision};
 
 /// A decoder on a device.
 pub type DeviceDecoder = Transformer<Tensors>;
@@ -343,9 +343,13 @@ impl DeviceDecoder {
 impl Decoder for DeviceDecoder {
     const GROUPS_AT_ONCE: bool = false;
     const MOST_ROWS: usize = 256;
-    const CACHE_BYTES: usize = 4 << 30;
     type Prefix = Group;
     type Group = Group;
+
+    /// Half of what the device has left: the rest is for states and logits, and for caches that move to more room.
+    fn cache_bytes(&self) -> usize {
+        free_bytes(&self.backend.device).map_or(4 << 30, |free| free / 2)
+    }
 
     fn prefix(&self, tokens: &[u32]) -> Result<Group, StageError> {
         let mut group = Group::of(1);

@@ -45,12 +45,13 @@ pub trait Decoder: Sync {
     const GROUPS_AT_ONCE: bool;
     /// Rows of a group beyond which steps gain nothing.
     const MOST_ROWS: usize;
-    /// Bytes for the keys and values of all rows under way.
-    const CACHE_BYTES: usize;
     /// Keys and values of the shared prefix.
     type Prefix: Sync;
     /// Keys and values of a group's rows.
     type Group;
+
+    /// Bytes there are for the keys and values of all rows under way.
+    fn cache_bytes(&self) -> usize;
 
     /// Computes the prefix; of no tokens, an empty one.
     fn prefix(&self, tokens: &[u32]) -> Result<Self::Prefix, StageError>;

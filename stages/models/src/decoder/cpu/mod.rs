@@ -338,9 +338,12 @@ fn ends(rows: &[Row<'_>]) -> Vec<usize> {
 impl Decoder for CpuDecoder {
     const GROUPS_AT_ONCE: bool = true;
     const MOST_ROWS: usize = 48;
-    const CACHE_BYTES: usize = 512 << 20;
     type Prefix = Cache;
     type Group = Vec<Cache>;
+
+    fn cache_bytes(&self) -> usize {
+        512 << 20
+    }
 
     fn prefix(&self, tokens: &[u32]) -> Result<Cache, StageError> {
         let mut cache = Cache::default();
