@@ -79,7 +79,9 @@ impl Generator {
     /// # Errors
     /// If files are missing or damaged, or the model is of a kind that is not known; the message names file and tensor.
     pub fn load(folder: &Path, device: &Device, precision: Precision) -> Result<Self, StageError> {
-        Self::of(open(folder)?, Model::load, device, precision)
+        Self::of(open(folder)?, |config, layout, weights| {
+            Model::load(config, layout, weights, device, precision)
+        })
     }
 
     /// The same with a LoRA adapter merged into the weights: a folder as peft keeps it, or a trainer's, which has it in
@@ -96,28 +98,24 @@ impl Generator {
         let mut opened = open(folder)?.into_published()?;
         let base = opened.weights;
         opened.weights = Box::new(Adapted::open(base, adapter, &opened.config, &opened.layout)?);
-        Self::of(opened, Model::load, device, precision)
+        Self::of(opened, |config, layout, weights| {
+            Model::load(config, layout, weights, device, precision)
+        })
     }
 
     /// The same with candle's tensors on the CPU too: to compare with.
     pub fn load_tensors(folder: &Path, device: &Device, precision: Precision) -> Result<Self, StageError> {
-        Self::of(open(folder)?, Model::load_tensors, device, precision)
+        Self::of(open(folder)?, |config, layout, weights| {
+            Model::load_tensors(config, layout, weights, device, precision)
+        })
     }
 
     fn of(
         mut opened: Opened,
-        load: fn(Config, &Layout, &mut dyn Weights, &Device, Precision) -> Result<Model, StageError>,
-        device: &Device,
-        precision: Precision,
+        load: impl FnOnce(Config, &Layout, &mut dyn Weights) -> Result<Model, StageError>,
     ) -> Result<Self, StageError> {
         Ok(Self {
-            model: load(
-                opened.config,
-                &opened.layout,
-                &mut *opened.weights,
-                device,
-                precision,
-            )?,
+            model: load(opened.config, &opened.layout, &mut *opened.weights)?,
             tokenizer: opened.tokenizer,
             begin: opened.begin,
             ends: opened.ends,
