@@ -27,7 +27,7 @@ mod template;
 mod writer;
 mod writing;
 
-pub use endpoint::{Endpoint, GENERATOR_SOURCE, GeneratorSource};
+pub use endpoint::{Batch, Endpoint, GENERATOR_SOURCE, GeneratorSource};
 pub use filter::Filter;
 pub use generate::Generate;
 pub use negatives::WriteNegatives;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     asking::Piece,
-    endpoint::{Answer, Client, Endpoint, Question},
+    endpoint::{Answer, Client, Endpoint, Named, Question},
     writer::Spent,
     writing::{Format, Writing, Written},
 };
@@ -54,7 +54,7 @@ pub(crate) fn written(
                     .tell(io, [done, missing.len(), keys.len()], writing.unit)
             };
             tell(0)?;
-            Client::new(endpoint, io)?.ask_all(&questions, &|at, answer| {
+            let take = |at: usize, answer: Answer| {
                 io.count_tokens(answer.new_tokens as usize);
                 let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
                 spent.read += u64::from(answer.prompt_tokens);
@@ -62,7 +62,20 @@ pub(crate) fn written(
                 drop(spent);
                 sink(at, answer)?;
                 tell(done.fetch_add(1, Ordering::Relaxed) + 1)
-            })
+            };
+            let client = Client::new(endpoint, io)?;
+            match &endpoint.batch {
+                None => client.ask_all(&questions, &take),
+                Some(batch) => {
+                    let keys: Vec<Digest> = missing.iter().map(|at| keys[*at]).collect();
+                    let named = Named {
+                        questions: &questions,
+                        keys: &keys,
+                        meaning: meaning(writing, io)?,
+                    };
+                    batch.answer_all(&client, &named, &take, &tell)
+                }
+            }
         },
     )?;
     let spent = spent.into_inner().unwrap_or_else(PoisonError::into_inner);
