@@ -142,6 +142,50 @@ fn the_better_instruction_is_chosen() {
     );
 }
 
+#[test]
+fn the_model_may_write_instructions_itself() {
+    let (asked, address) = serve(|prompt, _| {
+        let asked_for_instruction = prompt.contains("Tell a writer");
+        match (
+            asked_for_instruction,
+            prompt.starts_with("Name what is rare.\n\n"),
+        ) {
+            (true, _) if number(prompt).is_multiple_of(2) => {
+                "\"Name what is rare.\"\nThat is all.".to_owned()
+            }
+            (true, _) => "Look at {document} first.".to_owned(),
+            (_, true) => good(prompt),
+            _ => POOR.to_owned(),
+        }
+    });
+    let host = asking(&address);
+    search(&host, &json!({"proposals": 8}));
+    let best = chosen(&host);
+    assert_eq!(best.instruction, "Name what is rare.\n\n");
+    assert!((best.score - 1.0).abs() < 1e-12);
+    let trials: Vec<Trial> = host.output("trials");
+    let tried: BTreeSet<&str> = trials.iter().map(|trial| trial.instruction.as_str()).collect();
+    assert_eq!(
+        tried.into_iter().collect::<Vec<_>>(),
+        ["Name what is rare.\n\n", "Summarise.\n"]
+    );
+    // It is shown the six documents that are learnt from, and none that prompts are compared on.
+    let proposals = prompts(&asked);
+    let proposals: BTreeSet<&String> = proposals
+        .iter()
+        .filter(|prompt| prompt.contains("Tell a writer"))
+        .collect();
+    let learnt: Vec<Pair> = host.output("bootstrapped");
+    let learnt: BTreeSet<usize> = learnt.iter().map(|pair| number(&pair.text)).collect();
+    assert_eq!(
+        proposals
+            .iter()
+            .map(|prompt| number(prompt))
+            .collect::<BTreeSet<_>>(),
+        learnt
+    );
+}
+
 /// Good for every document where there is a demonstration of what is good, else for odd ones.
 fn shown(prompt: &str, _: usize) -> String {
     match prompt.contains("Query: beta") || number(prompt) % 2 == 1 {

@@ -37,10 +37,11 @@ impl<'a> Space<'a> {
     pub(super) fn new(
         params: &'a Params,
         base: &Asking,
+        instructions: &[String],
         pool: &'a [Demonstration],
         trying: &'a Trying<'a>,
     ) -> Result<Self, StageError> {
-        let others = params.instructions.iter().map(|text| base.instructed(text));
+        let others = instructions.iter().map(|text| base.instructed(text));
         let space = Self {
             params,
             instructed: std::iter::once(base.clone()).chain(others).collect(),

@@ -10,6 +10,7 @@
 mod candidates;
 mod demonstrations;
 mod halving;
+mod proposals;
 mod trying;
 
 use ablate_core::{
@@ -32,6 +33,7 @@ use crate::{
 use candidates::{Candidate, Space};
 use demonstrations::{Demonstration, pool};
 use halving::{Outcome, Step, rungs, search, texts};
+use proposals::proposals;
 use trying::Trying;
 
 /// A prompt whose instruction and demonstrations are chosen by how well its queries find their documents.
@@ -47,6 +49,9 @@ pub struct Params {
     #[serde(default)]
     #[schemars(inner(length(min = 1)), example = ["Write a question that the document answers."])]
     instructions: Vec<String>,
+    /// Instructions that the model itself writes to be tried, too, each from demonstrations and one of the `train` documents.
+    #[serde(default)]
+    proposals: u32,
     /// Demonstrations of a prompt at most; with 0, only instructions are compared.
     #[serde(default = "max_demonstrations")]
     max_demonstrations: u32,
@@ -166,12 +171,15 @@ impl Stage for OptimisePrompt {
         let Split { train, dev } = split(params, io.rows("documents")?)?;
         let mut trying = Trying::open(params, io)?;
         let shape = |trials| rungs(trials, dev.len(), params.minibatch as usize);
-        trying.expect(train.len() + texts(&shape(params.trials as usize)));
+        let first = train.len() + params.proposals as usize;
+        trying.expect(first + texts(&shape(params.trials as usize)));
         let bootstrapped = trying.queries(&base.shown(base.shots().to_vec())?, &train)?;
         let pool = pool(params, &base, &bootstrapped, &dev, &trying)?;
-        let tried = Space::new(params, &base, &pool, &trying)?.candidates()?;
+        let mut instructions = params.instructions.clone();
+        instructions.extend(proposals(params, &base, &pool, &train, &mut trying)?);
+        let tried = Space::new(params, &base, &instructions, &pool, &trying)?.candidates()?;
         let rungs = shape(tried.len());
-        trying.expect(train.len() + texts(&rungs));
+        trying.expect(first + texts(&rungs));
         let tokens: Vec<usize> = tried.iter().map(|candidate| candidate.tokens).collect();
         let steps = search(&tokens, &rungs, |at, new| {
             let queries = trying.queries(&tried[at].asking, &dev[new])?;
@@ -226,8 +234,8 @@ struct Split {
 /// In an order by chance, `dev` documents from the beginning and `train` from the end: asking for more of either keeps those that were
 /// there.
 fn split(params: &Params, mut documents: Vec<Document>) -> Result<Split, StageError> {
-    let train = match params.max_demonstrations {
-        0 => 0,
+    let train = match (params.max_demonstrations, params.proposals) {
+        (0, 0) => 0,
         _ => params.train as usize,
     };
     let (dev, all) = (params.dev as usize, documents.len());

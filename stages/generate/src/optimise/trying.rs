@@ -13,7 +13,7 @@ use crate::{
     copying::overlap,
     query_writing::pair,
     writer::{Spent, Writer},
-    writing::{Share, Writing},
+    writing::{DecodingParams, Share, Writing, Written},
 };
 
 /// A query for a document.
@@ -59,6 +59,32 @@ impl<'a> Trying<'a> {
         self.expected = texts;
     }
 
+    /// What the model writes for each document.
+    ///
+    /// # Errors
+    /// If the model fails, or a prompt is too long for it.
+    pub(super) fn texts(
+        &mut self,
+        asking: &Asking,
+        documents: &[Document],
+        decoding: &DecodingParams,
+    ) -> Result<Vec<Written>, StageError> {
+        let share = Share {
+            before: self.done,
+            total: Some(self.expected),
+        };
+        let writing = Writing {
+            decoding,
+            share,
+            ..self.writing(asking, documents)?
+        };
+        let (written, spent) = self.writer.write(&writing, self.io)?;
+        self.done += documents.len();
+        self.spent.read += spent.read;
+        self.spent.wrote += spent.wrote;
+        Ok(written)
+    }
+
     /// A query for each document, and what it is worth.
     ///
     /// # Errors
@@ -68,18 +94,7 @@ impl<'a> Trying<'a> {
         asking: &Asking,
         documents: &[Document],
     ) -> Result<Vec<Tried>, StageError> {
-        let share = Share {
-            before: self.done,
-            total: Some(self.expected),
-        };
-        let writing = Writing {
-            share,
-            ..self.writing(asking, documents)?
-        };
-        let (written, spent) = self.writer.write(&writing, self.io)?;
-        self.done += documents.len();
-        self.spent.read += spent.read;
-        self.spent.wrote += spent.wrote;
+        let written = self.texts(asking, documents, &self.params.queries.decoding)?;
         let texts = documents.iter().zip(written);
         let pairs: Vec<Option<Pair>> = texts
             .map(|(of, text)| pair(of, 0, text, &self.rule).ok())
