@@ -206,3 +206,33 @@ fn a_model_judged_by_what_it_has_learnt_from_is_an_error() {
     let idle = told(&ablate(folder.path(), &["check", "e.yaml"]));
     assert!(idle.contains("which no model learns from"), "{idle}");
 }
+
+/// A retriever trained on queries of a prompt whose demonstrations may be those of `split`.
+fn prompted_by(split: &str) -> String {
+    let found = format!(
+        "  asked: {{use: pairs, queries: data.queries.{split}, qrels: data.qrels.{split}, corpus: data.corpus}}\n  \
+         found: {{use: prompt/optimise, documents: data.corpus, corpus: data.corpus, model: smollm2-135m-instruct, prompt: ablate/vanilla, \
+         examples: asked}}\n  \
+         written: {{use: generate, documents: data.corpus, model: smollm2-135m-instruct, prompt: found}}\n  \
+         mined: {{use: negatives, pairs: written, corpus: data.corpus}}\n"
+    );
+    let trained = trained_on(split, "").replace("mined.triples", "mined");
+    let (head, tail) = trained.split_once("  mined: ").unwrap();
+    let (_, tail) = tail.split_once('\n').unwrap();
+    format!("{head}{found}{tail}")
+}
+
+#[test]
+fn a_prompt_searched_with_the_judged_queries_is_a_leak() {
+    let folder = folder(&prompted_by("test"));
+    let leaky = ablate(folder.path(), &["check", "e.yaml"]);
+    assert_eq!(leaky.status.code(), Some(3));
+    let message = told(&leaky);
+    for source in ["data.queries.test", "data.qrels.test"] {
+        let expected = format!("`model` learns from `{source}`, and `scores` judges it by that split");
+        assert!(message.contains(&expected), "{message}");
+    }
+    write(folder.path(), &prompted_by("train"));
+    let clean = answer(folder.path(), &["check", "e.yaml"]);
+    assert_eq!(clean["warnings"].as_array().unwrap().len(), 0, "{clean}");
+}

@@ -37,6 +37,8 @@ pub enum ArtifactKind {
     Prompt,
     /// Training loss and gradient norm by step.
     Curve,
+    /// Prompts that were tried, and what each was worth.
+    Trials,
 }
 
 impl ArtifactKind {
@@ -57,6 +59,7 @@ impl ArtifactKind {
             Self::Model => "model",
             Self::Prompt => "prompt",
             Self::Curve => "curve",
+            Self::Trials => "trials",
         }
     }
 

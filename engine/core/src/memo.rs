@@ -65,6 +65,8 @@ impl RowValue for Vec<f32> {
 pub struct Memo<'a> {
     rows: Box<dyn RowStore + 'a>,
     host: &'a dyn Host,
+    /// Whether its rows stand in the report of the run.
+    counted: bool,
 }
 
 /// Takes the value of the row at a place of the list of missing rows.
@@ -82,7 +84,20 @@ impl<'a> Memo<'a> {
             ("meaning", meaning),
         ]);
         let rows = host.memo(&namespace)?;
-        Ok(Self { rows, host })
+        Ok(Self {
+            rows,
+            host,
+            counted: true,
+        })
+    }
+
+    /// The same for what is kept beside the rows of a stage: the report of the run does not count it.
+    #[must_use]
+    pub fn aside(self) -> Self {
+        Self {
+            counted: false,
+            ..self
+        }
     }
 
     /// The value of every key. `usable` says whether a known value will do; `compute` is called with the places of
@@ -111,8 +126,10 @@ impl<'a> Memo<'a> {
         }
         let mut missing: Vec<usize> = places.into_values().collect();
         missing.sort_unstable();
-        self.host
-            .count_rows(missing.len() as u64, (keys.len() - missing.len()) as u64);
+        if self.counted {
+            self.host
+                .count_rows(missing.len() as u64, (keys.len() - missing.len()) as u64);
+        }
         let values = Mutex::new(values);
         if !missing.is_empty() {
             let sink = |at: usize, value: V| {

@@ -206,6 +206,28 @@ record! {
     }
 }
 
+record! {
+    /// A prompt that was tried, on the documents of one rung of a search.
+    Trial: Trials by (trial, rung) {
+        /// The prompt's number; 0 is the one the search began with.
+        trial: u32,
+        /// The rung, from 0; each tries fewer prompts on more documents.
+        rung: u32,
+        /// What the prompt says before its demonstrations.
+        instruction: String,
+        /// The names of its demonstrations in their order, as a JSON array.
+        demonstrations: String,
+        /// Tokens of the prompt with the longest document there may be.
+        prompt_tokens: u32,
+        /// Documents it was tried on so far.
+        documents: u32,
+        /// Mean worth of the queries it had written for them: 0 to 1.
+        score: f64,
+        /// `kept` for the next rung, `dropped`, or `chosen`.
+        outcome: String,
+    }
+}
+
 /// The schema of a kind of table; `None` for trees.
 pub fn schema(kind: ArtifactKind) -> Option<SchemaRef> {
     Some(match kind {
@@ -221,6 +243,7 @@ pub fn schema(kind: ArtifactKind) -> Option<SchemaRef> {
         ArtifactKind::Scores => Score::schema(),
         ArtifactKind::Prompt => PromptRow::schema(),
         ArtifactKind::Curve => Step::schema(),
+        ArtifactKind::Trials => Trial::schema(),
         ArtifactKind::Model | ArtifactKind::Index => return None,
     })
 }
@@ -243,6 +266,7 @@ pub fn checked(kind: ArtifactKind, batch: &RecordBatch) -> Result<RecordBatch, R
         ArtifactKind::Scores => of::<Score>(batch),
         ArtifactKind::Prompt => of::<PromptRow>(batch),
         ArtifactKind::Curve => of::<Step>(batch),
+        ArtifactKind::Trials => of::<Trial>(batch),
         ArtifactKind::Model | ArtifactKind::Index => Ok(batch.clone()),
     }
 }

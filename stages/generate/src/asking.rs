@@ -70,30 +70,64 @@ impl Asking {
                 "write {document} where it belongs",
             );
         }
-        match (has(Slot::Examples), self.shots.pool.is_empty()) {
-            (true, true) => refuse(
-                "the prompt has a place for examples, and there are none",
-                "give `shots`, or connect `shots_from`",
-            ),
-            (false, false) => refuse(
+        if !has(Slot::Examples) && !self.shots.pool.is_empty() {
+            return refuse(
                 "the prompt has no place for examples",
                 "write {examples} where they belong",
-            ),
-            _ => Ok(()),
+            );
+        }
+        Ok(())
+    }
+
+    /// A named strategy with its own shots.
+    pub(crate) fn of_strategy(strategy: Strategy) -> Result<Self, StageError> {
+        Self::new(&strategy.template, &strategy.layout, strategy.shots, None)
+    }
+
+    /// Its shots.
+    pub(crate) fn shots(&self) -> &[Shot] {
+        &self.shots.pool
+    }
+
+    /// Whether its shots are drawn anew for each document.
+    pub(crate) fn draws(&self) -> bool {
+        self.shots.draw.is_some()
+    }
+
+    /// Whether its shots are laid out with this slot.
+    pub(crate) fn lays_out(&self, slot: Slot) -> bool {
+        self.shots.layout.has(slot)
+    }
+
+    /// What stands before its shots; `None` if it has no place for any.
+    pub(crate) fn instruction(&self) -> Option<String> {
+        Some(self.template.before(Slot::Examples)?.text())
+    }
+
+    /// The same with another text before its shots, set apart by a blank line.
+    pub(crate) fn instructed(&self, instruction: &str) -> Self {
+        Self {
+            template: self
+                .template
+                .clone()
+                .headed(&format!("{}\n\n", instruction.trim_end()), Slot::Examples),
+            shots: self.shots.clone(),
         }
     }
 
-    /// A named strategy, its own shots written out.
-    pub(crate) fn of_strategy(strategy: Strategy) -> Result<Self, StageError> {
-        let Strategy {
-            template,
-            layout,
-            shots,
-        } = strategy;
-        let mut asking = Self::new(&template, &layout, shots, None)?;
-        asking.template = asking.written_out();
-        asking.shots.pool.clear();
-        Ok(asking)
+    /// The same with these shots in the place of its own, which goes where there are none.
+    ///
+    /// # Errors
+    /// If it has no place for the document.
+    pub(crate) fn shown(&self, pool: Vec<Shot>) -> Result<Self, StageError> {
+        let template = match pool.is_empty() {
+            true => self.template.clone().with(Slot::Examples, ""),
+            false => self.template.clone(),
+        };
+        let (layout, draw) = (self.shots.layout.clone(), None);
+        let shots = Shots { layout, pool, draw };
+        let asking = Self { template, shots };
+        asking.check().map(|()| asking)
     }
 
     /// The template with all that is the same for every row.
@@ -106,16 +140,16 @@ impl Asking {
         }
     }
 
-    /// The text, with its slots.
+    /// What is the same for every row, with slots for the rest.
     pub(crate) fn text(&self) -> String {
-        self.template.text()
+        self.written_out().text()
     }
 
-    /// As an artifact: `template`, and where there are shots `layout`, `shot/NUMBER` and `draw`.
+    /// As an artifact: `template`, and where there is a place for shots `layout`, `shot/NUMBER` and `draw`.
     pub(crate) fn rows(&self) -> Result<Vec<PromptRow>, StageError> {
         let row = |part: String, text: String| PromptRow { part, text };
-        let mut rows = vec![row("template".into(), self.text())];
-        if self.shots.pool.is_empty() {
+        let mut rows = vec![row("template".into(), self.template.text())];
+        if !self.template.has(Slot::Examples) {
             return Ok(rows);
         }
         rows.push(row("layout".into(), self.shots.layout.text()));
@@ -142,13 +176,20 @@ impl Asking {
         Self::new(template, part("layout").unwrap_or_default(), pool?, draw)
     }
 
-    /// Refuses templates that lack a slot of `needs`, or have one of `lacks`, for which `stage` has no text.
+    /// Refuses templates that lack a slot of `needs`, or have one of `lacks`, for which `stage` has no text, or a place for
+    /// examples where there are none.
     pub(crate) fn require(
         &self,
         stage: &str,
         needs: &[(Slot, &str)],
         lacks: &[(Slot, &str)],
     ) -> Result<(), StageError> {
+        if self.template.has(Slot::Examples) && self.shots.pool.is_empty() {
+            return Err(StageError::with_help(
+                "the prompt has a place for examples, and there are none",
+                "give `shots`, connect `shots_from`, or let `prompt/optimise` find some",
+            ));
+        }
         if let Some((_, name)) = needs.iter().find(|(slot, _)| !self.template.has(*slot)) {
             let help = format!("`{stage}` needs a template with {name}");
             return Err(StageError::with_help(format!("the prompt has no {name}"), help));
@@ -325,11 +366,36 @@ mod tests {
     }
 
     #[test]
+    fn another_instruction_and_other_shots_leave_the_rest() {
+        let shots = |count: usize| {
+            (0..count)
+                .map(|at| Shot::new(&format!("d{at}"), "q", None))
+                .collect()
+        };
+        let asking = Asking::new(
+            "Do.\n{examples}{number}. {document}:",
+            "{document}: {query}\n",
+            shots(1),
+            None,
+        );
+        let asking = asking.unwrap();
+        assert_eq!(asking.instruction().unwrap(), "Do.\n");
+        assert_eq!(asking.text(), "Do.\nd0: q\n2. {document}:");
+        let other = asking.instructed("Ask {1}. ");
+        assert_eq!(other.text(), "Ask {1}.\n\nd0: q\n2. {document}:");
+        let bare = other.shown(vec![]).unwrap();
+        assert_eq!(bare.text(), "Ask {1}.\n\n1. {document}:");
+        assert!(bare.require("generate", &[], &[]).is_ok());
+        let more = other.shown(shots(2)).unwrap();
+        assert_eq!(more.text(), "Ask {1}.\n\nd0: q\nd1: q\n3. {document}:");
+        assert_eq!(Asking::from_rows(&more.rows().unwrap()).unwrap(), more);
+    }
+
+    #[test]
     fn places_and_texts_must_fit() {
         let shot = || vec![Shot::new("d", "q", None)];
         let told = |template: &str, pool| Asking::new(template, "", pool, None).unwrap_err().to_string();
         assert!(told("no place", vec![]).contains("no place for the document"));
-        assert!(told("{examples}{document}", vec![]).contains("there are none"));
         assert!(told("{document}", shot()).contains("no place for examples"));
         let asking = Asking::new("{query} {document}", "", vec![], None).unwrap();
         assert!(
@@ -344,5 +410,9 @@ mod tests {
                 .to_string()
                 .contains("the prompt has {query}")
         );
+        let empty = Asking::new("{examples}{document}", "{query}", vec![], None).unwrap();
+        let refused = empty.require("generate", &[], &[]).unwrap_err().to_string();
+        assert!(refused.contains("there are none"), "{refused}");
+        assert_eq!(Asking::from_rows(&empty.rows().unwrap()).unwrap(), empty);
     }
 }

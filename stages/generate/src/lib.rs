@@ -1,4 +1,4 @@
-//! Prompts, the decoding engine, endpoints, query filters.
+//! Prompts and the search for good ones, the decoding engine, endpoints, query filters.
 
 mod answers;
 mod asking;
@@ -13,21 +13,25 @@ mod lanes;
 mod likeness;
 mod local;
 mod negatives;
+mod optimise;
 mod pair_prompts;
 mod prompt;
 mod published;
 mod queries;
+mod query_writing;
 mod remote;
 mod sampling;
 mod shots;
 mod strategies;
 mod template;
+mod writer;
 mod writing;
 
-pub use endpoint::{Endpoint, GENERATOR_SOURCE, GeneratorSource};
+pub use endpoint::{Batch, Endpoint, GENERATOR_SOURCE, GeneratorSource};
 pub use filter::Filter;
 pub use generate::Generate;
 pub use negatives::WriteNegatives;
+pub use optimise::OptimisePrompt;
 pub use pair_prompts::PairPrompts;
 pub use prompt::{PROMPT_SOURCE, Prompt, PromptSource};
 pub use queries::Queries;

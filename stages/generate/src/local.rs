@@ -18,6 +18,7 @@ use crate::{
     chat,
     decode::{Continuation, Draft, Request, cut, decode},
     generate::Generate,
+    writer::Spent,
     writing::{ADAPTER, Format, Writing, Written},
 };
 
@@ -27,11 +28,11 @@ const WRITE: RowFunction = RowFunction {
     version: 2,
 };
 
-/// What the model writes for every prompt and sample, in their order.
+/// The generator at the port `model`, adapted where there is an adapter.
 ///
 /// # Errors
-/// If the model cannot be loaded or has no chat template where one is asked for, or a prompt is too long for it.
-pub(crate) fn written(writing: &Writing<'_>, io: &Io<'_>) -> Result<Vec<Written>, StageError> {
+/// If it cannot be loaded.
+pub(crate) fn open(io: &Io<'_>) -> Result<Arc<Generator>, StageError> {
     let device = device::open(io.device())?;
     let generator = match io.optional_tree(ADAPTER)? {
         None => io.model("model", |folder| Generator::load(folder, &device, Precision::F32))?,
@@ -45,12 +46,21 @@ pub(crate) fn written(writing: &Writing<'_>, io: &Io<'_>) -> Result<Vec<Written>
     if let Model::Device(model) = &generator.model {
         io.note(format!("computed on {}", model.place()));
     }
-    let prompts = Tokens::new(&generator, writing)?;
-    if prompts.cut > 0 {
-        let (cut, all, most) = (prompts.cut, prompts.rest.len(), writing.max_document_tokens);
-        io.note(format!("{cut} of {all} documents were cut to {most} tokens"));
-    }
-    let texts = write(&generator, &prompts, writing, io)?;
+    Ok(generator)
+}
+
+/// What the model writes for every prompt and sample, in their order.
+///
+/// # Errors
+/// If it has no chat template where one is asked for, or a prompt is too long for it.
+pub(crate) fn written(
+    generator: &Generator,
+    writing: &Writing<'_>,
+    io: &Io<'_>,
+) -> Result<(Vec<Written>, Spent), StageError> {
+    let prompts = Tokens::new(generator, writing)?;
+    prompts.check(generator, writing)?;
+    let texts = write(generator, &prompts, writing, io)?;
     let samples = writing.samples as usize;
     let written = |(at, text): (usize, Continuation)| Written {
         mean_logprob: text.mean_logprob(),
@@ -60,7 +70,36 @@ pub(crate) fn written(writing: &Writing<'_>, io: &Io<'_>) -> Result<Vec<Written>
         new_tokens: text.tokens.len() as u32,
         finish: text.finish.word().into(),
     };
-    Ok(texts.into_iter().enumerate().map(written).collect())
+    let spent = Spent {
+        cut: prompts.cut,
+        ..Spent::default()
+    };
+    Ok((texts.into_iter().enumerate().map(written).collect(), spent))
+}
+
+/// Tokens that prompt and answer may have together.
+pub(crate) fn context(generator: &Generator) -> usize {
+    generator.model.config().max_position_embeddings
+}
+
+/// Tokens of the longest prompt.
+pub(crate) fn longest(generator: &Generator, writing: &Writing<'_>) -> Result<usize, StageError> {
+    Ok(Tokens::new(generator, writing)?.longest())
+}
+
+/// The text of the first `most` tokens of a text.
+pub(crate) fn beginning<'t>(
+    generator: &Generator,
+    text: &'t str,
+    most: usize,
+) -> Result<&'t str, StageError> {
+    let encoded = generator.tokenizer.encode(text, false);
+    let encoded = encoded.map_err(|error| StageError::new(format!("the tokenizer: {error}")))?;
+    let end = match (encoded.len() > most, encoded.get_offsets().get(most - 1)) {
+        (true, Some((_, end))) => *end,
+        _ => text.len(),
+    };
+    Ok(&text[..text.floor_char_boundary(end)])
 }
 
 /// The texts of all rows: what is known from earlier runs, and the rest decoded. Stop rules and the most tokens are
@@ -76,8 +115,13 @@ fn write(
     let ends = |draft: &Draft| matches!(cut(generator, draft, &decoding), Ok(Some(_)));
     let drafts = memo.map(&keys, ends, |missing, sink| {
         let requests = missing.iter().map(|at| prompts.request(&keys, *at, writing));
-        let (total, done) = (missing.len(), AtomicUsize::new(0));
-        io.progress(0, total, writing.unit)?;
+        let done = AtomicUsize::new(0);
+        let tell = |done| {
+            writing
+                .share
+                .tell(io, [done, missing.len(), keys.len()], writing.unit)
+        };
+        tell(0)?;
         decode(
             generator,
             &prompts.head,
@@ -86,7 +130,7 @@ fn write(
             &|at, draft| {
                 io.count_tokens(draft.tokens.len());
                 sink(at, draft)?;
-                io.progress(done.fetch_add(1, Ordering::Relaxed) + 1, total, writing.unit)
+                tell(done.fetch_add(1, Ordering::Relaxed) + 1)
             },
         )
     })?;
@@ -143,7 +187,6 @@ impl Tokens {
             let pieces = with_tail(prompts.pieces(at)?, &tail);
             tokens.push(generator, pieces, head.ends_with(' '), writing)?;
         }
-        tokens.check(generator, writing)?;
         Ok(tokens)
     }
 
@@ -173,11 +216,15 @@ impl Tokens {
         Ok(())
     }
 
+    /// Of the longest prompt.
+    fn longest(&self) -> usize {
+        self.head.len() + self.rest.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
     /// Refuses prompts that leave no room for what is written.
     fn check(&self, generator: &Generator, writing: &Writing<'_>) -> Result<(), StageError> {
-        let rest = self.rest.iter().map(Vec::len).max().unwrap_or(0);
-        let longest = self.head.len() + rest + writing.decoding.max_new_tokens as usize;
-        let limit = generator.model.config().max_position_embeddings;
+        let longest = self.longest() + writing.decoding.max_new_tokens as usize;
+        let limit = context(generator);
         if longest <= limit {
             return Ok(());
         }

@@ -17,7 +17,7 @@ use crate::{
     prompt::{PROMPT_SOURCE, at_port},
     strategies::{NEGATIVE, named},
     template::Slot,
-    writing::{DecodingParams, Format, WRITING, Writing, Written},
+    writing::{DecodingParams, Format, Share, WRITING, Writing, Written},
 };
 
 /// Negatives written by a language model for a query and its positive: "Don't Retrieve, Generate" (arXiv 2504.21015).
@@ -219,6 +219,7 @@ impl Stage for WriteNegatives {
             decoding: &decoding,
             seed: params.seed,
             unit: "negatives",
+            share: Share::default(),
         };
         let written = writing.written(io)?;
         io.put("triples", triples(params, &pairs, &written, io)?)

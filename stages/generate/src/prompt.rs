@@ -183,7 +183,7 @@ impl Params {
 
 impl Stage for Prompt {
     const NAME: &'static str = "prompt";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "a prompt: a named strategy, or your own text with {document}, and examples";
     const EXAMPLE: &'static str =
         "asking: {use: prompt, template: \"Passage: {document}\\nA question it answers:\"}";

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     asking::Piece,
-    endpoint::{Answer, Client, Endpoint, Question},
+    endpoint::{Answer, Client, Endpoint, Named, Question},
+    writer::Spent,
     writing::{Format, Writing, Written},
 };
 
@@ -25,43 +26,66 @@ const ASK: RowFunction = RowFunction {
 /// # Errors
 /// If the server cannot be reached, refuses, or gives no answer however often it is asked.
 pub(crate) fn written(
-    writing: &Writing<'_>,
     endpoint: &Endpoint,
+    writing: &Writing<'_>,
     io: &Io<'_>,
-) -> Result<Vec<Written>, StageError> {
-    let prompts = prompts(writing, io)?;
+) -> Result<(Vec<Written>, Spent), StageError> {
+    let (prompts, cut) = prompts(writing)?;
     let rows: Vec<(usize, u32)> = writing.rows().collect();
     let keys: Vec<Digest> = rows
         .iter()
         .map(|(prompt, sample)| key(&prompts[*prompt], *sample))
         .collect();
     let memo = io.memo(ASK, meaning(writing, io)?)?;
-    let spent = Mutex::new([0_u64; 2]);
+    let spent = Mutex::new(Spent {
+        cut,
+        ..Spent::default()
+    });
     let answers = memo.map(
         &keys,
         |_: &Answer| true,
         |missing, sink| {
             let question = |at: &usize| question(writing, endpoint, &prompts[rows[*at].0], &keys[*at]);
             let questions: Vec<Question> = missing.iter().map(question).collect();
-            let (total, done) = (missing.len(), AtomicUsize::new(0));
-            io.progress(0, total, writing.unit)?;
-            Client::new(endpoint, io)?.ask_all(&questions, &|at, answer| {
+            let done = AtomicUsize::new(0);
+            let tell = |done| {
+                writing
+                    .share
+                    .tell(io, [done, missing.len(), keys.len()], writing.unit)
+            };
+            tell(0)?;
+            let take = |at: usize, answer: Answer| {
                 io.count_tokens(answer.new_tokens as usize);
                 let mut spent = spent.lock().unwrap_or_else(PoisonError::into_inner);
-                spent[0] += u64::from(answer.prompt_tokens);
-                spent[1] += u64::from(answer.new_tokens);
+                spent.read += u64::from(answer.prompt_tokens);
+                spent.wrote += u64::from(answer.new_tokens);
                 drop(spent);
                 sink(at, answer)?;
-                io.progress(done.fetch_add(1, Ordering::Relaxed) + 1, total, writing.unit)
-            })
+                tell(done.fetch_add(1, Ordering::Relaxed) + 1)
+            };
+            let client = Client::new(endpoint, io)?;
+            match &endpoint.batch {
+                None => client.ask_all(&questions, &take),
+                Some(batch) => {
+                    let keys: Vec<Digest> = missing.iter().map(|at| keys[*at]).collect();
+                    let named = Named {
+                        questions: &questions,
+                        keys: &keys,
+                        meaning: meaning(writing, io)?,
+                    };
+                    batch.answer_all(&client, &named, &take, &tell)
+                }
+            }
         },
     )?;
-    tell_cost(
-        endpoint,
-        spent.into_inner().unwrap_or_else(PoisonError::into_inner),
-        io,
-    );
-    Ok(answers.into_iter().map(Written::from).collect())
+    let spent = spent.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((answers.into_iter().map(Written::from).collect(), spent))
+}
+
+/// Words of the longest prompt.
+pub(crate) fn longest(writing: &Writing<'_>) -> Result<usize, StageError> {
+    let words = |prompt: &String| prompt.split_whitespace().count();
+    Ok(prompts(writing)?.0.iter().map(words).max().unwrap_or(0))
 }
 
 impl From<Answer> for Written {
@@ -77,28 +101,28 @@ impl From<Answer> for Written {
     }
 }
 
-/// The prompts, documents cut by words where they are too long: the server's tokens are not known here.
-fn prompts(writing: &Writing<'_>, io: &Io<'_>) -> Result<Vec<String>, StageError> {
+/// The prompts, documents cut by words where they are too long, and how many were: the server's tokens are not known here.
+fn prompts(writing: &Writing<'_>) -> Result<(Vec<String>, usize), StageError> {
     let (prompts, most) = (&writing.prompts, writing.max_document_tokens as usize);
     let (mut texts, mut cut) = (Vec::new(), 0);
     for at in 0..prompts.len() {
         let mut prompt = prompts.head.clone();
         for Piece { text, is_document } in prompts.pieces(at)? {
-            let kept = if is_document { head(&text, most) } else { &text };
+            let kept = if is_document {
+                beginning(&text, most)
+            } else {
+                &text
+            };
             cut += usize::from(kept.len() < text.len());
             prompt.push_str(kept);
         }
         texts.push(prompt + &prompts.tail);
     }
-    if cut > 0 {
-        let all = prompts.len();
-        io.note(format!("{cut} of {all} documents were cut to {most} words"));
-    }
-    Ok(texts)
+    Ok((texts, cut))
 }
 
 /// The first `most` words of a text, as they stand there.
-fn head(text: &str, most: usize) -> &str {
+pub(crate) fn beginning(text: &str, most: usize) -> &str {
     let mut words = text.split_whitespace().skip(most - 1);
     let last = words.next();
     match (last, words.next()) {
@@ -178,7 +202,7 @@ fn question(writing: &Writing<'_>, endpoint: &Endpoint, prompt: &str, key: &Dige
 }
 
 /// Says what was asked for anew, and what it cost.
-fn tell_cost(endpoint: &Endpoint, [read, wrote]: [u64; 2], io: &Io<'_>) {
+pub(crate) fn tell_cost(endpoint: &Endpoint, Spent { read, wrote, .. }: Spent, io: &Io<'_>) {
     if endpoint.revision.is_none() {
         let name = &endpoint.name;
         io.warn(format!(
@@ -203,8 +227,8 @@ mod tests {
 
     #[test]
     fn a_document_is_cut_behind_a_word() {
-        assert_eq!(head("one  two\nthree four", 3), "one  two\nthree");
-        assert_eq!(head("one two", 2), "one two");
-        assert_eq!(head("one two ", 5), "one two ");
+        assert_eq!(beginning("one  two\nthree four", 3), "one  two\nthree");
+        assert_eq!(beginning("one two", 2), "one two");
+        assert_eq!(beginning("one two ", 5), "one two ");
     }
 }

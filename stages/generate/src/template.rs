@@ -120,6 +120,23 @@ impl Template {
         filled
     }
 
+    /// What stands before a slot; `None` if it is not there.
+    pub(crate) fn before(&self, slot: Slot) -> Option<Self> {
+        let at = self.0.iter().position(|part| *part == Part::Slot(slot))?;
+        Some(Self(self.0[..at].to_vec()))
+    }
+
+    /// The same with a text in place of all that stands before a slot, where it is there.
+    #[must_use]
+    pub(crate) fn headed(self, text: &str, slot: Slot) -> Self {
+        let at = self.0.iter().position(|part| *part == Part::Slot(slot));
+        let mut headed = Self(vec![]);
+        headed.push(Part::Text(text.to_owned()));
+        let rest = self.0.into_iter().skip(at.unwrap_or(0));
+        rest.for_each(|part| headed.push(part));
+        headed
+    }
+
     /// Its parts, no two texts beside each other.
     pub(crate) fn parts(&self) -> &[Part] {
         &self.0
@@ -185,6 +202,21 @@ mod tests {
                 text("as {\"x\": {1}}: a {text} of mine, "),
                 Part::Slot(Slot::Text)
             ]
+        );
+    }
+
+    #[test]
+    fn what_stands_before_a_slot_can_be_another_text() {
+        let template = parse("Do {title}.\n{examples}{document}:").unwrap();
+        assert_eq!(template.before(Slot::Examples).unwrap().text(), "Do {title}.\n");
+        assert_eq!(template.before(Slot::Query), None);
+        let headed = template.headed("Ask: ", Slot::Examples);
+        assert_eq!(headed.text(), "Ask: {examples}{document}:");
+        let bare = parse("{examples}{document}").unwrap();
+        assert_eq!(bare.before(Slot::Examples).unwrap().text(), "");
+        assert_eq!(
+            bare.headed("Ask: ", Slot::Examples).text(),
+            "Ask: {examples}{document}"
         );
     }
 

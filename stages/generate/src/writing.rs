@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     asking::Prompts,
     decode::{Decoding, Sampling},
-    endpoint::Endpoint,
-    local, remote,
+    writer::Writer,
 };
 
 /// What writing takes of main memory: weights, which a file may keep in half as many bytes, and the keys and values of the rows under
@@ -32,25 +31,51 @@ pub(crate) struct Writing<'a> {
     pub(crate) seed: u64,
     /// What the texts are, for lines of progress.
     pub(crate) unit: &'static str,
+    pub(crate) share: Share,
+}
+
+/// Which part of all texts of a stage these are, for its progress; the whole, if nothing is said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Share {
+    /// Texts before these.
+    pub(crate) before: usize,
+    /// All of them.
+    pub(crate) total: Option<usize>,
+}
+
+impl Share {
+    /// Tells how many of `missing` texts are written; `all` are asked for, and the others were known.
+    pub(crate) fn tell(
+        self,
+        io: &Io<'_>,
+        [done, missing, all]: [usize; 3],
+        unit: &'static str,
+    ) -> Result<(), StageError> {
+        match self.total {
+            Some(total) => io.progress(self.before + all - missing + done, total, unit),
+            None => io.progress(done, missing, unit),
+        }
+    }
 }
 
 /// The port of a LoRA adapter.
 pub(crate) const ADAPTER: &str = "adapter";
 
 impl Writing<'_> {
-    /// What the model at the port `model` writes for every prompt and sample, in their order.
+    /// What the model at the port `model` writes for every prompt and sample, in their order; what it took is told.
     ///
     /// # Errors
-    /// If the model cannot be loaded or reached, or has no chat template where one is asked for, or a prompt is too long.
+    /// As [`Writer::open`] and [`Writer::write`].
     pub(crate) fn written(&self, io: &Io<'_>) -> Result<Vec<Written>, StageError> {
-        match io.source("model").and_then(|text| Endpoint::parse(&text)) {
-            Some(_) if io.optional_tree(ADAPTER)?.is_some() => Err(StageError::with_help(
-                "an adapter is merged into a model that computes here, and this one is behind a server",
-                "let the server load the adapter, under a `revision` of its own",
-            )),
-            Some(endpoint) => remote::written(self, &endpoint.map_err(StageError::new)?, io),
-            None => local::written(self, io),
+        let writer = Writer::open(io)?;
+        let (written, spent) = writer.write(self, io)?;
+        if spent.cut > 0 {
+            let (cut, all, most) = (spent.cut, self.prompts.len(), self.max_document_tokens);
+            let unit = writer.unit();
+            io.note(format!("{cut} of {all} documents were cut to {most} {unit}"));
         }
+        writer.tell(spent, io);
+        Ok(written)
     }
 
     /// What the choice of tokens adds to the meaning of rows: nothing, where the model's likeliest one is taken.

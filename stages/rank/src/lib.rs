@@ -1,4 +1,5 @@
-//! Analysers, BM25, vectors and exact search among them, reranking, fusion, scores of pairs and of triples, negatives.
+//! Analysers, BM25, vectors and exact search among them, reranking, fusion, scores of pairs and of triples, negatives, and how well
+//! queries find the documents they were written from.
 
 pub mod analysis;
 pub mod bm25;
@@ -14,6 +15,7 @@ mod negatives;
 pub mod porter;
 mod rerank;
 mod retrieve;
+pub mod round_trip;
 mod score;
 mod scoring;
 pub mod similarity;

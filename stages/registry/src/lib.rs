@@ -20,6 +20,7 @@ pub const STAGES: &[&dyn StageKind] = &[
     &Of::<ablate_data::Pairs>::NEW,
     &Of::<ablate_train::Preferences>::NEW,
     &Of::<ablate_generate::Prompt>::NEW,
+    &Of::<ablate_generate::OptimisePrompt>::NEW,
     &Of::<ablate_generate::Queries>::NEW,
     &Of::<ablate_rank::Rerank>::NEW,
     &Of::<ablate_rank::RetrieveBm25>::NEW,

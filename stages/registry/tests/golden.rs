@@ -199,7 +199,31 @@ fn generated() -> String {
         .with_source("model", "tiny", model.path());
     let decoding = json!({"temperature": 0.8, "top_p": 0.9, "max_new_tokens": 12, "batch": 5});
     let fields = json!({"decoding": decoding, "per_document": 2, "max_document_tokens": 80});
-    lines("generate", &host, fields) + &imagined(model.path(), documents[..6].iter())
+    lines("generate", &host, fields)
+        + &optimised(model.path(), &documents)
+        + &imagined(model.path(), documents[..6].iter())
+}
+
+/// A prompt searched with the same model.
+fn optimised(model: &Path, documents: &[Document]) -> String {
+    let row = |part: &str, text: &str| PromptRow {
+        part: part.into(),
+        text: text.into(),
+    };
+    let prompt = vec![
+        row("template", "{examples}Document: {document}\nQuery:"),
+        row("layout", "Document: {document}\nQuery: {query}\n\n"),
+    ];
+    let host = MemoryHost::new()
+        .with("documents", documents[..12].to_vec())
+        .with("corpus", documents.to_vec())
+        .with("prompt", prompt)
+        .with_source("model", "tiny", model);
+    let fields = json!({
+        "decoding": {"max_new_tokens": 12}, "max_document_tokens": 60, "instructions": ["Ask:"], "threshold": 0.0, "trials": 4,
+        "train": 4, "dev": 6, "minibatch": 3,
+    });
+    lines("prompt/optimise", &host, fields)
 }
 
 /// Negatives for queries about these documents.

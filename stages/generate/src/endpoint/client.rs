@@ -11,7 +11,7 @@ use std::{
 
 use ablate_core::{Io, Secret, Seed, StageError};
 use serde_json::Value;
-use ureq::{Agent, http::Response};
+use ureq::{Agent, RequestBuilder, http::Response};
 
 use super::{Answer, Endpoint};
 
@@ -19,6 +19,8 @@ use super::{Answer, Endpoint};
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Bytes of an answer at most.
 const LONGEST_ANSWER: u64 = 16 << 20;
+/// Bytes of a file of answers at most.
+const LONGEST_FILE: u64 = 8 << 30;
 
 /// What is asked: the path below the server's address, and the body.
 pub(crate) struct Question {
@@ -42,11 +44,19 @@ pub(crate) struct Client<'a> {
 }
 
 /// Why there was no answer.
-enum Failure {
+pub(super) enum Failure {
     /// It may go better next time; the server may have said when.
     Passing(String, Option<Duration>),
+    /// The server knows nothing of what it was asked for.
+    Unknown(StageError),
     /// It will not.
     Lasting(StageError),
+}
+
+/// What is sent.
+pub(super) enum Call<'c> {
+    Get,
+    Post { content_type: &'c str, bytes: &'c [u8] },
 }
 
 impl<'a> Client<'a> {
@@ -98,7 +108,8 @@ impl<'a> Client<'a> {
             while lock(&failed).is_none() {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(question) = questions.get(at) else { return };
-                let answered = self.ask(at, question).and_then(|answer| each(at, answer));
+                let answered = self.persist(at, || self.try_once(question));
+                let answered = answered.and_then(|answer| each(at, answer));
                 if let Err(error) = answered {
                     lock(&failed).get_or_insert(error);
                 }
@@ -112,14 +123,21 @@ impl<'a> Client<'a> {
         lock(&failed).take().map_or(Ok(()), Err)
     }
 
-    /// One answer, however often it takes.
-    fn ask(&self, at: usize, question: &Question) -> Result<Answer, StageError> {
+    /// What an attempt gives, however often it takes; `at` sets the pauses of one apart from those of others.
+    ///
+    /// # Errors
+    /// What trying again does not mend.
+    pub(super) fn persist<T>(
+        &self,
+        at: usize,
+        attempt: impl Fn() -> Result<T, Failure>,
+    ) -> Result<T, StageError> {
         let mut tries = 0;
         loop {
             self.wait()?;
-            let (why, asked) = match self.try_once(question) {
+            let (why, asked) = match attempt() {
                 Ok(answer) => return Ok(answer),
-                Err(Failure::Lasting(error)) => return Err(error),
+                Err(Failure::Lasting(error) | Failure::Unknown(error)) => return Err(error),
                 Err(Failure::Passing(why, asked)) => (why, asked),
             };
             if tries == self.endpoint.retries {
@@ -153,7 +171,7 @@ impl<'a> Client<'a> {
     }
 
     /// Sleeps, unless the run is interrupted.
-    fn sleep_until(&self, until: Instant) -> Result<(), StageError> {
+    pub(super) fn sleep_until(&self, until: Instant) -> Result<(), StageError> {
         loop {
             if self.io.cancelled() {
                 return Err(StageError::Cancelled);
@@ -166,35 +184,64 @@ impl<'a> Client<'a> {
     }
 
     fn try_once(&self, question: &Question) -> Result<Answer, Failure> {
-        let address = format!(
-            "{}/{}",
-            self.endpoint.endpoint.trim_end_matches('/'),
-            question.path
-        );
-        let mut request = self.agent.post(address);
-        if let Some(key) = &self.key {
-            request = request.header("Authorization", format!("Bearer {}", key.reveal()));
-        }
+        let body = self.post(question.path, &question.body)?;
+        Answer::read(&body).map_err(|what| unreadable(&what))
+    }
+
+    /// Posts JSON to a path below the server's address.
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Vec<u8>, Failure> {
+        let bytes = serde_json::to_vec(body).map_err(|error| Failure::Lasting(error.into()))?;
+        let content_type = "application/json";
+        let call = Call::Post {
+            content_type,
+            bytes: &bytes,
+        };
+        self.exchange(path, call)
+    }
+
+    /// The body of the answer to one request.
+    pub(super) fn exchange(&self, path: &str, call: Call<'_>) -> Result<Vec<u8>, Failure> {
+        let address = format!("{}/{path}", self.endpoint.endpoint.trim_end_matches('/'));
+        let most = match call {
+            Call::Get => LONGEST_FILE,
+            Call::Post { .. } => LONGEST_ANSWER,
+        };
+        let sent = match call {
+            Call::Get => self.keyed(self.agent.get(address)).call(),
+            Call::Post { content_type, bytes } => {
+                let request = self.keyed(self.agent.post(address));
+                request.content_type(content_type).send(bytes)
+            }
+        };
         let passing = |error: &dyn std::fmt::Display| Failure::Passing(self.clean(&error.to_string()), None);
-        let mut response = request
-            .send_json(&question.body)
-            .map_err(|error| passing(&error))?;
+        let mut response = sent.map_err(|error| passing(&error))?;
         let after = retry_after(&response);
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(LONGEST_ANSWER)
-            .read_to_vec();
+        let body = response.body_mut().with_config().limit(most).read_to_vec();
         let body = body.map_err(|error| passing(&error))?;
         match response.status().as_u16() {
-            200..300 => Answer::read(&body)
-                .map_err(|what| Failure::Passing(format!("what it answered cannot be read: {what}"), None)),
+            200..300 => Ok(body),
             status @ (408 | 409 | 425 | 429 | 500..600) => {
                 let why = format!("status {status}: {}", self.clean(&words(&body)));
                 Err(Failure::Passing(why, after))
             }
+            404 => Err(Failure::Unknown(self.refused(404, &body))),
             status => Err(Failure::Lasting(self.refused(status, &body))),
         }
+    }
+
+    fn keyed<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.key {
+            Some(key) => request.header("Authorization", format!("Bearer {}", key.reveal())),
+            None => request,
+        }
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        self.endpoint
+    }
+
+    pub(super) fn io(&self) -> &Io<'a> {
+        self.io
     }
 
     fn refused(&self, status: u16, body: &[u8]) -> StageError {
@@ -213,7 +260,7 @@ impl<'a> Client<'a> {
     }
 
     /// A text without the key, should a server repeat it.
-    fn clean(&self, text: &str) -> String {
+    pub(super) fn clean(&self, text: &str) -> String {
         match &self.key {
             Some(key) if !key.reveal().is_empty() => text.replace(key.reveal(), "***"),
             _ => text.to_owned(),
@@ -223,6 +270,11 @@ impl<'a> Client<'a> {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// That an answer is not what it should be.
+pub(super) fn unreadable(what: &str) -> Failure {
+    Failure::Passing(format!("what it answered cannot be read: {what}"), None)
 }
 
 /// The pause before try `tries + 1`: half a second, doubled each time, of which chance takes up to half.
@@ -255,7 +307,7 @@ fn retry_after<T>(response: &Response<T>) -> Option<Duration> {
 }
 
 /// The server's message, or the beginning of whatever it sent.
-fn words(body: &[u8]) -> String {
+pub(super) fn words(body: &[u8]) -> String {
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let message = json.as_ref().and_then(|json| {
         let error = &json["error"];

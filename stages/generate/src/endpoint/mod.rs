@@ -1,6 +1,7 @@
 //! Language models behind an OpenAI-compatible server: how they are named, and what they are asked.
 
 mod answer;
+mod batch;
 mod client;
 
 use std::{path::PathBuf, sync::LazyLock};
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use answer::Answer;
+pub use batch::Batch;
+pub(crate) use batch::Named;
 pub(crate) use client::{Client, Question};
 
 /// A model behind a server. Only name and revision say what it is: the rest is how to reach it, and moves no key.
@@ -42,6 +45,9 @@ pub struct Endpoint {
     /// How often a request is tried again that the server could not answer.
     #[serde(default = "retries")]
     pub retries: u32,
+    /// Asks by offline batches (`files` and `batches` of OpenAI's API) instead of request by request: cheaper, and slower.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
     /// What a million tokens cost, to tell what a run has cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
@@ -100,6 +106,8 @@ impl Endpoint {
             "`key` names an environment variable, as in env:OPENAI_API_KEY: a key itself does not belong in a file"
         } else if self.concurrency == 0 || self.timeout_seconds <= 0.0 {
             "`concurrency` and `timeout_seconds` must lie above 0"
+        } else if self.batch.as_ref().is_some_and(|batch| !batch.is_sound()) {
+            "`batch.poll_seconds` and `batch.most` must lie above 0"
         } else {
             return Ok(());
         };

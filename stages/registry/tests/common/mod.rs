@@ -52,13 +52,19 @@ impl MemoryHost {
         kind: &dyn StageKind,
         fields: serde_json::Value,
     ) -> BTreeMap<String, ContentDigest> {
-        let fields = fields.as_object().unwrap();
-        let bound = kind
-            .bind(fields)
-            .unwrap_or_else(|problems| panic!("{}: {problems:?}", kind.name()));
-        bound
-            .run(&Io::new(self))
-            .unwrap_or_else(|error| panic!("{}: {error}", kind.name()));
+        self.try_run(kind, fields)
+            .unwrap_or_else(|error| panic!("{}: {error}", kind.name()))
+    }
+
+    /// The same; why it failed, if it did.
+    pub(crate) fn try_run(
+        &self,
+        kind: &dyn StageKind,
+        fields: serde_json::Value,
+    ) -> Result<BTreeMap<String, ContentDigest>, String> {
+        let bound = kind.bind(fields.as_object().unwrap());
+        let bound = bound.map_err(|problems| format!("{problems:?}"))?;
+        bound.run(&Io::new(self)).map_err(|error| error.to_string())?;
         let mut digests = BTreeMap::new();
         for output in kind.outputs() {
             if output.kind.is_tree() {
@@ -74,7 +80,7 @@ impl MemoryHost {
                 digests.insert(output.name.into(), content_digest(output.kind, batch).unwrap());
             }
         }
-        digests
+        Ok(digests)
     }
 
     /// Of a model, the digest of its weights; of an index, that of all its files.

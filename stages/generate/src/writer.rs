@@ -1,0 +1,105 @@
+//! The models that write: here, or behind a server.
+
+use std::sync::Arc;
+
+use ablate_core::{Io, StageError};
+use ablate_models::generator::Generator;
+
+use crate::{
+    endpoint::Endpoint,
+    local, remote,
+    writing::{ADAPTER, Writing, Written},
+};
+
+/// A model that is ready to write.
+pub(crate) enum Writer {
+    /// One that computes here.
+    Here(Arc<Generator>),
+    /// One behind a server.
+    Server(Endpoint),
+}
+
+/// What writing took: documents that were cut, and tokens that a server has read and written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) cut: usize,
+    pub(crate) read: u64,
+    pub(crate) wrote: u64,
+}
+
+impl Writer {
+    /// The model at the port `model`, with the adapter at `adapter` if there is one.
+    ///
+    /// # Errors
+    /// If the model cannot be loaded, or the fields of an endpoint are wrong.
+    pub(crate) fn open(io: &Io<'_>) -> Result<Self, StageError> {
+        match io.source("model").and_then(|text| Endpoint::parse(&text)) {
+            Some(_) if io.optional_tree(ADAPTER)?.is_some() => Err(StageError::with_help(
+                "an adapter is merged into a model that computes here, and this one is behind a server",
+                "let the server load the adapter, under a `revision` of its own",
+            )),
+            Some(endpoint) => Ok(Self::Server(endpoint.map_err(StageError::new)?)),
+            None => local::open(io).map(Self::Here),
+        }
+    }
+
+    /// What it writes for every prompt and sample, in their order. No row is written twice.
+    ///
+    /// # Errors
+    /// If the model cannot be reached, or has no chat template where one is asked for, or a prompt is too long.
+    pub(crate) fn write(
+        &self,
+        writing: &Writing<'_>,
+        io: &Io<'_>,
+    ) -> Result<(Vec<Written>, Spent), StageError> {
+        match self {
+            Self::Here(generator) => local::written(generator, writing, io),
+            Self::Server(endpoint) => remote::written(endpoint, writing, io),
+        }
+    }
+
+    /// Tells what a server has read and written.
+    pub(crate) fn tell(&self, spent: Spent, io: &Io<'_>) {
+        if let Self::Server(endpoint) = self {
+            remote::tell_cost(endpoint, spent, io);
+        }
+    }
+
+    /// What the length of a text is counted in: a server's tokens are not known here.
+    pub(crate) fn unit(&self) -> &'static str {
+        match self {
+            Self::Here(_) => "tokens",
+            Self::Server(_) => "words",
+        }
+    }
+
+    /// The longest prompt the model takes before it writes `new` tokens, where that is known.
+    pub(crate) fn most_tokens(&self, new: u32) -> Option<usize> {
+        match self {
+            Self::Here(generator) => Some(local::context(generator).saturating_sub(new as usize)),
+            Self::Server(_) => None,
+        }
+    }
+
+    /// The length of the longest prompt of some writing.
+    ///
+    /// # Errors
+    /// If the model has no chat template where one is asked for.
+    pub(crate) fn longest(&self, writing: &Writing<'_>) -> Result<usize, StageError> {
+        match self {
+            Self::Here(generator) => local::longest(generator, writing),
+            Self::Server(_) => remote::longest(writing),
+        }
+    }
+
+    /// The beginning of a text, as it is cut in prompts.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub(crate) fn beginning<'t>(&self, text: &'t str, most: usize) -> Result<&'t str, StageError> {
+        match self {
+            Self::Here(generator) => local::beginning(generator, text, most),
+            Self::Server(_) => Ok(remote::beginning(text, most)),
+        }
+    }
+}
