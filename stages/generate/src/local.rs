@@ -1,11 +1,14 @@
 //! Texts by a model that computes here.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use ablate_core::{Digest, Io, RowFunction, Seed, Stage, StageError, canon};
+use ablate_core::{Digest, Io, RowFunction, Seed, StageError, canon};
 use ablate_models::{
     decoder::Model,
     device,
@@ -17,7 +20,6 @@ use crate::{
     asking::Piece,
     chat,
     decode::{Continuation, Draft, Request, cut, decode},
-    generate::Generate,
     writer::Spent,
     writing::{ADAPTER, Format, Writing, Written},
 };
@@ -28,20 +30,24 @@ const WRITE: RowFunction = RowFunction {
     version: 2,
 };
 
+/// A generator in bf16: loaded models are told apart by their types.
+struct Halved(Arc<Generator>);
+
 /// The generator at the port `model`, adapted where there is an adapter.
 ///
 /// # Errors
 /// If it cannot be loaded.
-pub(crate) fn open(io: &Io<'_>) -> Result<Arc<Generator>, StageError> {
+pub(crate) fn open(io: &Io<'_>, precision: Precision) -> Result<Arc<Generator>, StageError> {
     let device = device::open(io.device())?;
-    let generator = match io.optional_tree(ADAPTER)? {
-        None => io.model("model", |folder| Generator::load(folder, &device, Precision::F32))?,
-        Some(adapter) => Arc::new(Generator::load_adapted(
-            &io.tree("model")?,
-            &adapter,
-            &device,
-            Precision::F32,
-        )?),
+    let load = |folder: &Path| Generator::load(folder, &device, precision);
+    let halved = |folder: &Path| Ok(Halved(Arc::new(load(folder)?)));
+    let generator = match (io.optional_tree(ADAPTER)?, precision) {
+        (None, Precision::F32) => io.model("model", load)?,
+        (None, Precision::Bf16) => io.model("model", halved)?.0.clone(),
+        (Some(adapter), _) => {
+            let base = io.tree("model")?;
+            Arc::new(Generator::load_adapted(&base, &adapter, &device, precision)?)
+        }
     };
     if let Model::Device(model) = &generator.model {
         io.note(format!("computed on {}", model.place()));
@@ -111,7 +117,7 @@ fn write(
     io: &Io<'_>,
 ) -> Result<Vec<Continuation>, StageError> {
     let (keys, decoding) = (prompts.keys(writing.samples), writing.decoding.decoding());
-    let memo = io.memo(WRITE, meaning(writing, io)?)?;
+    let memo = io.memo(WRITE, meaning(generator, writing, io)?)?;
     let ends = |draft: &Draft| matches!(cut(generator, draft, &decoding), Ok(Some(_)));
     let drafts = memo.map(&keys, ends, |missing, sink| {
         let requests = missing.iter().map(|at| prompts.request(&keys, *at, writing));
@@ -139,10 +145,10 @@ fn write(
 }
 
 /// What the rows of one memo have in common.
-fn meaning(writing: &Writing<'_>, io: &Io<'_>) -> Result<canon::Value, StageError> {
+fn meaning(generator: &Generator, writing: &Writing<'_>, io: &Io<'_>) -> Result<canon::Value, StageError> {
     let mut meaning = vec![
         ("model", io.digest("model")?),
-        ("numeric", canon::Value::text(Generate::NUMERIC)),
+        ("numeric", canon::Value::text(generator.model.precision().word())),
     ];
     if io.optional_tree(ADAPTER)?.is_some() {
         meaning.push((ADAPTER, io.digest(ADAPTER)?));

@@ -6,6 +6,7 @@ use ablate_core::{
     ArtifactKind, Input, Io, Memory, Output, Problems, Slot as Place, Stage, StageError,
     rows::{Pair, Triple},
 };
+use ablate_models::precision::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +97,9 @@ struct NegativeDecoding {
     /// Rows decoded together on each core, or on the device; as many as memory has room for if not given.
     #[schemars(range(min = 1))]
     batch: Option<u32>,
+    /// In what numbers a model that runs here computes: `bf16` takes half the memory of `f32`, and is for GPUs.
+    #[serde(skip_serializing_if = "Precision::is_default")]
+    precision: Precision,
 }
 
 /// As in arXiv 2504.21015.
@@ -110,6 +114,7 @@ impl Default for NegativeDecoding {
             max_new_tokens: 1024,
             stop: vec![],
             batch: None,
+            precision: Precision::F32,
         }
     }
 }
@@ -125,6 +130,7 @@ impl NegativeDecoding {
             max_new_tokens: self.max_new_tokens,
             stop: self.stop.clone(),
             batch: self.batch,
+            precision: self.precision,
         }
     }
 }

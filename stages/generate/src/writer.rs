@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ablate_core::{Io, StageError};
-use ablate_models::generator::Generator;
+use ablate_models::{generator::Generator, precision::Precision};
 
 use crate::{
     endpoint::Endpoint,
@@ -32,14 +32,21 @@ impl Writer {
     ///
     /// # Errors
     /// If the model cannot be loaded, or the fields of an endpoint are wrong.
-    pub(crate) fn open(io: &Io<'_>) -> Result<Self, StageError> {
+    pub(crate) fn open(io: &Io<'_>, precision: Precision) -> Result<Self, StageError> {
         match io.source("model").and_then(|text| Endpoint::parse(&text)) {
             Some(_) if io.optional_tree(ADAPTER)?.is_some() => Err(StageError::with_help(
                 "an adapter is merged into a model that computes here, and this one is behind a server",
                 "let the server load the adapter, under a `revision` of its own",
             )),
+            Some(_) if !precision.is_default() => Err(StageError::with_help(
+                format!(
+                    "`precision: {}` is for a model that computes here, and this one is behind a server",
+                    precision.word()
+                ),
+                "leave `precision` out, and say by `revision` what the server computes in",
+            )),
             Some(endpoint) => Ok(Self::Server(endpoint.map_err(StageError::new)?)),
-            None => local::open(io).map(Self::Here),
+            None => local::open(io, precision).map(Self::Here),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Texts by a model, here or behind a server: what is asked, how it is decoded, and what comes of it.
 
 use ablate_core::{Io, Memory, StageError, canon};
+use ablate_models::precision::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +68,7 @@ impl Writing<'_> {
     /// # Errors
     /// As [`Writer::open`] and [`Writer::write`].
     pub(crate) fn written(&self, io: &Io<'_>) -> Result<Vec<Written>, StageError> {
-        let writer = Writer::open(io)?;
+        let writer = Writer::open(io, self.decoding.precision)?;
         let (written, spent) = writer.write(self, io)?;
         if spent.cut > 0 {
             let (cut, all, most) = (spent.cut, self.prompts.len(), self.max_document_tokens);
@@ -131,6 +132,10 @@ pub(crate) struct DecodingParams {
     /// room for, or half of what a device has left.
     #[schemars(range(min = 1))]
     pub(crate) batch: Option<u32>,
+    /// In what numbers a model that runs here computes: `bf16` takes half the memory of `f32`, and is for GPUs; its texts and
+    /// log-probabilities are other ones.
+    #[serde(skip_serializing_if = "Precision::is_default")]
+    pub(crate) precision: Precision,
 }
 
 impl Default for DecodingParams {
@@ -145,6 +150,7 @@ impl Default for DecodingParams {
             max_new_tokens: 64,
             stop,
             batch: None,
+            precision: Precision::F32,
         }
     }
 }
@@ -191,6 +197,7 @@ impl DecodingParams {
             max_new_tokens,
             stop,
             batch,
+            precision: _,
         } = self;
         Decoding {
             sampling: Sampling {

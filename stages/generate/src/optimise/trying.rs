@@ -44,7 +44,7 @@ impl<'a> Trying<'a> {
     pub(super) fn open(params: &'a Params, io: &'a Io<'a>) -> Result<Self, StageError> {
         Ok(Self {
             judge: Judge::open(params.metric, params.depth as usize, io)?,
-            writer: Writer::open(io)?,
+            writer: Writer::open(io, params.queries.decoding.precision)?,
             rule: params.queries.rule()?,
             done: 0,
             expected: 0,

@@ -21,7 +21,7 @@ pub type DeviceDecoder = Transformer<Tensors>;
 /// Computes with candle's tensors.
 pub struct Tensors {
     device: Device,
-    dtype: DType,
+    precision: Precision,
     neighbours: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Step<'s> {
 impl Tensors {
     /// Numbers as they are computed with.
     fn tensor<S: ShapeWithOneHole>(&self, numbers: Vec<f32>, shape: S) -> candle_core::Result<Tensor> {
-        Tensor::from_vec(numbers, shape, &self.device)?.to_dtype(self.dtype)
+        Tensor::from_vec(numbers, shape, &self.device)?.to_dtype(self.precision.dtype())
     }
 
     fn step<'s>(
@@ -65,7 +65,7 @@ impl Tensors {
             Ok((turn(angles.cos)?, turn(angles.sin)?))
         });
         let turns = turns.collect::<candle_core::Result<_>>()?;
-        group.reserve(config, (self.dtype, &self.device), tokens)?;
+        group.reserve(config, (self.precision.dtype(), &self.device), tokens)?;
         group.feed(feeds, tokens);
         let mut windows: Vec<Option<usize>> = config.layers.iter().map(|layer| layer.window).collect();
         windows.sort_unstable();
@@ -227,7 +227,7 @@ impl Backend for Tensors {
             return Err(StageError::new("a window without a mask"));
         };
         let scores = (scores.to_dtype(DType::F32)? * config.score_scale)?;
-        let weights = softmax_last_dim(&scores.broadcast_add(mask)?)?.to_dtype(self.dtype)?;
+        let weights = softmax_last_dim(&scores.broadcast_add(mask)?)?.to_dtype(self.precision.dtype())?;
         let weights = weights.reshape((rows, shared, folded, slots))?;
         Ok(product(&weights, &values.narrow(2, 0, slots)?)?
             .reshape((rows, heads, tokens, width))?
@@ -305,10 +305,15 @@ impl DeviceDecoder {
     ) -> Result<Self, StageError> {
         let backend = Tensors {
             device: device.clone(),
-            dtype: precision.dtype(),
+            precision,
             neighbours: layout.neighbours,
         };
         Self::build(config, layout, weights, backend)
+    }
+
+    /// In what numbers it computes.
+    pub fn precision(&self) -> Precision {
+        self.backend.precision
     }
 
     /// Where it computes and in what numbers: `cuda:0 in f32`.
@@ -318,7 +323,7 @@ impl DeviceDecoder {
             DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
             DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
         };
-        format!("{device} in {}", self.backend.dtype.as_str())
+        format!("{device} in {}", self.backend.precision.word())
     }
 
     /// The states, `(rows · tokens, hidden)`, after all layers; rows are padded to the longest feed.
@@ -382,6 +387,6 @@ impl Decoder for DeviceDecoder {
     fn row_bytes(&self, prefix: usize, tokens: usize) -> usize {
         let config = self.config();
         let (_, key) = config.query_and_key_widths();
-        2 * (prefix + tokens) * key * config.layers.len() * self.backend.dtype.size_in_bytes()
+        2 * (prefix + tokens) * key * config.layers.len() * self.backend.precision.dtype().size_in_bytes()
     }
 }

@@ -111,6 +111,14 @@ impl Model {
         DeviceDecoder::load_on(config, layout, weights, device, precision).map(Self::Device)
     }
 
+    /// In what numbers it computes.
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::Cpu(_) => Precision::F32,
+            Self::Device(model) => model.precision(),
+        }
+    }
+
     /// The model's shape.
     pub fn config(&self) -> &Config {
         match self {

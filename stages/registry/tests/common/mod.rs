@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use ablate_core::{
@@ -19,7 +19,22 @@ pub(crate) struct MemoryHost {
     outputs: Mutex<BTreeMap<String, RecordBatch>>,
     folder: tempfile::TempDir,
     places: Places,
-    memo: MemoryRows,
+    /// By what their rows mean.
+    memos: Mutex<BTreeMap<String, Arc<MemoryRows>>>,
+}
+
+struct Kept(Arc<MemoryRows>);
+
+impl RowStore for Kept {
+    fn recall(&self, keys: &[Digest]) -> Result<Vec<Option<Vec<u8>>>, StageError> {
+        self.0.recall(keys)
+    }
+    fn keep(&self, key: Digest, value: Vec<u8>) -> Result<(), StageError> {
+        self.0.keep(key, value)
+    }
+    fn flush(&self) -> Result<(), StageError> {
+        self.0.flush()
+    }
 }
 
 impl MemoryHost {
@@ -30,7 +45,7 @@ impl MemoryHost {
             outputs: Mutex::new(BTreeMap::new()),
             folder: tempfile::tempdir().unwrap(),
             places: Places::default(),
-            memo: MemoryRows::default(),
+            memos: Mutex::default(),
         }
     }
 
@@ -155,8 +170,11 @@ impl Host for MemoryHost {
     fn digest(&self, port: &str) -> Result<Option<Digest>, StageError> {
         Ok(Some(Digest::of(port.as_bytes())))
     }
-    fn memo(&self, _: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError> {
-        Ok(Box::new(&self.memo))
+    fn memo(&self, meaning: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError> {
+        let mut memos = self.memos.lock().unwrap();
+        Ok(Box::new(Kept(
+            memos.entry(format!("{meaning:?}")).or_default().clone(),
+        )))
     }
     fn count_rows(&self, _: u64, _: u64) {}
     fn checkpoints(&self) -> Result<PathBuf, StageError> {
