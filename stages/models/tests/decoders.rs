@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use ablate_core::Seed;
 use ablate_models::{
-    bert::Mode,
+    Mode,
     decoder::{
         CpuDecoder, Decoder, DeviceDecoder, Family, Prompted, Settings, TunedDecoder, expected_tensors,
     },

@@ -6,8 +6,7 @@ mod generator;
 
 use ablate_core::{Seed, StageError};
 use ablate_models::{
-    TunedGenerator,
-    bert::Mode,
+    Mode, TunedGenerator,
     decoder::{Decoder, Lora, Model, Prompted},
     generator::Generator,
     params::{ParamStore, to_vec},

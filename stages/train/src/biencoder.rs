@@ -10,7 +10,7 @@ use crate::{
     no_duplicates,
     ranking::{Ranking, RankingSettings},
     tokens::Reading,
-    training::{CURVE, Defaults, Training, dev},
+    training::{CURVE, Defaults, EXECUTION, Training, dev},
 };
 
 /// Parameters of `train/biencoder`. A row brings a query, its positive and a hard negative.
@@ -84,6 +84,7 @@ impl Stage for TrainBiencoder {
             .about("the trained encoder, in the layout of sentence-transformers"),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

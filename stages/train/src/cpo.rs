@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     completions::Preference,
     loss::PreferenceLoss,
-    training::{CURVE, Defaults, dev},
+    training::{CURVE, Defaults, EXECUTION, dev},
     tuning::{Tuning, Written},
 };
 
@@ -95,6 +95,7 @@ impl Stage for TrainCpo {
         ),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     relevance::{Relevance, RelevanceLoss},
-    training::{CURVE, Defaults, Training, dev},
+    training::{CURVE, Defaults, EXECUTION, Training, dev},
 };
 
 /// Parameters of `train/crossencoder`. A row is a pair of a query and a document, or with `loss: listwise` a query with all
@@ -65,6 +65,7 @@ impl Stage for TrainCrossencoder {
             .about("the trained cross-encoder, in the layout of transformers"),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

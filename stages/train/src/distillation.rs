@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     imitation::{Imitation, ImitationLoss, ImitationSettings},
     tokens::Reading,
-    training::{CURVE, Defaults, Training, dev},
+    training::{CURVE, Defaults, EXECUTION, Training, dev},
 };
 
 /// Parameters of `train/distillation`. A row is a query with its positive and all its negatives.
@@ -81,6 +81,7 @@ impl Stage for TrainDistillation {
             .about("the trained encoder, in the layout of sentence-transformers"),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

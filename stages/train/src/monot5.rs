@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answers::Answers,
     optimizer::Decay,
-    training::{CURVE, Defaults, Training, dev},
+    training::{CURVE, Defaults, EXECUTION, Training, dev},
 };
 
 /// Parameters of `train/monot5`. A row is a pair of a query and a document.
@@ -88,6 +88,7 @@ impl Stage for TrainMonoT5 {
         Output::of("model", ArtifactKind::Model).about("the trained monoT5, in the layout of transformers"),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    training::{CURVE, Defaults, dev},
+    training::{CURVE, Defaults, EXECUTION, dev},
     tuning::{Tuning, Written},
 };
 
@@ -63,6 +63,7 @@ impl Stage for TrainSft {
         ),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

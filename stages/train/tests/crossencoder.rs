@@ -13,7 +13,7 @@ use std::path::Path;
 
 use ablate_core::Seed;
 use ablate_models::{
-    bert::Mode,
+    Mode,
     params::{ParamStore, to_vec},
     reranker::{CrossEncoder, Reranker, Truncation},
 };
@@ -70,10 +70,7 @@ fn twenty_steps_of_listwise_cross_entropy_follow_pytorch() {
 fn every_parameter_has_a_gradient_and_parts_of_a_batch_give_that_of_the_whole() {
     let fixture = fixture("cross_encoder_training.json");
     let (rows, model) = (triples(&fixture), model(&fixture));
-    let mode = Mode::Train {
-        seed: Seed::root(3),
-        dropout: Some(0.0),
-    };
+    let mode = Mode::train(Seed::root(3), Some(0.0));
     let of = |rows_at_once: Option<usize>| -> (f64, Gradients) {
         let objective = told(Relevance::new(&model, &rows, RelevanceLoss::Bce, rows_at_once));
         told(objective.gradients(&(0..18).collect::<Vec<_>>(), mode))

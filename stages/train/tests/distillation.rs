@@ -13,7 +13,7 @@ use ablate_core::{
     Seed,
     rows::{Hit, Triple},
 };
-use ablate_models::{bert::Mode, encoder::SentenceEncoder, params::to_vec};
+use ablate_models::{Mode, encoder::SentenceEncoder, params::to_vec};
 use ablate_train::{
     Gradients, Objective,
     imitation::{Imitation, ImitationLoss, ImitationSettings},
@@ -95,10 +95,7 @@ fn every_parameter_has_a_gradient_and_parts_of_a_batch_give_that_of_the_whole() 
     let fixture = fixture("distillation_training.json");
     let (triples, encoder) = (triples(&fixture), encoder(&fixture));
     let teacher = teacher(&fixture, &triples);
-    let mode = Mode::Train {
-        seed: Seed::root(3),
-        dropout: Some(0.0),
-    };
+    let mode = Mode::train(Seed::root(3), Some(0.0));
     for loss in [ImitationLoss::MarginMse, ImitationLoss::Kl] {
         let of = |rows_at_once| -> (f64, Gradients) {
             let settings = imitated(&fixture, loss, rows_at_once);

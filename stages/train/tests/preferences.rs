@@ -8,7 +8,7 @@ mod formula;
 
 use ablate_core::Seed;
 use ablate_models::{
-    bert::Mode,
+    Mode,
     decoder::{Lora, TunedDecoder},
     params::{ParamStore, to_vec},
 };
@@ -151,10 +151,7 @@ fn every_trained_parameter_has_a_gradient() {
     for run in fixture()["runs"].as_array().unwrap() {
         let (model, examples) = (model(run), examples());
         let objective = Completions::new(&model, &examples, preference(&run["settings"]), 4);
-        let mode = Mode::Train {
-            seed: Seed::root(1),
-            dropout: Some(0.1),
-        };
+        let mode = Mode::train(Seed::root(1), Some(0.1));
         let (_, gradients) = told(objective.gradients(&[0, 1, 2, 3], mode));
         for (name, _) in model.store().trainable() {
             assert!(

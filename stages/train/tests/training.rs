@@ -9,7 +9,7 @@ mod following;
 use std::path::Path;
 
 use ablate_core::{Digest, Seed, StageError, rows::Triple};
-use ablate_models::{bert::Mode, encoder::SentenceEncoder, params::to_vec};
+use ablate_models::{Mode, encoder::SentenceEncoder, params::to_vec};
 use ablate_train::{
     Dev, Gradients, Objective, Settings,
     masking::FalseNegatives,
@@ -106,10 +106,7 @@ fn every_parameter_has_the_gradient_finite_differences_give() {
     let rows = rows(6);
     for dropout in [0.0, 0.2] {
         let encoder = load(folder.path());
-        let mode = Mode::Train {
-            seed: Seed::root(3),
-            dropout: Some(dropout),
-        };
+        let mode = Mode::train(Seed::root(3), Some(dropout));
         let objective = ranking_by(&encoder, &rows, |settings| settings.scale = 5.0);
         let batch = [0, 1, 2, 3, 4, 5];
         let loss = || told(objective.share(&batch, &batch, mode));
@@ -237,10 +234,7 @@ fn a_loss_that_is_no_number_names_step_and_queries() {
 fn a_batch_encoded_in_parts_has_the_gradients_of_the_whole() {
     let folder = tiny_encoder();
     let (encoder, rows) = (load(folder.path()), rows(6));
-    let mode = Mode::Train {
-        seed: Seed::root(3),
-        dropout: Some(0.0),
-    };
+    let mode = Mode::train(Seed::root(3), Some(0.0));
     let of = |texts_at_once: Option<usize>| -> (f64, Gradients) {
         let objective = ranking_by(&encoder, &rows, |settings| {
             settings.texts_at_once = texts_at_once;

@@ -22,6 +22,7 @@ pub(crate) fn settings(learning_rate: f64, warmup: f64, decay: Decay) -> Setting
         weight_decay: 0.01,
         max_gradient_norm: 1.0,
         dropout: Some(0.0),
+        gradient_checkpointing: false,
         seed: Seed::root(7),
     }
 }

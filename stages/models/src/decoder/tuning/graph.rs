@@ -8,7 +8,7 @@ use candle_nn::ops::softmax;
 
 use super::{Prompted, parameters::Parameters};
 use crate::{
-    bert::Mode,
+    Mode,
     decoder::{Activation, Config, skeleton::Backend, weights::Norm},
     ops::{layer_norm, linear, product_nt, rms_norm},
 };
@@ -19,7 +19,7 @@ const HIDDEN: f32 = -1e30;
 /// Computes with parameters by name.
 pub(super) struct Graph<'p> {
     pub(super) parameters: &'p Parameters,
-    pub(super) mode: Mode,
+    pub(super) mode: Mode<'static>,
     /// Whether neighbouring numbers are turned together.
     pub(super) neighbours: bool,
 }
@@ -196,7 +196,7 @@ impl Backend for Graph<'_> {
     type Norm = Norm<String>;
     type Table = String;
     type States = Tensor;
-    type Step<'s> = Batch;
+    type Step<'s> = &'s Batch;
 
     fn tied(&self, table: &String) -> std::result::Result<Vec<Module>, StageError> {
         Ok(Module::tied(table))
@@ -244,7 +244,7 @@ impl Backend for Graph<'_> {
         index: usize,
         head_norms: Option<&[Norm<String>; 2]>,
         qkv: Tensor,
-        batch: &mut Batch,
+        batch: &mut &Batch,
     ) -> std::result::Result<Tensor, StageError> {
         Ok(self.attention_of_all(config, index, head_norms, &qkv, batch)?)
     }
