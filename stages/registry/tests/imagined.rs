@@ -11,17 +11,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use ablate_core::{
-    StageKind,
-    rows::{Document, Pair, PromptRow, Triple},
-};
-use ablate_registry::STAGES;
-use common::MemoryHost;
+use ablate_core::rows::{Document, Pair, PromptRow, Triple};
+use common::{MemoryHost, kind};
 use serde_json::{Value, json};
-
-fn kind(name: &str) -> &'static dyn StageKind {
-    *STAGES.iter().find(|kind| kind.name() == name).unwrap()
-}
 
 /// Bodies of the requests a server has answered.
 type Asked = Arc<Mutex<Vec<Value>>>;
