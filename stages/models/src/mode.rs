@@ -21,7 +21,7 @@ pub enum Mode<'t> {
     },
 }
 
-impl<'t> Mode<'t> {
+impl Mode<'_> {
     /// Training with the whole graph.
     pub fn train(seed: Seed, dropout: Option<f32>) -> Self {
         let tape = None;
@@ -30,11 +30,11 @@ impl<'t> Mode<'t> {
 
     /// The same with gradient checkpointing, layers noted on `tape`.
     #[must_use]
-    pub fn checkpointed<'u>(self, tape: &'u Tape) -> Mode<'u> {
+    pub fn checkpointed(self, tape: &Tape) -> Mode<'_> {
         self.on(Some(tape))
     }
 
-    fn on<'u>(self, tape: Option<&'u Tape>) -> Mode<'u> {
+    fn on(self, tape: Option<&Tape>) -> Mode<'_> {
         match self {
             Self::Inference => Mode::Inference,
             Self::Train { seed, dropout, .. } => Mode::Train { seed, dropout, tape },
