@@ -17,6 +17,7 @@ pub mod onnx;
 pub mod ops;
 pub mod params;
 mod pass;
+mod precision;
 mod protobuf;
 pub mod reranker;
 mod sentencepiece;
@@ -25,4 +26,5 @@ pub mod t5;
 mod tuned;
 
 pub use mode::Mode;
+pub use precision::Precision;
 pub use tuned::TunedGenerator;

@@ -3,7 +3,7 @@
 use ablate_core::Seed;
 use candle_core::{Result, Tensor, backprop::GradStore};
 
-use crate::{gradient_checkpointing::Tape, ops::Dropout};
+use crate::{Precision, gradient_checkpointing::Tape, ops::Dropout};
 
 /// Whether a pass is for use or for training.
 #[derive(Clone, Copy)]
@@ -16,16 +16,39 @@ pub enum Mode<'t> {
         seed: Seed,
         /// Dropout probability; the configuration's own if `None`.
         dropout: Option<f32>,
+        /// What products are computed in.
+        precision: Precision,
         /// Where layers are noted that are computed again for their gradients; `None` if the graph of all of them is kept.
         tape: Option<&'t Tape>,
     },
 }
 
 impl Mode<'_> {
-    /// Training with the whole graph.
+    /// Training in f32 with the whole graph.
     pub fn train(seed: Seed, dropout: Option<f32>) -> Self {
-        let tape = None;
-        Self::Train { seed, dropout, tape }
+        Self::Train {
+            seed,
+            dropout,
+            precision: Precision::F32,
+            tape: None,
+        }
+    }
+
+    /// The same with products in `precision`; of no account to inference.
+    #[must_use]
+    pub fn in_precision(mut self, wanted: Precision) -> Self {
+        if let Self::Train { precision, .. } = &mut self {
+            *precision = wanted;
+        }
+        self
+    }
+
+    /// What products are computed in.
+    pub(crate) fn precision(self) -> Precision {
+        match self {
+            Self::Inference => Precision::F32,
+            Self::Train { precision, .. } => precision,
+        }
     }
 
     /// The same with gradient checkpointing, layers noted on `tape`.
@@ -37,7 +60,17 @@ impl Mode<'_> {
     fn on(self, tape: Option<&Tape>) -> Mode<'_> {
         match self {
             Self::Inference => Mode::Inference,
-            Self::Train { seed, dropout, .. } => Mode::Train { seed, dropout, tape },
+            Self::Train {
+                seed,
+                dropout,
+                precision,
+                ..
+            } => Mode::Train {
+                seed,
+                dropout,
+                precision,
+                tape,
+            },
         }
     }
 
@@ -48,15 +81,11 @@ impl Mode<'_> {
 
     /// The mode of a part of a batch, which draws from streams of its own.
     #[must_use]
-    pub fn child(self, part: usize) -> Self {
-        match self {
-            Self::Inference => Self::Inference,
-            Self::Train { seed, dropout, tape } => Self::Train {
-                seed: seed.child(&format!("part {part}")),
-                dropout,
-                tape,
-            },
+    pub fn child(mut self, part: usize) -> Self {
+        if let Self::Train { seed, .. } = &mut self {
+            *seed = seed.child(&format!("part {part}"));
         }
+        self
     }
 
     /// The gradients of a scalar that was computed in this mode.

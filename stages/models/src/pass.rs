@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 
 use crate::{
-    Mode,
+    Mode, Precision,
     bert::Tokens,
     ops::{self, Segments},
     params::ParamStore,
@@ -30,15 +30,19 @@ impl Pass {
 
     /// `x Wᵀ + b` with the parameters below `name`.
     pub(crate) fn linear(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        ops::linear(
-            x,
-            &self.value(&format!("{name}.weight"))?,
-            &self.value(&format!("{name}.bias"))?,
-        )
+        let (weight, bias) = (
+            self.value(&format!("{name}.weight"))?,
+            self.value(&format!("{name}.bias"))?,
+        );
+        self.mode.precision().linear(x, &weight, Some(&bias))
     }
 
     /// Two linear layers, by their names, with GELU between them.
     pub(crate) fn feed_forward(&self, x: &Tensor, layers: [&str; 2]) -> Result<Tensor> {
+        if self.mode.precision() != Precision::F32 {
+            let inner = ops::gelu(&self.linear(x, layers[0])?)?;
+            return self.linear(&inner, layers[1]);
+        }
         let load = |layer: &str| {
             let weight = self.value(&format!("{layer}.weight"))?;
             Ok::<_, candle_core::Error>((weight, self.value(&format!("{layer}.bias"))?))
@@ -65,7 +69,10 @@ impl Pass {
             let values = projections.map(|name| self.value(&format!("{layer}.{name}.{part}")));
             Tensor::cat(&values.into_iter().collect::<Result<Vec<_>>>()?, 0)
         };
-        let qkv = ops::linear(x, &join("weight")?, &join("bias")?)?;
+        let qkv = self
+            .mode
+            .precision()
+            .linear(x, &join("weight")?, Some(&join("bias")?))?;
         let dropout = self.mode.dropout(layer, self.attention_dropout);
         ops::attention(&qkv, &self.segments, self.heads, dropout)
     }

@@ -9,7 +9,7 @@ use std::{path::Path, time::Instant};
 
 use ablate_core::{Seed, StageError, rows::Triple};
 use ablate_models::{
-    TunedGenerator,
+    Precision, TunedGenerator,
     decoder::Lora,
     encoder::SentenceEncoder,
     reranker::{CrossEncoder, Truncation},
@@ -70,6 +70,7 @@ fn settings(gradient_checkpointing: bool) -> Settings {
         weight_decay: 0.01,
         max_gradient_norm: 1.0,
         dropout: None,
+        precision: Precision::F32,
         gradient_checkpointing,
         seed: Seed::root(1),
     }

@@ -1,7 +1,7 @@
 //! The training loop: batches, schedule, optimiser, evaluation, checkpoints. What is learnt is an [`Objective`]'s matter.
 
 use ablate_core::{Seed, StageError, rows::Step};
-use ablate_models::{Mode, gradient_checkpointing::Tape, params::ParamStore};
+use ablate_models::{Mode, Precision, gradient_checkpointing::Tape, params::ParamStore};
 use candle_core::Tensor;
 
 use crate::{
@@ -69,6 +69,8 @@ pub struct Settings {
     pub max_gradient_norm: f64,
     /// Dropout probability; the model's configuration if `None`.
     pub dropout: Option<f32>,
+    /// What products are computed in; the loss of rows that are only evaluated is of f32.
+    pub precision: Precision,
     /// Whether layers are computed again for their gradients, in less memory.
     pub gradient_checkpointing: bool,
     /// Dropout draws from streams below this, named by step and layer.
@@ -165,7 +167,8 @@ impl<'a> Run<'a> {
     fn step(&mut self, rows: &[usize]) -> Result<Step, StageError> {
         let at = self.curve.len();
         let seed = self.settings.seed.child("dropout").child(&at.to_string());
-        let (mode, tape) = (Mode::train(seed, self.settings.dropout), Tape::default());
+        let mode = Mode::train(seed, self.settings.dropout).in_precision(self.settings.precision);
+        let tape = Tape::default();
         let mode = match self.settings.gradient_checkpointing {
             true => mode.checkpointed(&tape),
             false => mode,

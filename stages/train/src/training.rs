@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use ablate_core::{ArtifactKind, Input, Io, Output, Seed, StageError, rows::Step};
+use ablate_models::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,9 @@ pub(crate) struct Training<D> {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub(crate) patience: Option<usize>,
+    /// What products are computed in.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub(crate) precision: Precision,
     /// Whether a layer's states are computed again for its gradients instead of being kept: much less memory, about a third more
     /// time, the same result to the bit.
     #[serde(default)]
@@ -199,6 +203,7 @@ impl<D> Training<D> {
             weight_decay: self.weight_decay,
             max_gradient_norm: self.max_grad_norm,
             dropout,
+            precision: self.precision,
             gradient_checkpointing: self.gradient_checkpointing,
             seed: self.root(),
         }

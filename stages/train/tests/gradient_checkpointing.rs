@@ -15,7 +15,7 @@ mod t5;
 
 use ablate_core::{Seed, rows::Triple};
 use ablate_models::{
-    Mode,
+    Mode, Precision,
     decoder::{Lora, TunedDecoder},
     encoder::SentenceEncoder,
     gradient_checkpointing::Tape,
@@ -48,7 +48,14 @@ fn bits(gradients: &Gradients, store: &ParamStore) -> Vec<(String, Option<Vec<u3
 
 /// The graph is cut, and loss and gradients are those of the whole graph.
 fn assert_nothing_moves(what: &str, objective: &dyn Objective, rows: usize) {
-    let (batch, mode): (Vec<usize>, _) = ((0..rows).collect(), Mode::train(Seed::root(5), Some(0.2)));
+    for precision in [Precision::F32, Precision::Bf16] {
+        assert_nothing_moves_in(precision, what, objective, rows);
+    }
+}
+
+fn assert_nothing_moves_in(precision: Precision, what: &str, objective: &dyn Objective, rows: usize) {
+    let batch: Vec<usize> = (0..rows).collect();
+    let mode = Mode::train(Seed::root(5), Some(0.2)).in_precision(precision);
     let nodes = |mode| told(objective.share(&batch, &batch, mode)).sorted_nodes().len();
     let forgotten = Tape::default();
     let (cut, whole) = (nodes(mode.checkpointed(&forgotten)), nodes(mode));

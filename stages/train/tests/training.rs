@@ -9,7 +9,7 @@ mod following;
 use std::path::Path;
 
 use ablate_core::{Digest, Seed, StageError, rows::Triple};
-use ablate_models::{Mode, encoder::SentenceEncoder, params::to_vec};
+use ablate_models::{Mode, Precision, encoder::SentenceEncoder, params::to_vec};
 use ablate_train::{
     Dev, Gradients, Objective, Settings,
     masking::FalseNegatives,
@@ -213,20 +213,19 @@ fn a_loss_that_is_no_number_names_step_and_queries() {
     bias.set(&Tensor::full(f32::NAN, 32, &Device::Cpu).unwrap())
         .unwrap();
     let rows = rows(3);
-    let error = train(
-        &ranking(&encoder, &rows),
-        &[vec![0, 2]],
-        &settings(),
-        None,
-        None,
-        &mut |_| Ok(()),
-    )
-    .unwrap_err()
-    .to_string();
-    assert!(
-        error.contains("loss of step 1") && error.contains("q0, q2"),
-        "{error}"
-    );
+    for precision in [Precision::F32, Precision::Bf16] {
+        let settings = Settings {
+            precision,
+            ..settings()
+        };
+        let objective = ranking(&encoder, &rows);
+        let error = train(&objective, &[vec![0, 2]], &settings, None, None, &mut |_| Ok(()));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("loss of step 1") && error.contains("q0, q2"),
+            "{error}"
+        );
+    }
 }
 
 /// GradCache changes memory, not gradients (dropout off: its draws are of the parts).

@@ -209,7 +209,8 @@ impl CrossEncoder {
 
     fn linear(&self, x: &Tensor, name: &str, mode: Mode<'_>) -> Computed<Tensor> {
         let value = |part: &str| self.store.value(&format!("{name}.{part}"), mode.is_training());
-        ops::linear(x, &value("weight")?, &value("bias")?)
+        mode.precision()
+            .linear(x, &value("weight")?, Some(&value("bias")?))
     }
 
     /// The logits of a batch, as numbers.

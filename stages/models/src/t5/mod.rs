@@ -73,7 +73,8 @@ impl T5 {
         let fed: Vec<[u32; 2]> = answers.iter().map(|answer| [start, *answer]).collect();
         let wanted: Vec<u32> = answers.iter().flat_map(|answer| [*answer, end]).collect();
         let states = pass.decode(&memory, tokens.segments(), &Tokens::new(&fed), mode)?;
-        let logits = ops::product_nt(&pass.scaled(states)?, &pass.value(pass.head())?)?;
+        let head = pass.value(pass.head())?;
+        let logits = mode.precision().linear(&pass.scaled(states)?, &head, None)?;
         candle_nn::loss::cross_entropy(&logits, &Tensor::new(wanted, logits.device())?)
     }
 
@@ -207,7 +208,8 @@ impl Pass {
     /// `x Wᵀ` of layers side by side.
     fn linear(&self, x: &Tensor, layers: &[&str]) -> Result<Tensor> {
         let weights = layers.iter().map(|name| self.value(&format!("{name}.weight")));
-        ops::product_nt(x, &Tensor::cat(&weights.collect::<Result<Vec<_>>>()?, 0)?)
+        let weight = Tensor::cat(&weights.collect::<Result<Vec<_>>>()?, 0)?;
+        self.mode.precision().linear(x, &weight, None)
     }
 
     fn keys_values(&self, x: &Tensor, attention: &str) -> Result<Tensor> {

@@ -13,7 +13,7 @@ use crate::{
         build::Build,
         weights::{MatrixSpec, Norm, NormSpec, transposed},
     },
-    ops::{dropout, product_nt},
+    ops::dropout,
     params::ParamStore,
 };
 
@@ -85,10 +85,8 @@ impl Parameters {
             return Ok(None);
         };
         let x = dropout(x, mode.dropout(module, lora.dropout))?;
-        let inner = product_nt(&x, &self.value(&a, mode)?)?;
-        Ok(Some(
-            (product_nt(&inner, &self.value(&b, mode)?)? * lora.scaling())?,
-        ))
+        let product = |x: &Tensor, name: &str| mode.precision().linear(x, &self.value(name, mode)?, None);
+        Ok(Some((product(&product(&x, &a)?, &b)? * lora.scaling())?))
     }
 
     /// A layer's weight with its adapter in it, `(out, in)`.
