@@ -20,11 +20,6 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Whether it is that of a trainer that nobody tells.
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// Numbers as a product takes or gives them.
     pub(crate) fn rounded(self, x: &Tensor) -> Result<Tensor> {
         match self {

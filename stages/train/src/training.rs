@@ -89,7 +89,7 @@ pub(crate) struct Training<D> {
     #[schemars(range(min = 1))]
     pub(crate) patience: Option<usize>,
     /// What products are computed in.
-    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    #[serde(default)]
     pub(crate) precision: Precision,
     /// Whether a layer's states are computed again for its gradients instead of being kept: much less memory, about a third more
     /// time, the same result to the bit.
