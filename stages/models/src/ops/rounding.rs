@@ -56,9 +56,10 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_half() {
-        let ties = [1.003_906_25, 1.011_718_75, -0.0, f32::MAX, f32::INFINITY, 1e-45];
+        let ties = [0x3f80_8000, 0x3f81_8000].map(f32::from_bits);
+        let edges = [-0.0, f32::MAX, f32::INFINITY, 1e-45];
         let x = crate::params::to_vec(&random(1000, "x")).unwrap();
-        let x = [x.as_slice(), &ties].concat();
+        let x = [x.as_slice(), &ties, &edges].concat();
         let mut found = vec![0.0; x.len()];
         round(&mut found, &x);
         for (found, x) in found.iter().zip(x) {
