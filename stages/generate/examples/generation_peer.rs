@@ -5,9 +5,9 @@
 use std::{path::PathBuf, time::Instant};
 
 use ablate_models::{
+    Precision,
     decoder::{CpuDecoder, Decoder, Model},
     generator::Generator,
-    precision::Precision,
 };
 use candle_core::Device;
 use rayon::prelude::*;

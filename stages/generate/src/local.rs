@@ -10,10 +10,10 @@ use std::{
 
 use ablate_core::{Digest, Io, RowFunction, Seed, StageError, canon};
 use ablate_models::{
+    Precision,
     decoder::Model,
     device,
     generator::{Generator, tokens_behind},
-    precision::Precision,
 };
 
 use crate::{

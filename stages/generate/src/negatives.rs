@@ -6,7 +6,7 @@ use ablate_core::{
     ArtifactKind, Input, Io, Memory, Output, Problems, Slot as Place, Stage, StageError,
     rows::{Pair, Triple},
 };
-use ablate_models::precision::Precision;
+use ablate_models::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ablate_core::{Io, StageError};
-use ablate_models::{generator::Generator, precision::Precision};
+use ablate_models::{Precision, generator::Generator};
 
 use crate::{
     endpoint::Endpoint,

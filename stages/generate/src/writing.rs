@@ -1,7 +1,7 @@
 //! Texts by a model, here or behind a server: what is asked, how it is decoded, and what comes of it.
 
 use ablate_core::{Io, Memory, StageError, canon};
-use ablate_models::precision::Precision;
+use ablate_models::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

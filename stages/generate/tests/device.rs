@@ -10,7 +10,7 @@ use std::path::Path;
 
 use ablate_core::{Seed, StageError};
 use ablate_generate::decode::{Continuation, Decoding, Request, Sampling};
-use ablate_models::{decoder::Model, generator::Generator, precision::Precision};
+use ablate_models::{Precision, decoder::Model, generator::Generator};
 use candle_core::Device;
 
 /// Continuations of rows of 1 to 40 tokens behind a head.

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use ablate_core::{Places, Seed, SourceType};
 use ablate_generate::decode::{Decoding, Request, Sampling};
 use ablate_models::{
+    Precision,
     decoder::{Decoder, Model},
     generator::Generator,
-    precision::Precision,
     source::MODEL_SOURCE,
 };
 use candle_core::Device;

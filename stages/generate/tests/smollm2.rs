@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use ablate_core::{Places, RowValue, Seed, SourceType};
 use ablate_generate::decode::{Continuation, Decoding, Draft, Finish, Request, Sampling, cut};
-use ablate_models::{generator::Generator, precision::Precision, source::MODEL_SOURCE};
+use ablate_models::{Precision, generator::Generator, source::MODEL_SOURCE};
 use candle_core::Device;
 use serde_json::Value;
 

@@ -2,56 +2,11 @@
 //! positions from behind the padding token's: `BertModel` and `RobertaModel` of the transformers library, with their
 //! tensor names.
 
-use ablate_core::{Seed, StageError};
+use ablate_core::StageError;
 use candle_core::{Result, Tensor};
 use serde::Deserialize;
 
-use crate::{
-    ops::{self, Dropout, Segments},
-    params::ParamStore,
-};
-
-/// Whether a pass is for use or for training.
-#[derive(Clone, Copy, Debug)]
-pub enum Mode {
-    /// No gradients, no dropout.
-    Inference,
-    /// Gradients, and dropout from streams named by layer below `seed`.
-    Train {
-        /// The seed of the step.
-        seed: Seed,
-        /// Dropout probability; the configuration's own if `None`.
-        dropout: Option<f32>,
-    },
-}
-
-impl Mode {
-    /// Whether the pass is for training.
-    pub fn is_training(self) -> bool {
-        matches!(self, Self::Train { .. })
-    }
-
-    /// The mode of a part of a batch, which draws from streams of its own.
-    #[must_use]
-    pub fn child(self, part: usize) -> Self {
-        match self {
-            Self::Inference => Self::Inference,
-            Self::Train { seed, dropout } => Self::Train {
-                seed: seed.child(&format!("part {part}")),
-                dropout,
-            },
-        }
-    }
-
-    /// The dropout of `layer`, where the configuration says `probability`.
-    pub(crate) fn dropout(self, layer: &str, probability: f32) -> Option<Dropout> {
-        let Self::Train { seed, dropout } = self else {
-            return None;
-        };
-        let probability = dropout.unwrap_or(probability);
-        (probability > 0.0).then(|| Dropout::new(probability, &seed.child(layer)))
-    }
-}
+use crate::{Mode, ops::Segments, params::ParamStore, pass::Pass};
 
 /// The tokens of a ragged batch: texts one after the other, without padding.
 #[derive(Clone, Debug)]
@@ -94,7 +49,7 @@ impl Tokens {
     }
 
     /// The place of every token in its text, from `first`.
-    fn positions(&self, first: u32) -> Vec<u32> {
+    pub(crate) fn positions(&self, first: u32) -> Vec<u32> {
         self.segments
             .lengths()
             .iter()
@@ -247,77 +202,6 @@ pub struct Bert {
     prefix: &'static str,
 }
 
-/// One pass over one batch: what every layer needs.
-#[derive(Clone, Copy)]
-pub(crate) struct Pass<'a> {
-    pub(crate) store: &'a ParamStore,
-    pub(crate) segments: &'a Segments,
-    pub(crate) mode: Mode,
-    pub(crate) heads: usize,
-    pub(crate) epsilon: f64,
-    pub(crate) hidden_dropout: f32,
-    pub(crate) attention_dropout: f32,
-}
-
-impl Pass<'_> {
-    pub(crate) fn value(&self, name: &str) -> Result<Tensor> {
-        self.store.value(name, self.mode.is_training())
-    }
-
-    /// `x Wᵀ + b` with the parameters below `name`.
-    pub(crate) fn linear(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        ops::linear(
-            x,
-            &self.value(&format!("{name}.weight"))?,
-            &self.value(&format!("{name}.bias"))?,
-        )
-    }
-
-    /// Two linear layers, by their names, with GELU between them.
-    pub(crate) fn feed_forward(&self, x: &Tensor, layers: [&str; 2]) -> Result<Tensor> {
-        let load = |layer: &str| {
-            let weight = self.value(&format!("{layer}.weight"))?;
-            Ok::<_, candle_core::Error>((weight, self.value(&format!("{layer}.bias"))?))
-        };
-        let ((inner, inner_bias), (outer, outer_bias)) = (load(layers[0])?, load(layers[1])?);
-        ops::feed_forward(x, [(&inner, &inner_bias), (&outer, &outer_bias)])
-    }
-
-    pub(crate) fn layer_norm(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        let (weight, bias) = (
-            self.value(&format!("{name}.weight"))?,
-            self.value(&format!("{name}.bias"))?,
-        );
-        ops::layer_norm(x, &weight, &bias, self.epsilon)
-    }
-
-    pub(crate) fn dropout(&self, x: &Tensor, layer: &str) -> Result<Tensor> {
-        ops::dropout(x, self.mode.dropout(layer, self.hidden_dropout))
-    }
-
-    /// Attention with queries, keys and values from one product.
-    pub(crate) fn attention(&self, x: &Tensor, layer: &str, projections: [&str; 3]) -> Result<Tensor> {
-        let join = |part: &str| {
-            let values = projections.map(|name| self.value(&format!("{layer}.{name}.{part}")));
-            Tensor::cat(&values.into_iter().collect::<Result<Vec<_>>>()?, 0)
-        };
-        let qkv = ops::linear(x, &join("weight")?, &join("bias")?)?;
-        let dropout = self.mode.dropout(layer, self.attention_dropout);
-        ops::attention(&qkv, self.segments, self.heads, dropout)
-    }
-
-    /// The rows `rows` of the table called `name`.
-    pub(crate) fn embedding(&self, name: &str, rows: &[u32]) -> Result<Tensor> {
-        let table = self.value(name)?;
-        let rows = Tensor::new(rows, table.device())?;
-        table.index_select(&rows, 0)
-    }
-
-    pub(crate) fn positions(&self, tokens: &Tokens, first: usize, name: &str) -> Result<Tensor> {
-        self.embedding(name, &tokens.positions(first as u32))
-    }
-}
-
 impl Bert {
     /// An encoder of this configuration over the parameters of `store`, whose names may start with `bert.` or `roberta.`.
     ///
@@ -349,24 +233,23 @@ impl Bert {
     ///
     /// # Errors
     /// If a text has more tokens than [`Config::longest`].
-    pub fn forward(&self, store: &ParamStore, tokens: &Tokens, mode: Mode) -> Result<Tensor> {
+    pub fn forward(&self, store: &ParamStore, tokens: &Tokens, mode: Mode<'_>) -> Result<Tensor> {
         let pass = Pass {
-            store,
-            segments: tokens.segments(),
-            mode,
+            store: store.clone(),
+            segments: tokens.segments().clone(),
+            mode: mode.inside(),
             heads: self.config.num_attention_heads,
             epsilon: self.config.layer_norm_eps,
             hidden_dropout: self.config.hidden_dropout_prob,
             attention_dropout: self.config.attention_probs_dropout_prob,
         };
-        let mut x = self.embed(&pass, tokens)?;
-        for layer in 0..self.config.num_hidden_layers {
-            x = block(&pass, &x, &format!("{}encoder.layer.{layer}", self.prefix))?;
-        }
-        Ok(x)
+        let (bert, tokens) = (self.clone(), tokens.clone());
+        let name = |layer| format!("{}encoder.layer.{layer}", self.prefix);
+        let layers = (0..self.config.num_hidden_layers).map(name);
+        pass.through(mode, move |pass| bert.embed(pass, &tokens), layers, block)
     }
 
-    fn embed(&self, pass: &Pass<'_>, tokens: &Tokens) -> Result<Tensor> {
+    fn embed(&self, pass: &Pass, tokens: &Tokens) -> Result<Tensor> {
         let name = |part: &str| format!("{}embeddings.{part}", self.prefix);
         let words = pass.embedding(&name("word_embeddings.weight"), tokens.ids())?;
         let first = self.config.first_position();
@@ -429,7 +312,7 @@ pub(crate) fn with_bias(name: &str, shape: Vec<usize>) -> [(String, Vec<usize>);
 }
 
 /// One layer: attention, then the feed-forward network, each added to its input and normalised.
-fn block(pass: &Pass<'_>, x: &Tensor, name: &str) -> Result<Tensor> {
+fn block(pass: &Pass, x: &Tensor, name: &str) -> Result<Tensor> {
     let heads = ["query", "key", "value"];
     let mixed = pass.attention(x, &format!("{name}.attention.self"), heads)?;
     let mixed = pass.linear(&mixed, &format!("{name}.attention.output.dense"))?;

@@ -5,8 +5,10 @@ use candle_core::{Result, Tensor};
 use serde::Deserialize;
 
 use crate::{
-    bert::{Mode, Pass, Tokens, check_activation, check_heads, with_bias},
+    Mode,
+    bert::{Tokens, check_activation, check_heads, with_bias},
     params::ParamStore,
+    pass::Pass,
 };
 
 /// `config.json` of a DistilBERT model.
@@ -85,24 +87,23 @@ impl DistilBert {
     ///
     /// # Errors
     /// If a text has more tokens than `max_position_embeddings`.
-    pub fn forward(&self, store: &ParamStore, tokens: &Tokens, mode: Mode) -> Result<Tensor> {
+    pub fn forward(&self, store: &ParamStore, tokens: &Tokens, mode: Mode<'_>) -> Result<Tensor> {
         let pass = Pass {
-            store,
-            segments: tokens.segments(),
-            mode,
+            store: store.clone(),
+            segments: tokens.segments().clone(),
+            mode: mode.inside(),
             heads: self.config.n_heads,
             epsilon: EPSILON,
             hidden_dropout: self.config.dropout,
             attention_dropout: self.config.attention_dropout,
         };
-        let mut x = self.embed(&pass, tokens)?;
-        for layer in 0..self.config.n_layers {
-            x = block(&pass, &x, &format!("{}transformer.layer.{layer}", self.prefix))?;
-        }
-        Ok(x)
+        let (model, tokens) = (self.clone(), tokens.clone());
+        let name = |layer| format!("{}transformer.layer.{layer}", self.prefix);
+        let layers = (0..self.config.n_layers).map(name);
+        pass.through(mode, move |pass| model.embed(pass, &tokens), layers, block)
     }
 
-    fn embed(&self, pass: &Pass<'_>, tokens: &Tokens) -> Result<Tensor> {
+    fn embed(&self, pass: &Pass, tokens: &Tokens) -> Result<Tensor> {
         let name = |part: &str| format!("{}embeddings.{part}", self.prefix);
         let words = pass.embedding(&name("word_embeddings.weight"), tokens.ids())?;
         let positions = pass.positions(tokens, 0, &name("position_embeddings.weight"))?;
@@ -145,7 +146,7 @@ impl DistilBert {
 }
 
 /// One layer: attention, then the feed-forward network, each added to its input and normalised.
-fn block(pass: &Pass<'_>, x: &Tensor, name: &str) -> Result<Tensor> {
+fn block(pass: &Pass, x: &Tensor, name: &str) -> Result<Tensor> {
     let attention = format!("{name}.attention");
     let mixed = pass.attention(x, &attention, ["q_lin", "k_lin", "v_lin"])?;
     let mixed = pass.linear(&mixed, &format!("{attention}.out_lin"))?;

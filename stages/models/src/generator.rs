@@ -8,10 +8,9 @@ use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
 use crate::{
-    checkpoint,
+    Precision, checkpoint,
     decoder::{Adapted, Config, Converted, Family, Layout, Model, Weights},
     gguf,
-    precision::Precision,
 };
 
 /// What decoding needs: model, tokenizer, and the tokens that begin and end a text.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    sync::Arc,
 };
 
 use ablate_core::StageError;
@@ -13,11 +14,11 @@ use crate::{onnx, ops::with_numbers};
 
 /// The parameters of a model, f32, by the names of its checkpoint.
 ///
-/// Iteration is by name, so that sums over parameters do not depend on a file's order.
+/// Iteration is by name, so that sums over parameters do not depend on a file's order. A clone has the same variables.
 #[derive(Clone, Debug, Default)]
 pub struct ParamStore {
-    variables: BTreeMap<String, Var>,
-    frozen: BTreeSet<String>,
+    variables: Arc<BTreeMap<String, Var>>,
+    frozen: Arc<BTreeSet<String>>,
 }
 
 impl ParamStore {
@@ -91,7 +92,7 @@ impl ParamStore {
     /// Writes all parameters, frozen ones too; equal parameters give equal bytes.
     pub fn save(&self, file: &Path) -> std::result::Result<(), StageError> {
         let mut contents = Vec::with_capacity(self.variables.len());
-        for (name, variable) in &self.variables {
+        for (name, variable) in self.iter() {
             let bytes: Vec<u8> = to_vec(variable)?.iter().flat_map(|x| x.to_le_bytes()).collect();
             contents.push((name, variable.dims().to_vec(), bytes));
         }
@@ -108,14 +109,14 @@ impl ParamStore {
     /// Adds or replaces a parameter.
     pub fn insert(&mut self, name: &str, value: &Tensor) -> Result<()> {
         let value = Var::from_tensor(&value.to_dtype(DType::F32)?.contiguous()?)?;
-        self.variables.insert(name.to_owned(), value);
+        Arc::make_mut(&mut self.variables).insert(name.to_owned(), value);
         Ok(())
     }
 
     /// A copy with values of its own.
     pub fn copy(&self) -> Result<Self> {
         let mut copy = Self::default();
-        for (name, variable) in &self.variables {
+        for (name, variable) in self.iter() {
             copy.insert(name, &variable.as_detached_tensor().copy()?)?;
         }
         Ok(copy)
@@ -126,7 +127,7 @@ impl ParamStore {
     /// # Errors
     /// If there is none of a name, or it has another shape.
     pub fn set_all(&self, values: &Self) -> Result<()> {
-        for (name, value) in &values.variables {
+        for (name, value) in values.iter() {
             let Some(variable) = self.variables.get(name) else {
                 candle_core::bail!("the model has no parameter `{name}`")
             };
@@ -137,12 +138,8 @@ impl ParamStore {
 
     /// Keeps the parameters that `which` holds for from being trained, and no others.
     pub fn freeze(&mut self, which: impl Fn(&str) -> bool) {
-        self.frozen = self
-            .variables
-            .keys()
-            .filter(|name| which(name))
-            .cloned()
-            .collect();
+        let names = self.variables.keys().filter(|name| which(name));
+        self.frozen = Arc::new(names.cloned().collect());
     }
 
     /// The parameter called `name`.

@@ -9,12 +9,11 @@ use std::collections::BTreeMap;
 
 use ablate_core::Seed;
 use ablate_models::{
-    bert::Mode,
+    Mode, Precision,
     decoder::{
         CpuDecoder, Decoder, DeviceDecoder, Family, Prompted, Settings, TunedDecoder, expected_tensors,
     },
     params::to_vec,
-    precision::Precision,
 };
 use candle_core::Device;
 use formula::{Formula, fixture, ids, list, opened, told};

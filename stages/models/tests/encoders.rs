@@ -6,7 +6,8 @@ mod common;
 
 use ablate_core::StageError;
 use ablate_models::{
-    bert::{self, Bert, Mode, Tokens},
+    Mode,
+    bert::{self, Bert, Tokens},
     distilbert::{self, DistilBert},
     encoder::{Embeddings, SentenceEncoder},
     params::{ParamStore, to_vec},

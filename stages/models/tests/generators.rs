@@ -10,9 +10,9 @@ mod gguf_file;
 use std::{collections::BTreeMap, path::Path};
 
 use ablate_models::{
+    Precision,
     decoder::{Decoder, Model, TensorSpec, Weights},
     generator::Generator,
-    precision::Precision,
 };
 use candle_core::Device;
 use formula::{Formula, fixture, ids, list, opened, told};

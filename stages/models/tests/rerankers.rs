@@ -7,7 +7,8 @@ mod common;
 mod t5;
 
 use ablate_models::{
-    bert::{Mode, Tokens},
+    Mode,
+    bert::Tokens,
     params::to_vec,
     reranker::{Activation, CrossEncoder, MonoT5, PairTokens, Reranker, Truncation},
     t5::T5,

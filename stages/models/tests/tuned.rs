@@ -6,12 +6,10 @@ mod generator;
 
 use ablate_core::{Seed, StageError};
 use ablate_models::{
-    TunedGenerator,
-    bert::Mode,
+    Mode, Precision, TunedGenerator,
     decoder::{Decoder, Lora, Model, Prompted},
     generator::Generator,
     params::{ParamStore, to_vec},
-    precision::Precision,
 };
 use candle_core::{Device, Tensor};
 use generator::tiny_generator;

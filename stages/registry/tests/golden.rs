@@ -20,46 +20,26 @@ mod common;
 mod encoders;
 #[path = "../../models/tests/common/generator.rs"]
 mod generator;
+#[path = "../../models/tests/common/t5.rs"]
+#[allow(dead_code)]
+mod t5;
 
 use std::{collections::BTreeSet, path::Path};
 
 use ablate_core::{
-    Digest, StageKind,
-    rows::{Document, Hit, Judgement, Pair, PromptRow, Query, Triple, Vector},
+    Digest,
+    rows::{Document, Hit, Judgement, Pair, Preferred, PromptRow, Query, Triple, Vector},
 };
-use ablate_registry::STAGES;
-use common::MemoryHost;
+use common::{
+    MemoryHost, kind,
+    texts::{pair, triples, words},
+};
 use serde_json::{Value, json};
-
-fn kind(name: &str) -> &'static dyn StageKind {
-    *STAGES.iter().find(|kind| kind.name() == name).unwrap()
-}
 
 fn demo() -> MemoryHost {
     let host = MemoryHost::new().with_source("source", "demo", Path::new("."));
     host.run(kind("collection"), json!({}));
     host
-}
-
-fn pair(number: usize, document: &Document) -> Pair {
-    Pair {
-        query_id: format!("{}#0", document.doc_id),
-        query: document
-            .text
-            .split_whitespace()
-            .skip(number % 5)
-            .take(6)
-            .collect::<Vec<_>>()
-            .join(" "),
-        doc_id: document.doc_id.clone(),
-        text: document.full_text(),
-        mean_logprob: Some(-(number as f32) / 7.0),
-        score: None,
-        reasoning: None,
-        prompt_tokens: 10,
-        new_tokens: 6,
-        finish: "stop".into(),
-    }
 }
 
 /// `kind VERSION port digest`, a line an output.
@@ -165,25 +145,6 @@ fn platform() -> Digest {
         }
     }
     Digest::of(&bytes)
-}
-
-/// A text over the words of the tiny encoder.
-fn words(number: usize) -> String {
-    let word = |i: usize| format!("w{}", (number * 31 + i * 17) % 90);
-    (0..3 + number % 5).map(word).collect::<Vec<_>>().join(" ")
-}
-
-fn triples() -> Vec<Triple> {
-    let row = |row: usize| Triple {
-        query_id: format!("q{row}"),
-        query: words(row),
-        pos_id: format!("p{row}"),
-        pos_text: words(row + 40),
-        neg_id: format!("n{row}"),
-        neg_text: words(row + 80),
-        source: "test".into(),
-    };
-    (0..20).map(row).collect()
 }
 
 fn generated() -> String {
@@ -383,13 +344,52 @@ fn trained() -> String {
     biencoder + &crossencoder + &lines("train/distillation", &taught, fields)
 }
 
+/// Trainers of generators, and what they learn of.
+fn tuned() -> String {
+    let model = generator::tiny_generator();
+    let documents: Vec<Document> = demo().output("corpus");
+    let scored = |by: usize| {
+        let score = |at: usize| Some((at * by % 7) as f32);
+        let rows = documents[..12].iter().enumerate();
+        rows.map(|(at, document)| Pair {
+            score: score(at),
+            ..pair(at + by, document)
+        })
+        .collect::<Vec<Pair>>()
+    };
+    let prompt = vec![PromptRow {
+        part: "template".into(),
+        text: "{document} Query:".into(),
+    }];
+    let written = MemoryHost::new()
+        .with("teacher", scored(3))
+        .with("student", scored(5))
+        .with("prompt", prompt.clone());
+    let preferences = lines("preferences", &written, json!({"margin": 1.0}));
+    let learnt = |host: MemoryHost| host.with_source("base", "tiny", model.path());
+    let fields = json!({"epochs": 2, "batch": 4, "rows_at_once": 3, "lr": 1e-3, "max_length": 96, "lora": {"rank": 4, "dropout": 0.1}});
+    let preferred = MemoryHost::new().with("data", written.output::<Preferred>("preferences"));
+    let cpo = lines("train/cpo", &learnt(preferred), fields.clone());
+    let taught = MemoryHost::new().with("data", scored(3)).with("prompt", prompt);
+    preferences + &cpo + &lines("train/sft", &learnt(taught), fields)
+}
+
+fn answered() -> String {
+    let model = t5::tiny_monot5(&encoders::fixture("t5.json"));
+    let host = MemoryHost::new()
+        .with("data", triples())
+        .with_source("base", "tiny", model.path());
+    let fields = json!({"batch": 8, "rows_at_once": 3, "lr": 1e-3, "dropout": 0.1});
+    lines("train/monot5", &host, fields)
+}
+
 #[test]
 fn models_outputs_are_those_of_their_version() {
     let (platform, pinned) = (
         platform(),
         include_str!("golden-models.txt").split_once('\n').unwrap(),
     );
-    let now = generated() + &ranked() + &reranked() + &compared() + &trained();
+    let now = generated() + &ranked() + &reranked() + &compared() + &trained() + &tuned() + &answered();
     if pinned.0 != format!("platform {platform}") {
         eprintln!("SKIPPED: pinned on another mathematics library; here it is platform {platform}\n{now}");
         return;

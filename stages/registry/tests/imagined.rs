@@ -8,18 +8,10 @@ mod server;
 
 use std::path::Path;
 
-use ablate_core::{
-    StageKind,
-    rows::{Document, Pair, PromptRow, Triple},
-};
-use ablate_registry::STAGES;
-use common::MemoryHost;
+use ablate_core::rows::{Document, Pair, PromptRow, Triple};
+use common::{MemoryHost, kind};
 use serde_json::{Value, json};
 use server::serve;
-
-fn kind(name: &str) -> &'static dyn StageKind {
-    *STAGES.iter().find(|kind| kind.name() == name).unwrap()
-}
 
 fn pair(number: usize) -> Pair {
     Pair {

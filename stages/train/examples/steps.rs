@@ -1,14 +1,15 @@
-//! Times steps of training, for comparison with other libraries: `steps KIND MODEL_FOLDER [STEPS]`, of which the first is left out.
+//! Times steps of training, for comparison with other libraries: `steps KIND MODEL_FOLDER [STEPS [TOKENS [checkpointed]]]`. Of the steps (6)
+//! the first is left out.
 //!
-//! KIND is `biencoder` (32 rows of three texts of 128 tokens), `crossencoder` (32 pairs of 128 tokens) or `lora` (4 prompts of 112 tokens with 16 more,
-//! rank 16 on all linear layers). Prints wall and processor seconds a step, and the most memory that was used.
+//! KIND is `biencoder` (32 rows of three texts of so many tokens, 128), `crossencoder` (32 pairs) or `lora` (4 prompts, the last 16 tokens are
+//! learnt, rank 16 on all linear layers). Prints wall and processor seconds a step, and the most memory that was used.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{path::Path, time::Instant};
 
 use ablate_core::{Seed, StageError, rows::Triple};
 use ablate_models::{
-    TunedGenerator,
+    Precision, TunedGenerator,
     decoder::Lora,
     encoder::SentenceEncoder,
     reranker::{CrossEncoder, Truncation},
@@ -34,9 +35,21 @@ fn text(row: usize, words: usize) -> String {
     (0..words).map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Rows of texts that fill 128 tokens with their special ones: each alone, or query and document together.
-fn triples(pairs: bool) -> Vec<Triple> {
-    let (query, document) = if pairs { (16, 109) } else { (126, 126) };
+/// What is asked for.
+struct Run {
+    steps: usize,
+    /// Of a text, with the special ones.
+    tokens: usize,
+    gradient_checkpointing: bool,
+}
+
+/// Rows of texts that fill so many tokens with their special ones: each alone, or query and document together.
+fn triples(tokens: usize, pairs: bool) -> Vec<Triple> {
+    let (query, document) = if pairs {
+        (16, tokens - 19)
+    } else {
+        (tokens - 2, tokens - 2)
+    };
     let triple = |row: usize| Triple {
         query_id: row.to_string(),
         query: format!("{} {}", text(row, query - 1), row % 10),
@@ -49,7 +62,7 @@ fn triples(pairs: bool) -> Vec<Triple> {
     (0..BATCH).map(triple).collect()
 }
 
-fn settings() -> Settings {
+fn settings(gradient_checkpointing: bool) -> Settings {
     Settings {
         learning_rate: 2e-5,
         warmup: 0.1,
@@ -57,15 +70,20 @@ fn settings() -> Settings {
         weight_decay: 0.01,
         max_gradient_norm: 1.0,
         dropout: None,
+        precision: Precision::F32,
+        gradient_checkpointing,
         seed: Seed::root(1),
     }
 }
 
-fn time(objective: &dyn Objective, rows: usize, steps: usize) -> Result<(), StageError> {
-    let batches = vec![(0..rows).collect::<Vec<_>>(); steps];
+fn time(objective: &dyn Objective, rows: usize, run: &Run) -> Result<(), StageError> {
+    let (batches, settings) = (
+        vec![(0..rows).collect(); run.steps],
+        settings(run.gradient_checkpointing),
+    );
     let mut begun = (Instant::now(), processor());
     let mut times = Vec::new();
-    train(objective, &batches, &settings(), None, None, &mut |_| {
+    train(objective, &batches, &settings, None, None, &mut |_| {
         times.push((begun.0.elapsed().as_secs_f64(), processor() - begun.1));
         begun = (Instant::now(), processor());
         Ok(())
@@ -94,27 +112,27 @@ fn peak() -> f64 {
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
-fn biencoder(folder: &Path, steps: usize) -> Result<(), StageError> {
+fn biencoder(folder: &Path, run: &Run) -> Result<(), StageError> {
     let mut encoder = SentenceEncoder::load(folder, &Device::Cpu)?;
-    encoder.set_max_length(128)?;
-    let rows = triples(false);
+    encoder.set_max_length(run.tokens)?;
+    let rows = triples(run.tokens, false);
     let settings = RankingSettings {
         scale: 20.0,
         dimensions: vec![],
         texts_at_once: None,
     };
-    time(&Ranking::new(&encoder, &rows, settings)?, BATCH, steps)
+    time(&Ranking::new(&encoder, &rows, settings)?, BATCH, run)
 }
 
-fn crossencoder(folder: &Path, steps: usize) -> Result<(), StageError> {
+fn crossencoder(folder: &Path, run: &Run) -> Result<(), StageError> {
     let mut model = CrossEncoder::over(folder, &Device::Cpu, &Seed::root(1))?;
-    model.set_truncation(Some(128), Truncation::LongestFirst)?;
-    let rows = triples(true);
+    model.set_truncation(Some(run.tokens), Truncation::LongestFirst)?;
+    let rows = triples(run.tokens, true);
     let objective = Relevance::new(&model, &rows[..BATCH / 2], RelevanceLoss::Bce, None)?;
-    time(&objective, BATCH, steps)
+    time(&objective, BATCH, run)
 }
 
-fn lora(folder: &Path, steps: usize) -> Result<(), StageError> {
+fn lora(folder: &Path, run: &Run) -> Result<(), StageError> {
     let lora = Lora {
         rank: 16,
         alpha: 16.0,
@@ -129,26 +147,27 @@ fn lora(folder: &Path, steps: usize) -> Result<(), StageError> {
     };
     let example = |row: u32| Example {
         id: row.to_string(),
-        prompt: ids(row, 112),
+        prompt: ids(row, run.tokens as u32 - 16),
         chosen: ids(row + 9, 16),
         rejected: None,
     };
     let examples: Vec<Example> = (0..4).map(example).collect();
-    time(
-        &Completions::new(&generator.decoder, &examples, None, 4),
-        4,
-        steps,
-    )
+    time(&Completions::new(&generator.decoder, &examples, None, 4), 4, run)
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (kind, folder) = (arguments[0].as_str(), Path::new(&arguments[1]));
-    let steps = arguments.get(2).map_or(6, |steps| steps.parse().unwrap());
+    let number = |at: usize, otherwise| arguments.get(at).map_or(otherwise, |text| text.parse().unwrap());
+    let run = Run {
+        steps: number(2, 6),
+        tokens: number(3, 128),
+        gradient_checkpointing: arguments.get(4).is_some_and(|word| word == "checkpointed"),
+    };
     let done = match kind {
-        "biencoder" => biencoder(folder, steps),
-        "crossencoder" => crossencoder(folder, steps),
-        _ => lora(folder, steps),
+        "biencoder" => biencoder(folder, &run),
+        "crossencoder" => crossencoder(folder, &run),
+        _ => lora(folder, &run),
     };
     done.unwrap();
 }

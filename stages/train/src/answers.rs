@@ -1,7 +1,7 @@
 //! What a monoT5 learns: to answer `true` for a query's positives and `false` for its negatives.
 
 use ablate_core::{StageError, rows::Triple};
-use ablate_models::{bert::Mode, params::ParamStore, reranker::MonoT5};
+use ablate_models::{Mode, params::ParamStore, reranker::MonoT5};
 use candle_core::Tensor;
 
 use crate::{Objective, batches::by_positive};
@@ -62,7 +62,7 @@ impl Objective for Answers<'_> {
         self.model.store()
     }
 
-    fn share(&self, part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+    fn share(&self, part: &[usize], batch: &[usize], mode: Mode<'_>) -> Result<Tensor, StageError> {
         let prompts: Vec<&[u32]> = part.iter().map(|row| self.prompts[*row].as_slice()).collect();
         let relevant: Vec<bool> = part.iter().map(|row| self.relevant[*row]).collect();
         let mean = self.model.answer_loss(&prompts, &relevant, mode)?;

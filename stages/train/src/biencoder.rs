@@ -10,7 +10,7 @@ use crate::{
     no_duplicates,
     ranking::{Ranking, RankingSettings},
     tokens::Reading,
-    training::{CURVE, Defaults, Training, dev},
+    training::{CURVE, Defaults, EXECUTION, Training, dev},
 };
 
 /// Parameters of `train/biencoder`. A row brings a query, its positive and a hard negative.
@@ -64,7 +64,7 @@ impl Defaults for TrainBiencoder {}
 
 impl Stage for TrainBiencoder {
     const NAME: &'static str = "train/biencoder";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str =
         "a dense retriever, trained with multiple negatives ranking over in-batch and hard negatives";
     const EXAMPLE: &'static str = "retriever: {use: train/biencoder, data: triples, base: all-minilm-l6-v2, epochs: 1, batch: 32, lr: 2e-5, seed: 1}";
@@ -84,6 +84,7 @@ impl Stage for TrainBiencoder {
             .about("the trained encoder, in the layout of sentence-transformers"),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

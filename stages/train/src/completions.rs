@@ -2,7 +2,7 @@
 
 use ablate_core::StageError;
 use ablate_models::{
-    bert::Mode,
+    Mode,
     decoder::{Prompted, TunedDecoder},
     params::ParamStore,
 };
@@ -110,7 +110,7 @@ impl Objective for Completions<'_> {
         self.model.store()
     }
 
-    fn share(&self, part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+    fn share(&self, part: &[usize], batch: &[usize], mode: Mode<'_>) -> Result<Tensor, StageError> {
         let texts: Vec<Prompted<'_>> = part.iter().map(|row| self.text(*row)).collect();
         let tokens = self.model.log_probabilities(&texts, mode)?;
         let parts = split(&tokens, &texts)?;

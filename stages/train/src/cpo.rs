@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     completions::Preference,
     loss::PreferenceLoss,
-    training::{CURVE, Defaults, dev},
+    training::{CURVE, Defaults, EXECUTION, dev},
     tuning::{Tuning, Written},
 };
 
@@ -78,7 +78,7 @@ impl Defaults for TrainCpo {
 
 impl Stage for TrainCpo {
     const NAME: &'static str = "train/cpo";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "a language model that prefers one query to another: contrastive preference optimisation (Xu et al., 2024)";
     const EXAMPLE: &'static str = "preferring: {use: train/cpo, data: preferred, base: smollm2-135m-instruct, loss: sigmoid, beta: 0.1, \
          lora: {rank: 16, alpha: 16}, seed: 1}";
@@ -95,6 +95,7 @@ impl Stage for TrainCpo {
         ),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

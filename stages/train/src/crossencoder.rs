@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     relevance::{Relevance, RelevanceLoss},
-    training::{CURVE, Defaults, Training, dev},
+    training::{CURVE, Defaults, EXECUTION, Training, dev},
 };
 
 /// Parameters of `train/crossencoder`. A row is a pair of a query and a document, or with `loss: listwise` a query with all
@@ -49,7 +49,7 @@ impl Defaults for TrainCrossencoder {}
 
 impl Stage for TrainCrossencoder {
     const NAME: &'static str = "train/crossencoder";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str =
         "a reranker that reads query and document together, trained on positives and negatives";
     const EXAMPLE: &'static str = "reranker: {use: train/crossencoder, data: triples, base: all-minilm-l6-v2, loss: bce, epochs: 1, batch: 32, seed: 1}";
@@ -65,6 +65,7 @@ impl Stage for TrainCrossencoder {
             .about("the trained cross-encoder, in the layout of transformers"),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     imitation::{Imitation, ImitationLoss, ImitationSettings},
     tokens::Reading,
-    training::{CURVE, Defaults, Training, dev},
+    training::{CURVE, Defaults, EXECUTION, Training, dev},
 };
 
 /// Parameters of `train/distillation`. A row is a query with its positive and all its negatives.
@@ -63,7 +63,7 @@ impl Defaults for TrainDistillation {}
 
 impl Stage for TrainDistillation {
     const NAME: &'static str = "train/distillation";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str =
         "a dense retriever that scores as its teacher does, by margins (MarginMSE) or distributions (KL)";
     const EXAMPLE: &'static str = "distilled: {use: train/distillation, data: triples, teacher: judge, base: all-minilm-l6-v2, loss: margin_mse, scale: 20, seed: 1}";
@@ -81,6 +81,7 @@ impl Stage for TrainDistillation {
             .about("the trained encoder, in the layout of sentence-transformers"),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ablate_models::params::ParamStore;
+use ablate_models::{Mode, params::ParamStore};
 use candle_core::{Result, Tensor};
 
 /// A gradient for every trainable parameter that the loss reaches, by name.
@@ -10,9 +10,9 @@ use candle_core::{Result, Tensor};
 pub struct Gradients(BTreeMap<String, Tensor>);
 
 impl Gradients {
-    /// Those of a scalar.
-    pub fn of(loss: &Tensor, store: &ParamStore) -> Result<Self> {
-        let found = loss.backward()?;
+    /// Those of a scalar that was computed in this mode.
+    pub fn of(loss: &Tensor, store: &ParamStore, mode: Mode<'_>) -> Result<Self> {
+        let found = mode.backward(loss)?;
         let reached = store
             .trainable()
             .filter_map(|(name, variable)| Some((name.to_owned(), found.get(variable)?.clone())));

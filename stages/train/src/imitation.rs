@@ -6,7 +6,7 @@ use ablate_core::{
     StageError,
     rows::{Hit, Triple},
 };
-use ablate_models::{bert::Mode, encoder::SentenceEncoder, ops, params::ParamStore};
+use ablate_models::{Mode, encoder::SentenceEncoder, ops, params::ParamStore};
 use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ impl<'a> Imitation<'a> {
     }
 
     /// The student's scores of the documents of some rows, one row after the other: `(documents)`.
-    fn scores(&self, rows: &[&Row<'_>], mode: Mode) -> candle_core::Result<Tensor> {
+    fn scores(&self, rows: &[&Row<'_>], mode: Mode<'_>) -> candle_core::Result<Tensor> {
         let queries = rows.iter().map(|row| row.query);
         let documents = rows.iter().flat_map(|row| &row.documents).copied();
         let ids: Vec<&[u32]> = queries
@@ -146,7 +146,7 @@ impl Objective for Imitation<'_> {
         self.encoder.store()
     }
 
-    fn share(&self, part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+    fn share(&self, part: &[usize], batch: &[usize], mode: Mode<'_>) -> Result<Tensor, StageError> {
         let rows: Vec<&Row<'_>> = part.iter().map(|row| &self.rows[*row]).collect();
         let scores = self.scores(&rows, mode)?;
         let wanted: Vec<f32> = rows.iter().flat_map(|row| &row.wanted).copied().collect();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answers::Answers,
     optimizer::Decay,
-    training::{CURVE, Defaults, Training, dev},
+    training::{CURVE, Defaults, EXECUTION, Training, dev},
 };
 
 /// Parameters of `train/monot5`. A row is a pair of a query and a document.
@@ -73,7 +73,7 @@ impl Defaults for TrainMonoT5 {
 
 impl Stage for TrainMonoT5 {
     const NAME: &'static str = "train/monot5";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "a T5 that answers whether a document is relevant, trained on positives and negatives (monoT5, InPars)";
     const EXAMPLE: &'static str =
         "monot5: {use: train/monot5, data: triples, base: path:models/t5-base, lr: 3e-4, seed: 1}";
@@ -88,6 +88,7 @@ impl Stage for TrainMonoT5 {
         Output::of("model", ArtifactKind::Model).about("the trained monoT5, in the layout of transformers"),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

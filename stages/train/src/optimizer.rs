@@ -166,6 +166,7 @@ fn decays(name: &str) -> bool {
 #[allow(clippy::unwrap_used, clippy::float_cmp)]
 mod tests {
     use super::*;
+    use ablate_models::Mode;
     use candle_core::Device;
 
     #[test]
@@ -218,7 +219,7 @@ mod tests {
         store.insert("unreached.weight", &start(&[1.0])).unwrap();
         let value = |name| store.value(name, true).unwrap();
         let loss = ((value("a.weight") * 3.0).unwrap() + (value("b.weight") * 4.0).unwrap()).unwrap();
-        let gradients = Gradients::of(&loss.sum_all().unwrap(), &store).unwrap();
+        let gradients = Gradients::of(&loss.sum_all().unwrap(), &store, Mode::Inference).unwrap();
         let mut optimizer = Optimizer::new(0.5, 1.0);
         assert_eq!(optimizer.step(&store, &gradients, 0.125).unwrap(), 5.0);
         let scale = optimizer.constants(0.1, 0.0, 5.0).gradient_scale;

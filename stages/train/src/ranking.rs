@@ -1,7 +1,7 @@
 //! What a bi-encoder learns: to rank the positive of a query before all other texts of the batch.
 
 use ablate_core::{StageError, rows::Triple};
-use ablate_models::{bert::Mode, encoder::SentenceEncoder, params::ParamStore};
+use ablate_models::{Mode, encoder::SentenceEncoder, gradient_checkpointing::Tape, params::ParamStore};
 use candle_core::{Tensor, Var};
 
 use crate::{
@@ -93,12 +93,14 @@ impl<'a> Ranking<'a> {
     }
 
     /// Loss and gradients of a batch whose texts are encoded in parts.
-    fn in_parts(&self, rows: &[usize], size: usize, mode: Mode) -> Result<(f64, Gradients), StageError> {
+    fn in_parts(&self, rows: &[usize], size: usize, mode: Mode<'_>) -> Result<(f64, Gradients), StageError> {
         let ids = self.ids(rows);
         let parts = || ids.chunks(size).enumerate();
         // A part draws the same dropout both times.
-        let encode = |(at, part): (usize, &[&[u32]])| self.encoder.forward(part, mode.child(at));
-        let vectors = parts().map(|part| Ok(encode(part)?.detach()));
+        let encode = |part: &[&[u32]], mode: Mode<'_>| self.encoder.forward(part, mode);
+        let forgotten = Tape::default();
+        let vectors =
+            parts().map(|(at, part)| Ok(encode(part, mode.child(at).checkpointed(&forgotten))?.detach()));
         let vectors = vectors.collect::<candle_core::Result<Vec<_>>>()?;
         let vectors = Var::from_tensor(&Tensor::cat(&vectors, 0)?)?;
         let loss = self.of_vectors(vectors.as_tensor(), rows)?;
@@ -109,8 +111,8 @@ impl<'a> Ranking<'a> {
         let mut gradients = Gradients::default();
         for (at, part) in parts() {
             let wanted = wanted.narrow(0, at * size, part.len())?;
-            let product = (encode((at, part))? * wanted)?.sum_all()?;
-            gradients.add(Gradients::of(&product, self.store())?)?;
+            let product = (encode(part, mode.child(at))? * wanted)?.sum_all()?;
+            gradients.add(Gradients::of(&product, self.store(), mode)?)?;
         }
         Ok((value(&loss)?, gradients))
     }
@@ -122,17 +124,17 @@ impl Objective for Ranking<'_> {
     }
 
     /// Every text of a batch is a candidate of every query: there are no parts but the batch.
-    fn share(&self, _part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+    fn share(&self, _part: &[usize], batch: &[usize], mode: Mode<'_>) -> Result<Tensor, StageError> {
         let vectors = self.encoder.forward(&self.ids(batch), mode)?;
         Ok(self.of_vectors(&vectors, batch)?)
     }
 
-    fn gradients(&self, batch: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError> {
+    fn gradients(&self, batch: &[usize], mode: Mode<'_>) -> Result<(f64, Gradients), StageError> {
         match self.settings.texts_at_once {
             Some(size) if size < 3 * batch.len() => self.in_parts(batch, size, mode),
             _ => {
                 let loss = self.share(batch, batch, mode)?;
-                Ok((value(&loss)?, Gradients::of(&loss, self.store())?))
+                Ok((value(&loss)?, Gradients::of(&loss, self.store(), mode)?))
             }
         }
     }

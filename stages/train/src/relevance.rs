@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ablate_core::{StageError, rows::Triple};
 use ablate_models::{
-    bert::Mode,
+    Mode,
     params::ParamStore,
     reranker::{CrossEncoder, PairTokens},
 };
@@ -95,7 +95,7 @@ impl Objective for Relevance<'_> {
         self.model.store()
     }
 
-    fn share(&self, part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+    fn share(&self, part: &[usize], batch: &[usize], mode: Mode<'_>) -> Result<Tensor, StageError> {
         let rows = || part.iter().map(|row| &self.rows[*row]);
         let pairs = rows().flat_map(|row| &self.pairs[row.pairs.clone()]);
         let logits = self.model.forward(pairs, mode)?;

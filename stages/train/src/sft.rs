@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    training::{CURVE, Defaults, dev},
+    training::{CURVE, Defaults, EXECUTION, dev},
     tuning::{Tuning, Written},
 };
 
@@ -42,7 +42,7 @@ impl Defaults for TrainSft {
 
 impl Stage for TrainSft {
     const NAME: &'static str = "train/sft";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str =
         "a language model that writes queries like these, each behind the prompt with its document";
     const EXAMPLE: &'static str = "taught: {use: train/sft, data: kept, prompt: ablate/vanilla, base: smollm2-135m-instruct, lora: {rank: 16}, \
@@ -63,6 +63,7 @@ impl Stage for TrainSft {
         ),
         CURVE,
     ];
+    const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";

@@ -1,7 +1,7 @@
 //! The training loop: batches, schedule, optimiser, evaluation, checkpoints. What is learnt is an [`Objective`]'s matter.
 
 use ablate_core::{Seed, StageError, rows::Step};
-use ablate_models::{bert::Mode, params::ParamStore};
+use ablate_models::{Mode, Precision, gradient_checkpointing::Tape, params::ParamStore};
 use candle_core::Tensor;
 
 use crate::{
@@ -15,7 +15,7 @@ pub trait Objective {
     fn store(&self) -> &ParamStore;
 
     /// What `part`, rows of `batch` that are computed together, adds to the mean loss of the batch, with its graph: a scalar.
-    fn share(&self, part: &[usize], batch: &[usize], mode: Mode) -> Result<Tensor, StageError>;
+    fn share(&self, part: &[usize], batch: &[usize], mode: Mode<'_>) -> Result<Tensor, StageError>;
 
     /// Rows of a batch that are computed together; all of them if `None`.
     fn rows_at_once(&self) -> Option<usize> {
@@ -26,7 +26,7 @@ pub trait Objective {
     fn query_id(&self, row: usize) -> &str;
 
     /// The mean loss of a batch, and its gradients, added up over its parts.
-    fn gradients(&self, batch: &[usize], mode: Mode) -> Result<(f64, Gradients), StageError> {
+    fn gradients(&self, batch: &[usize], mode: Mode<'_>) -> Result<(f64, Gradients), StageError> {
         let (mut sum, mut gradients) = (0.0, Gradients::default());
         for (at, part) in batch
             .chunks(self.rows_at_once().unwrap_or(usize::MAX))
@@ -35,7 +35,7 @@ pub trait Objective {
             let mode = if at == 0 { mode } else { mode.child(at) };
             let share = self.share(part, batch, mode)?;
             sum += value(&share)?;
-            gradients.add(Gradients::of(&share, self.store())?)?;
+            gradients.add(Gradients::of(&share, self.store(), mode)?)?;
         }
         Ok((sum, gradients))
     }
@@ -69,6 +69,10 @@ pub struct Settings {
     pub max_gradient_norm: f64,
     /// Dropout probability; the model's configuration if `None`.
     pub dropout: Option<f32>,
+    /// What products are computed in; the loss of rows that are only evaluated is of f32.
+    pub precision: Precision,
+    /// Whether layers are computed again for their gradients, in less memory.
+    pub gradient_checkpointing: bool,
     /// Dropout draws from streams below this, named by step and layer.
     pub seed: Seed,
 }
@@ -162,9 +166,12 @@ impl<'a> Run<'a> {
     /// Moves the parameters by one batch.
     fn step(&mut self, rows: &[usize]) -> Result<Step, StageError> {
         let at = self.curve.len();
-        let mode = Mode::Train {
-            seed: self.settings.seed.child("dropout").child(&at.to_string()),
-            dropout: self.settings.dropout,
+        let seed = self.settings.seed.child("dropout").child(&at.to_string());
+        let mode = Mode::train(seed, self.settings.dropout).in_precision(self.settings.precision);
+        let tape = Tape::default();
+        let mode = match self.settings.gradient_checkpointing {
+            true => mode.checkpointed(&tape),
+            false => mode,
         };
         let (loss, gradients) = self.objective.gradients(rows, mode)?;
         self.refuse_unsound("loss", loss, rows)?;

@@ -9,12 +9,7 @@ mod following;
 mod t5;
 
 use ablate_core::{Seed, StageError, rows::Triple};
-use ablate_models::{
-    bert::{Mode, Tokens},
-    params::ParamStore,
-    reranker::MonoT5,
-    t5::T5,
-};
+use ablate_models::{Mode, bert::Tokens, params::ParamStore, reranker::MonoT5, t5::T5};
 use ablate_train::{Objective, answers::Answers, optimizer::Decay};
 use candle_core::{Device, Tensor};
 use common::fixture;
@@ -32,7 +27,7 @@ impl Objective for Texts {
         &self.store
     }
 
-    fn share(&self, part: &[usize], _batch: &[usize], mode: Mode) -> Result<Tensor, StageError> {
+    fn share(&self, part: &[usize], _batch: &[usize], mode: Mode<'_>) -> Result<Tensor, StageError> {
         let text = |row: usize| (0..=3 * row).map(move |i| ((i * 37 + row * 11 + 5) % 100) as u32);
         let texts: Vec<Vec<u32>> = part.iter().map(|row| text(*row).collect()).collect();
         let answers: Vec<u32> = part.iter().map(|row| self.words[row % 2]).collect();
@@ -62,7 +57,7 @@ fn twenty_steps_follow_pytorch() {
         assert_curve(name, &curve, &entry["steps"]);
         for (parameter, expected) in entry["after"].as_object().unwrap() {
             let found = texts.store().get(parameter).unwrap();
-            assert_parameter(&format!("{name}: {parameter}"), found, expected, 4, 2e-5);
+            assert_parameter(&format!("{name}: {parameter}"), found, expected, 4, 1e-6);
         }
     }
 }
@@ -96,13 +91,7 @@ fn a_monot5_learns_to_answer_and_loads_again() {
     let objective = told(Answers::new(&model, &triples, true, Some(5)));
     assert_eq!(objective.rows(), 16, "a positive for each negative");
     let all: Vec<usize> = (0..16).collect();
-    let (before, gradients) = told(objective.gradients(
-        &all,
-        Mode::Train {
-            seed: Seed::root(1),
-            dropout: Some(0.1),
-        },
-    ));
+    let (before, gradients) = told(objective.gradients(&all, Mode::train(Seed::root(1), Some(0.1))));
     assert!(before > 0.0);
     for (name, _) in model.store().trainable() {
         assert!(gradients.get(name).is_some(), "`{name}` has no gradient");

@@ -8,17 +8,17 @@ mod formula;
 
 use ablate_core::Seed;
 use ablate_models::{
-    bert::Mode,
+    Mode, Precision,
     decoder::{Lora, TunedDecoder},
     params::{ParamStore, to_vec},
 };
 use ablate_train::{
-    Objective,
+    Objective, Settings,
     completions::{Completions, Example, Preference},
     optimizer::Decay,
 };
 use candle_core::{Device, Tensor, Var};
-use following::{assert_curve, assert_parameter, rounds, settings, told, trained};
+use following::{assert_curve, assert_near, assert_parameter, rounds, settings, told, trained};
 use formula::{Formula, list, opened};
 use serde_json::Value;
 
@@ -129,6 +129,29 @@ fn twenty_steps_follow_trl_and_peft() {
     }
 }
 
+/// Adapters and whole decoders learn in bf16 as in f32, but for rounding: five steps of PyTorch's autocast are .004 of a loss away
+/// at the most, of gemma3 .05.
+#[test]
+fn bf16_is_near_f32() {
+    let (examples, all) = (examples(), fixture());
+    for run in all["runs"].as_array().unwrap() {
+        let model = model(run);
+        let objective = Completions::new(&model, &examples, preference(&run["settings"]), 3);
+        let settings = Settings {
+            precision: Precision::Bf16,
+            ..settings(3e-3, 0.4, Decay::Constant)
+        };
+        let curve = trained(&objective, &rounds(4, 12)[..5], &settings);
+        let mut moved = 0.0;
+        for (step, expected) in curve.iter().zip(run["steps"].as_array().unwrap()) {
+            let loss = expected["loss"].as_f64().unwrap();
+            assert_near(&format!("{}: loss", run["model"]), step.loss, loss, 1e-2, 2e-2);
+            moved += (step.loss - loss).abs();
+        }
+        assert!(moved > 1e-5, "{}: nothing was rounded", run["model"]);
+    }
+}
+
 fn check_parameters(run: &str, store: &ParamStore, expected: &Value) {
     let expected = expected.as_object().unwrap();
     assert_eq!(store.iter().count(), expected.len(), "{run}");
@@ -142,7 +165,7 @@ fn check_parameters(run: &str, store: &ParamStore, expected: &Value) {
         }
         // GPT-2's matrices are `(in, out)` in its checkpoints, and `(out, in)` here: the first number is the same.
         let compared = if name.starts_with("transformer.h.") { 1 } else { 4 };
-        assert_parameter(&format!("{run}: {name}"), variable, expected, compared, 2e-5);
+        assert_parameter(&format!("{run}: {name}"), variable, expected, compared, 1e-6);
     }
 }
 
@@ -151,10 +174,7 @@ fn every_trained_parameter_has_a_gradient() {
     for run in fixture()["runs"].as_array().unwrap() {
         let (model, examples) = (model(run), examples());
         let objective = Completions::new(&model, &examples, preference(&run["settings"]), 4);
-        let mode = Mode::Train {
-            seed: Seed::root(1),
-            dropout: Some(0.1),
-        };
+        let mode = Mode::train(Seed::root(1), Some(0.1));
         let (_, gradients) = told(objective.gradients(&[0, 1, 2, 3], mode));
         for (name, _) in model.store().trainable() {
             assert!(

@@ -9,7 +9,7 @@ mod following;
 use std::path::Path;
 
 use ablate_core::{Digest, Seed, StageError, rows::Triple};
-use ablate_models::{bert::Mode, encoder::SentenceEncoder, params::to_vec};
+use ablate_models::{Mode, Precision, encoder::SentenceEncoder, params::to_vec};
 use ablate_train::{
     Dev, Gradients, Objective, Settings,
     masking::FalseNegatives,
@@ -106,10 +106,7 @@ fn every_parameter_has_the_gradient_finite_differences_give() {
     let rows = rows(6);
     for dropout in [0.0, 0.2] {
         let encoder = load(folder.path());
-        let mode = Mode::Train {
-            seed: Seed::root(3),
-            dropout: Some(dropout),
-        };
+        let mode = Mode::train(Seed::root(3), Some(dropout));
         let objective = ranking_by(&encoder, &rows, |settings| settings.scale = 5.0);
         let batch = [0, 1, 2, 3, 4, 5];
         let loss = || told(objective.share(&batch, &batch, mode));
@@ -216,20 +213,19 @@ fn a_loss_that_is_no_number_names_step_and_queries() {
     bias.set(&Tensor::full(f32::NAN, 32, &Device::Cpu).unwrap())
         .unwrap();
     let rows = rows(3);
-    let error = train(
-        &ranking(&encoder, &rows),
-        &[vec![0, 2]],
-        &settings(),
-        None,
-        None,
-        &mut |_| Ok(()),
-    )
-    .unwrap_err()
-    .to_string();
-    assert!(
-        error.contains("loss of step 1") && error.contains("q0, q2"),
-        "{error}"
-    );
+    for precision in [Precision::F32, Precision::Bf16] {
+        let settings = Settings {
+            precision,
+            ..settings()
+        };
+        let objective = ranking(&encoder, &rows);
+        let error = train(&objective, &[vec![0, 2]], &settings, None, None, &mut |_| Ok(()));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("loss of step 1") && error.contains("q0, q2"),
+            "{error}"
+        );
+    }
 }
 
 /// GradCache changes memory, not gradients (dropout off: its draws are of the parts).
@@ -237,10 +233,7 @@ fn a_loss_that_is_no_number_names_step_and_queries() {
 fn a_batch_encoded_in_parts_has_the_gradients_of_the_whole() {
     let folder = tiny_encoder();
     let (encoder, rows) = (load(folder.path()), rows(6));
-    let mode = Mode::Train {
-        seed: Seed::root(3),
-        dropout: Some(0.0),
-    };
+    let mode = Mode::train(Seed::root(3), Some(0.0));
     let of = |texts_at_once: Option<usize>| -> (f64, Gradients) {
         let objective = ranking_by(&encoder, &rows, |settings| {
             settings.texts_at_once = texts_at_once;

@@ -13,7 +13,7 @@ use super::{
     skeleton::{Backend, Load},
     weights::{MatrixSpec, Norm},
 };
-use crate::{device::free_bytes, precision::Precision};
+use crate::{Precision, device::free_bytes};
 
 /// A decoder on a device.
 pub type DeviceDecoder = Transformer<Tensors>;

@@ -37,7 +37,7 @@ pub use skeleton::Transformer;
 pub use tuning::{Lora, Prompted, TunedDecoder};
 pub use weights::{TensorSpec, Weights};
 
-use crate::precision::Precision;
+use crate::Precision;
 
 /// What decoding asks of a model: rows go forward in groups, behind a prefix they share.
 pub trait Decoder: Sync {

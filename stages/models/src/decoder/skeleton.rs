@@ -216,23 +216,35 @@ impl<'a, B: Backend> Pass<'a, B> {
         positions: &[usize],
         step: &mut B::Step<'_>,
     ) -> Result<B::States, StageError> {
-        let (backend, config) = (self.backend, self.config);
         let mut x = self.embedded(tokens, positions)?;
-        for (index, layer) in self.parts.layers.iter().enumerate() {
-            let normed = backend.normed(&layer.attention_norm, &x)?;
-            let qkv = backend.linear(&layer.qkv, &normed)?;
-            let heads = backend.attend(config, index, layer.head_norms.as_ref(), qkv, step)?;
-            self.add(&mut x, &layer.output, &heads, layer.attention_post_norm.as_ref())?;
-            let normed = match &layer.feed_forward_norm {
-                Some(norm) => backend.normed(norm, &x)?,
-                None => normed,
-            };
-            self.feed_forward(&mut x, layer, &normed)?;
+        for index in 0..self.parts.layers.len() {
+            x = self.layer(index, x, step)?;
         }
         Ok(x)
     }
 
-    fn embedded(&self, tokens: &[u32], positions: &[usize]) -> Result<B::States, StageError> {
+    /// The states after layer `index`, of those before it.
+    pub(super) fn layer(
+        &self,
+        index: usize,
+        mut x: B::States,
+        step: &mut B::Step<'_>,
+    ) -> Result<B::States, StageError> {
+        let (backend, layer) = (self.backend, &self.parts.layers[index]);
+        let normed = backend.normed(&layer.attention_norm, &x)?;
+        let qkv = backend.linear(&layer.qkv, &normed)?;
+        let heads = backend.attend(self.config, index, layer.head_norms.as_ref(), qkv, step)?;
+        self.add(&mut x, &layer.output, &heads, layer.attention_post_norm.as_ref())?;
+        let normed = match &layer.feed_forward_norm {
+            Some(norm) => backend.normed(norm, &x)?,
+            None => normed,
+        };
+        self.feed_forward(&mut x, layer, &normed)?;
+        Ok(x)
+    }
+
+    /// The states of `tokens` at `positions` before the first layer.
+    pub(super) fn embedded(&self, tokens: &[u32], positions: &[usize]) -> Result<B::States, StageError> {
         let (backend, config) = (self.backend, self.config);
         if let Some(unknown) = tokens.iter().find(|token| **token as usize >= config.vocab_size) {
             let known = config.vocab_size;

@@ -14,8 +14,9 @@ pub use crate::batches::RowSink;
 use layout::Modules;
 
 use crate::{
+    Mode,
     batches::each_row,
-    bert::{self, Bert, Mode, Tokens},
+    bert::{self, Bert, Tokens},
     distilbert::{self, DistilBert},
     files::{json, load_tokenizer},
     ops,
@@ -67,7 +68,7 @@ impl Architecture {
         }
     }
 
-    fn forward(&self, store: &ParamStore, tokens: &Tokens, mode: Mode) -> candle_core::Result<Tensor> {
+    fn forward(&self, store: &ParamStore, tokens: &Tokens, mode: Mode<'_>) -> candle_core::Result<Tensor> {
         match self {
             Self::Bert(model) => model.forward(store, tokens, mode),
             Self::DistilBert(model) => model.forward(store, tokens, mode),
@@ -232,7 +233,7 @@ impl SentenceEncoder {
     }
 
     /// The vectors of a batch of token ids, `(texts, dim)`; not scaled to length 1.
-    pub fn forward(&self, ids: &[impl AsRef<[u32]>], mode: Mode) -> candle_core::Result<Tensor> {
+    pub fn forward(&self, ids: &[impl AsRef<[u32]>], mode: Mode<'_>) -> candle_core::Result<Tensor> {
         let tokens = Tokens::new(ids);
         let states = self.architecture.forward(&self.store, &tokens, mode)?;
         match self.pooling {

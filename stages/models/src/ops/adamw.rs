@@ -75,7 +75,7 @@ impl AdamW {
         first.inplace_op2(
             &gradient,
             &Average {
-                beta: self.beta1 as f32,
+                beta: self.beta1,
                 scale,
                 square: false,
             },
@@ -83,7 +83,7 @@ impl AdamW {
         second.inplace_op2(
             &gradient,
             &Average {
-                beta: self.beta2 as f32,
+                beta: self.beta2,
                 scale,
                 square: true,
             },
@@ -112,17 +112,17 @@ impl AdamW {
 
 /// A moving average of the gradient or of its square.
 struct Average {
-    beta: f32,
+    beta: f64,
     scale: f32,
     square: bool,
 }
 
 vectorized! {
-    fn average<'a>(moment: &'a mut [f32], gradient: &'a [f32], beta: f32, scale: f32, square: bool) {
+    fn average<'a>(moment: &'a mut [f32], gradient: &'a [f32], kept: f32, taken: f32, scale: f32, square: bool) {
         for (moment, gradient) in moment.iter_mut().zip(gradient) {
             let gradient = gradient * scale;
             let sample = if square { gradient * gradient } else { gradient };
-            *moment = beta.mul_add(*moment, (1.0 - beta) * sample);
+            *moment = kept.mul_add(*moment, taken * sample);
         }
     }
 }
@@ -147,10 +147,14 @@ impl InplaceOp2 for Average {
         gradient: &CpuStorage,
         gradient_layout: &Layout,
     ) -> Result<()> {
+        // 1 − β of a β in f32 is off by 5e-5 of itself where β is .999.
+        let (kept, taken) = (self.beta as f32, (1.0 - self.beta) as f32);
         written(moment, layout)?
             .par_chunks_mut(ELEMENTS_PER_TASK)
             .zip(numbers(gradient, gradient_layout)?.par_chunks(ELEMENTS_PER_TASK))
-            .for_each(|(moment, gradient)| average(moment, gradient, self.beta, self.scale, self.square));
+            .for_each(|(moment, gradient)| {
+                average(moment, gradient, kept, taken, self.scale, self.square);
+            });
         Ok(())
     }
 }
@@ -209,6 +213,18 @@ mod tests {
     use super::*;
     use crate::ops::agreement::random;
 
+    fn constants(step: u32, learning_rate: f64, weight_decay: f64, gradient_scale: f64) -> AdamW {
+        AdamW {
+            step,
+            learning_rate,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay,
+            gradient_scale,
+        }
+    }
+
     #[test]
     fn the_kernel_and_the_composition_agree() {
         let start = random((70, 300), "parameter");
@@ -219,15 +235,7 @@ mod tests {
         let (moments, other) = (Moments::new(&kernel).unwrap(), Moments::new(&composed).unwrap());
         for step in 1..=3 {
             let gradient = random((70, 300), &format!("gradient {step}"));
-            let constants = AdamW {
-                step,
-                learning_rate: 0.01,
-                beta1: 0.9,
-                beta2: 0.999,
-                epsilon: 1e-8,
-                weight_decay: 0.1,
-                gradient_scale: 0.5,
-            };
+            let constants = constants(step, 0.01, 0.1, 0.5);
             constants.apply(&kernel, &gradient, &moments).unwrap();
             constants.composed(&composed, &gradient, &other).unwrap();
         }
@@ -242,21 +250,26 @@ mod tests {
         assert!(most < 1e-6, "{most}");
     }
 
+    /// A new moment is (1 − β) times the sample, to the rounding of an f32.
+    #[test]
+    fn moments_take_the_share_that_is_left() {
+        let parameter = Var::new(&[1.0_f32], &candle_core::Device::Cpu).unwrap();
+        let gradient = Tensor::new(&[1.0_f32], &candle_core::Device::Cpu).unwrap();
+        let moments = Moments::new(&parameter).unwrap();
+        constants(1, 0.125, 0.0, 1.0)
+            .apply(&parameter, &gradient, &moments)
+            .unwrap();
+        let number = |moment: &Tensor| f64::from(moment.to_vec1::<f32>().unwrap()[0]);
+        assert!((number(moments.first()) / 0.1 - 1.0).abs() < 1e-7);
+        assert!((number(moments.second()) / 0.001 - 1.0).abs() < 1e-7);
+    }
+
     #[test]
     fn the_first_step_moves_by_the_learning_rate() {
         // At step 1 the corrected moments are g and g², so the move is the learning rate against the sign of g.
         let parameter = Var::new(&[1.0_f32, 1.0], &candle_core::Device::Cpu).unwrap();
         let gradient = Tensor::new(&[4.0_f32, -0.25], &candle_core::Device::Cpu).unwrap();
-        let constants = AdamW {
-            step: 1,
-            learning_rate: 0.125,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.0,
-            gradient_scale: 1.0,
-        };
-        constants
+        constants(1, 0.125, 0.0, 1.0)
             .apply(&parameter, &gradient, &Moments::new(&parameter).unwrap())
             .unwrap();
         let moved = parameter.to_vec1::<f32>().unwrap();

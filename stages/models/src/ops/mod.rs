@@ -25,6 +25,7 @@ mod pool;
 pub mod product;
 mod relative;
 mod rms_norm;
+mod rounding;
 mod storage;
 
 pub use adamw::{AdamW, Moments};
@@ -37,6 +38,7 @@ pub use norm::squared_norm;
 pub use pool::{normalize, pool_first, pool_mean};
 pub use relative::{Attended, Distances, attend};
 pub use rms_norm::{gated_gelu, rms_norm};
+pub use rounding::rounded_to_bf16;
 pub(crate) use storage::with_numbers;
 
 use std::sync::Arc;

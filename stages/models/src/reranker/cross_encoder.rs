@@ -11,7 +11,8 @@ use tokenizers::{Tokenizer, TruncationParams, TruncationStrategy};
 
 use super::Truncation;
 use crate::{
-    bert::{self, Bert, Family, Mode, Tokens},
+    Mode,
+    bert::{self, Bert, Family, Tokens},
     files::{TOKENIZER, copy, json, load_tokenizer},
     ops,
     params::{ParamStore, to_vec},
@@ -189,7 +190,11 @@ impl CrossEncoder {
     }
 
     /// The logits of a batch, `(pairs)`.
-    pub fn forward<'a>(&self, pairs: impl Iterator<Item = &'a PairTokens>, mode: Mode) -> Computed<Tensor> {
+    pub fn forward<'a>(
+        &self,
+        pairs: impl Iterator<Item = &'a PairTokens>,
+        mode: Mode<'_>,
+    ) -> Computed<Tensor> {
         let pairs: Vec<&PairTokens> = pairs.collect();
         let ids: Vec<&[u32]> = pairs.iter().map(|pair| pair.ids.as_slice()).collect();
         let types = pairs.iter().flat_map(|pair| pair.types.iter().copied()).collect();
@@ -202,9 +207,10 @@ impl CrossEncoder {
             .squeeze(1)
     }
 
-    fn linear(&self, x: &Tensor, name: &str, mode: Mode) -> Computed<Tensor> {
+    fn linear(&self, x: &Tensor, name: &str, mode: Mode<'_>) -> Computed<Tensor> {
         let value = |part: &str| self.store.value(&format!("{name}.{part}"), mode.is_training());
-        ops::linear(x, &value("weight")?, &value("bias")?)
+        mode.precision()
+            .linear(x, &value("weight")?, Some(&value("bias")?))
     }
 
     /// The logits of a batch, as numbers.

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use tokenizers::{Encoding, Tokenizer};
 
 use crate::{
-    bert::{Mode, Tokens},
+    Mode,
+    bert::Tokens,
     files::{TOKENIZER, copy, json, load_tokenizer},
     params::{ParamStore, to_vec},
     sentencepiece::t5_tokenizer,
@@ -81,7 +82,7 @@ impl MonoT5 {
     }
 
     /// The mean loss of the answers to prompts, `true` where a document is relevant: see [`T5::answer_loss`].
-    pub fn answer_loss(&self, prompts: &[&[u32]], relevant: &[bool], mode: Mode) -> Computed<Tensor> {
+    pub fn answer_loss(&self, prompts: &[&[u32]], relevant: &[bool], mode: Mode<'_>) -> Computed<Tensor> {
         let answers: Vec<u32> = relevant
             .iter()
             .map(|relevant| self.words[usize::from(!relevant)])

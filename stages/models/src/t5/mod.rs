@@ -4,6 +4,8 @@
 
 mod config;
 
+use std::sync::Arc;
+
 use ablate_core::StageError;
 use candle_core::{Result, Tensor};
 
@@ -11,7 +13,8 @@ use config::Stack;
 pub use config::{Config, FeedForward};
 
 use crate::{
-    bert::{Mode, Tokens},
+    Mode,
+    bert::Tokens,
     ops::{self, Attended, Distances, Segments},
     params::ParamStore,
 };
@@ -44,9 +47,10 @@ impl T5 {
     /// The logits of the first token that the decoder gives for each text: those of `words`, `(texts, words)`.
     pub fn first_logits(&self, store: &ParamStore, tokens: &Tokens, words: &[u32]) -> Result<Tensor> {
         let pass = self.pass(store, Mode::Inference);
-        let memory = pass.encode(tokens)?;
+        let memory = pass.encode(tokens, Mode::Inference)?;
         let starts = vec![[self.config.decoder_start_token_id]; tokens.segments().lengths().len()];
-        let states = pass.decode(&memory, tokens.segments(), &Tokens::new(&starts))?;
+        let starts = Tokens::new(&starts);
+        let states = pass.decode(&memory, tokens.segments(), &starts, Mode::Inference)?;
         ops::product_nt(&pass.scaled(states)?, &pass.rows(pass.head(), words)?)
     }
 
@@ -57,10 +61,10 @@ impl T5 {
         store: &ParamStore,
         tokens: &Tokens,
         answers: &[u32],
-        mode: Mode,
+        mode: Mode<'_>,
     ) -> Result<Tensor> {
         let pass = self.pass(store, mode);
-        let memory = pass.encode(tokens)?;
+        let memory = pass.encode(tokens, mode)?;
         let Config {
             decoder_start_token_id: start,
             eos_token_id: end,
@@ -68,70 +72,71 @@ impl T5 {
         } = self.config;
         let fed: Vec<[u32; 2]> = answers.iter().map(|answer| [start, *answer]).collect();
         let wanted: Vec<u32> = answers.iter().flat_map(|answer| [*answer, end]).collect();
-        let states = pass.decode(&memory, tokens.segments(), &Tokens::new(&fed))?;
-        let logits = ops::product_nt(&pass.scaled(states)?, &pass.value(pass.head())?)?;
+        let states = pass.decode(&memory, tokens.segments(), &Tokens::new(&fed), mode)?;
+        let head = pass.value(pass.head())?;
+        let logits = mode.precision().linear(&pass.scaled(states)?, &head, None)?;
         candle_nn::loss::cross_entropy(&logits, &Tensor::new(wanted, logits.device())?)
     }
 
-    fn pass<'a>(&'a self, store: &'a ParamStore, mode: Mode) -> Pass<'a> {
-        Pass {
-            config: &self.config,
-            store,
-            mode,
-        }
+    fn pass(&self, store: &ParamStore, mode: Mode<'_>) -> Arc<Pass> {
+        Arc::new(Pass {
+            config: self.config.clone(),
+            store: store.clone(),
+            mode: mode.inside(),
+        })
     }
 }
 
 /// One pass over one batch.
-struct Pass<'a> {
-    config: &'a Config,
-    store: &'a ParamStore,
-    mode: Mode,
+struct Pass {
+    config: Config,
+    store: ParamStore,
+    /// That inside a layer.
+    mode: Mode<'static>,
 }
 
-impl Pass<'_> {
+impl Pass {
     /// The state of every token after the encoder, `(tokens, d_model)`.
-    fn encode(&self, tokens: &Tokens) -> Result<Tensor> {
-        let distances = self.distances(Stack::Encoder, tokens.segments().longest())?;
+    fn encode(self: &Arc<Self>, tokens: &Tokens, mode: Mode<'_>) -> Result<Tensor> {
+        let distances = Arc::new(self.distances(Stack::Encoder, tokens.segments().longest())?);
         let mut x = self.embed(tokens, Stack::Encoder)?;
         for block in 0..self.config.num_layers {
-            let name = |layer: usize| format!("encoder.block.{block}.layer.{layer}");
-            x = self.self_attention(x, tokens.segments(), &name(0), (&distances, false))?;
-            x = self.feed_forward(x, &name(1))?;
+            let (pass, distances) = (Arc::clone(self), Arc::clone(&distances));
+            let segments = tokens.segments().clone();
+            x = mode.layer(move || {
+                let name = |layer: usize| format!("encoder.block.{block}.layer.{layer}");
+                let x = pass.self_attention(x.clone(), &segments, &name(0), (&distances, false))?;
+                pass.feed_forward(x, &name(1))
+            })?;
         }
-        self.last(&x, Stack::Encoder)
+        // All layers of the decoder are computed of what this gives.
+        let pass = Arc::clone(self);
+        mode.layer(move || pass.last(&x, Stack::Encoder))
     }
 
     /// The state of every token that the decoder is fed, `(fed tokens, d_model)`.
-    fn decode(&self, memory: &Tensor, segments: &Segments, fed: &Tokens) -> Result<Tensor> {
-        let distances = self.distances(Stack::Decoder, fed.segments().longest())?;
-        let shape = Attended {
-            keys: segments,
-            ..self.attended(fed.segments())
-        };
+    fn decode(
+        self: &Arc<Self>,
+        memory: &Tensor,
+        segments: &Segments,
+        fed: &Tokens,
+        mode: Mode<'_>,
+    ) -> Result<Tensor> {
+        let distances = Arc::new(self.distances(Stack::Decoder, fed.segments().longest())?);
         let mut x = self.embed(fed, Stack::Decoder)?;
         for block in 0..self.config.decoder_layers() {
-            let name = |layer: usize| format!("decoder.block.{block}.layer.{layer}");
-            x = match fed.segments().longest() {
-                // A token that attends to itself alone takes its own value.
-                1 => self.own_value(x, &name(0))?,
-                _ => self.self_attention(x, fed.segments(), &name(0), (&distances, true))?,
-            };
-            let (layer, attention) = (name(1), format!("{}.EncDecAttention", name(1)));
-            let queries = self.linear(
-                &self.norm(&x, &format!("{layer}.layer_norm"))?,
-                &[&format!("{attention}.q")],
-            )?;
-            let keys_values = self.keys_values(memory, &attention)?;
-            let shape = Attended {
-                dropout: self
-                    .mode
-                    .dropout(&format!("{attention}.weights"), self.config.dropout_rate),
-                ..shape
-            };
-            let mixed = ops::attend(&queries, &keys_values, shape, None)?;
-            x = self.added(x, &self.linear(&mixed, &[&format!("{attention}.o")])?, &layer)?;
-            x = self.feed_forward(x, &name(2))?;
+            let (pass, distances, memory) = (Arc::clone(self), Arc::clone(&distances), memory.clone());
+            let (keys, queries) = (segments.clone(), fed.segments().clone());
+            x = mode.layer(move || {
+                let name = |layer: usize| format!("decoder.block.{block}.layer.{layer}");
+                let x = match queries.longest() {
+                    // A token that attends to itself alone takes its own value.
+                    1 => pass.own_value(x.clone(), &name(0))?,
+                    _ => pass.self_attention(x.clone(), &queries, &name(0), (&distances, true))?,
+                };
+                let x = pass.cross_attention(x, &memory, [&queries, &keys], &name(1))?;
+                pass.feed_forward(x, &name(2))
+            })?;
         }
         self.last(&x, Stack::Decoder)
     }
@@ -203,7 +208,8 @@ impl Pass<'_> {
     /// `x Wᵀ` of layers side by side.
     fn linear(&self, x: &Tensor, layers: &[&str]) -> Result<Tensor> {
         let weights = layers.iter().map(|name| self.value(&format!("{name}.weight")));
-        ops::product_nt(x, &Tensor::cat(&weights.collect::<Result<Vec<_>>>()?, 0)?)
+        let weight = Tensor::cat(&weights.collect::<Result<Vec<_>>>()?, 0)?;
+        self.mode.precision().linear(x, &weight, None)
     }
 
     fn keys_values(&self, x: &Tensor, attention: &str) -> Result<Tensor> {
@@ -233,6 +239,28 @@ impl Pass<'_> {
             shape,
             Some(distances),
         )?;
+        self.added(x, &self.linear(&mixed, &[&format!("{attention}.o")])?, layer)
+    }
+
+    /// `x` and what its tokens take of the encoder's states; where the tokens of both stand.
+    fn cross_attention(
+        &self,
+        x: Tensor,
+        memory: &Tensor,
+        [queries, keys]: [&Segments; 2],
+        layer: &str,
+    ) -> Result<Tensor> {
+        let normed = self.norm(&x, &format!("{layer}.layer_norm"))?;
+        let attention = format!("{layer}.EncDecAttention");
+        let shape = Attended {
+            keys,
+            dropout: self
+                .mode
+                .dropout(&format!("{attention}.weights"), self.config.dropout_rate),
+            ..self.attended(queries)
+        };
+        let queries = self.linear(&normed, &[&format!("{attention}.q")])?;
+        let mixed = ops::attend(&queries, &self.keys_values(memory, &attention)?, shape, None)?;
         self.added(x, &self.linear(&mixed, &[&format!("{attention}.o")])?, layer)
     }
 

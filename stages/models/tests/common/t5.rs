@@ -1,9 +1,8 @@
 //! Models whose parameters are a formula, as tests/fixtures/formula.py fills them.
 
-use std::path::Path;
-
-use ablate_models::params::ParamStore;
-use candle_core::{Device, Tensor};
+use ablate_core::DeviceChoice;
+use ablate_models::{device, params::ParamStore};
+use safetensors::{Dtype, serialize, tensor::TensorView};
 use serde_json::{Value, json};
 
 /// Value `i` of parameter `k`: a hash of both as a number in -1..1.
@@ -17,7 +16,20 @@ fn hashed(i: usize, k: usize) -> f64 {
 
 /// The parameters of these names and shapes.
 pub(crate) fn formula(parameters: &Value) -> ParamStore {
-    let mut store = ParamStore::default();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.safetensors");
+    fs_err::write(&file, safetensors(parameters)).unwrap();
+    let device = device::open(DeviceChoice::Cpu)
+        .map_err(|e| e.to_string())
+        .unwrap();
+    ParamStore::load(&file, &device)
+        .map_err(|e| e.to_string())
+        .unwrap()
+}
+
+/// A file of them.
+fn safetensors(parameters: &Value) -> Vec<u8> {
+    let mut tensors = Vec::new();
     for (k, entry) in parameters.as_array().unwrap().iter().enumerate() {
         let name = entry[0].as_str().unwrap();
         let shape: Vec<usize> = serde_json::from_value(entry[1].clone()).unwrap();
@@ -27,12 +39,13 @@ pub(crate) fn formula(parameters: &Value) -> ParamStore {
             "shared.weight" => hashed(i, k),
             _ => hashed(i, k) / root,
         };
-        let values: Vec<f32> = (0..shape.iter().product()).map(|i| value(i) as f32).collect();
-        store
-            .insert(name, &Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
-            .unwrap();
+        let bytes = (0..shape.iter().product()).flat_map(|i| (value(i) as f32).to_le_bytes());
+        tensors.push((name, bytes.collect::<Vec<u8>>(), shape));
     }
-    store
+    let views = tensors
+        .iter()
+        .map(|(name, bytes, shape)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    serialize(views, None).unwrap()
 }
 
 /// A folder with the fixture's tiny T5 over the words `w0` … `w89`, those of monoT5's prompt and its answers.
@@ -43,15 +56,9 @@ pub(crate) fn tiny_monot5(fixture: &Value) -> tempfile::TempDir {
     config["model_type"] = "t5".into();
     fs_err::write(folder.path().join("config.json"), config.to_string()).unwrap();
     fs_err::write(folder.path().join("tokenizer.json"), tokenizer().to_string()).unwrap();
-    save(&formula(&model["parameters"]), folder.path());
+    let file = folder.path().join("model.safetensors");
+    fs_err::write(file, safetensors(&model["parameters"])).unwrap();
     folder
-}
-
-fn save(store: &ParamStore, folder: &Path) {
-    store
-        .save(&folder.join("model.safetensors"))
-        .map_err(|e| e.to_string())
-        .unwrap();
 }
 
 fn tokenizer() -> Value {

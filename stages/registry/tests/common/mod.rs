@@ -1,5 +1,7 @@
 //! A host that keeps everything in memory, so that a stage can be run without an engine.
 
+pub(crate) mod texts;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -10,7 +12,13 @@ use ablate_core::{
     ArtifactKind, ContentDigest, DeviceChoice, Digest, Host, Io, MemoryRows, Output, Places, Progress,
     Record, RowStore, StageError, StageKind, canon, check_rows, content_digest, rows,
 };
+use ablate_registry::STAGES;
 use arrow::array::RecordBatch;
+
+/// The stage kind of this name.
+pub(crate) fn kind(name: &str) -> &'static dyn StageKind {
+    *STAGES.iter().find(|kind| kind.name() == name).unwrap()
+}
 
 /// Inputs and outputs of one stage.
 pub(crate) struct MemoryHost {
@@ -21,6 +29,8 @@ pub(crate) struct MemoryHost {
     places: Places,
     /// By what their rows mean.
     memos: Mutex<BTreeMap<String, Arc<MemoryRows>>>,
+    /// Where checkpoints are kept, one behind every step; and who hears of steps.
+    checkpoints: Option<(PathBuf, fn(u64))>,
 }
 
 struct Kept(Arc<MemoryRows>);
@@ -46,7 +56,14 @@ impl MemoryHost {
             folder: tempfile::tempdir().unwrap(),
             places: Places::default(),
             memos: Mutex::default(),
+            checkpoints: None,
         }
+    }
+
+    /// Keeps a checkpoint behind every step in `folder`; `step` hears of each before.
+    pub(crate) fn with_checkpoints(mut self, folder: &Path, step: fn(u64)) -> Self {
+        self.checkpoints = Some((folder.into(), step));
+        self
     }
 
     /// Connects rows to a port.
@@ -156,7 +173,11 @@ impl Host for MemoryHost {
         fs_err::create_dir_all(&path)?;
         Ok(path)
     }
-    fn progress(&self, _: Progress) {}
+    fn progress(&self, progress: Progress) {
+        if let Some((_, step)) = self.checkpoints {
+            step(progress.done);
+        }
+    }
     fn note(&self, _: String) {}
     fn cancelled(&self) -> bool {
         false
@@ -178,9 +199,12 @@ impl Host for MemoryHost {
     }
     fn count_rows(&self, _: u64, _: u64) {}
     fn checkpoints(&self) -> Result<PathBuf, StageError> {
-        self.out_dir("checkpoints")
+        match &self.checkpoints {
+            Some((folder, _)) => Ok(folder.clone()),
+            None => self.out_dir("checkpoints"),
+        }
     }
     fn checkpoint_due(&self) -> bool {
-        false
+        self.checkpoints.is_some()
     }
 }

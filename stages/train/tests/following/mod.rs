@@ -4,7 +4,7 @@ use ablate_core::{
     Seed, StageError,
     rows::{Step, Triple},
 };
-use ablate_models::params::to_vec;
+use ablate_models::{Precision, params::to_vec};
 use ablate_train::{Objective, Settings, optimizer::Decay, train};
 use candle_core::Tensor;
 use serde_json::Value;
@@ -22,6 +22,8 @@ pub(crate) fn settings(learning_rate: f64, warmup: f64, decay: Decay) -> Setting
         weight_decay: 0.01,
         max_gradient_norm: 1.0,
         dropout: Some(0.0),
+        precision: Precision::F32,
+        gradient_checkpointing: false,
         seed: Seed::root(7),
     }
 }

@@ -9,7 +9,7 @@ use super::{
     parameters::{Parameters, module_of},
 };
 use crate::{
-    bert::Mode,
+    Mode,
     decoder::{
         TensorSpec,
         build::{Build, parts},

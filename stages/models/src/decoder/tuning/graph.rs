@@ -8,9 +8,9 @@ use candle_nn::ops::softmax;
 
 use super::{Prompted, parameters::Parameters};
 use crate::{
-    bert::Mode,
+    Mode,
     decoder::{Activation, Config, skeleton::Backend, weights::Norm},
-    ops::{layer_norm, linear, product_nt, rms_norm},
+    ops::{layer_norm, rms_norm},
 };
 
 /// Added to the score of what a token may not see. Finite, so that nothing becomes NaN.
@@ -19,7 +19,7 @@ const HIDDEN: f32 = -1e30;
 /// Computes with parameters by name.
 pub(super) struct Graph<'p> {
     pub(super) parameters: &'p Parameters,
-    pub(super) mode: Mode,
+    pub(super) mode: Mode<'static>,
     /// Whether neighbouring numbers are turned together.
     pub(super) neighbours: bool,
 }
@@ -94,10 +94,9 @@ impl Graph<'_> {
     /// A layer's answer and what its adapter adds.
     fn product(&self, module: &Module, x: &Tensor) -> Result<Tensor> {
         let weight = self.value(&module.name, "weight")?;
-        let out = match module.bias {
-            true => linear(x, &weight, &self.value(&module.name, "bias")?)?,
-            false => product_nt(x, &weight)?,
-        };
+        let bias = module.bias.then(|| self.value(&module.name, "bias"));
+        let precision = self.mode.precision();
+        let out = precision.linear(x, &weight, bias.transpose()?.as_ref())?;
         match self.parameters.added(&module.name, x, self.mode)? {
             Some(added) => out + added,
             None => Ok(out),
@@ -139,10 +138,16 @@ impl Graph<'_> {
     }
 
     /// Attention of one text: queries `(tokens, heads, width)`, keys and values likewise.
-    fn attention(config: &Config, [queries, keys, values]: [Tensor; 3], mask: &Tensor) -> Result<Tensor> {
+    fn attention(
+        &self,
+        config: &Config,
+        [queries, keys, values]: [Tensor; 3],
+        mask: &Tensor,
+    ) -> Result<Tensor> {
         let (tokens, heads, width) = queries.dims3()?;
         let shared = keys.dim(1)?;
-        let by_head = |x: &Tensor| x.transpose(0, 1)?.contiguous();
+        let precision = self.mode.precision();
+        let by_head = |x: &Tensor| precision.rounded(&x.transpose(0, 1)?.contiguous()?);
         let (keys, values) = (by_head(&keys)?, by_head(&values)?);
         // The query heads of a key-value head are one matrix, so that nothing is repeated.
         let folded = (shared, heads / shared * tokens, ());
@@ -151,7 +156,7 @@ impl Graph<'_> {
             .matmul(&keys.t()?.contiguous()?)?
             .reshape((heads, tokens, tokens))?;
         let weights = softmax(&(scores * config.score_scale)?.broadcast_add(mask)?, D::Minus1)?;
-        let answers = weights.reshape(folded)?.matmul(&values)?;
+        let answers = precision.rounded(&weights)?.reshape(folded)?.matmul(&values)?;
         answers
             .reshape((heads, tokens, width))?
             .transpose(0, 1)?
@@ -183,7 +188,7 @@ impl Graph<'_> {
         for (length, mask) in batch.lengths.iter().zip(masks) {
             let part = |x: &Tensor| x.narrow(0, start, *length);
             let parts = [part(&queries)?, part(&keys)?, part(&values)?];
-            answers.push(Self::attention(config, parts, mask)?);
+            answers.push(self.attention(config, parts, mask)?);
             start += length;
         }
         Tensor::cat(&answers, 0)
@@ -196,7 +201,7 @@ impl Backend for Graph<'_> {
     type Norm = Norm<String>;
     type Table = String;
     type States = Tensor;
-    type Step<'s> = Batch;
+    type Step<'s> = &'s Batch;
 
     fn tied(&self, table: &String) -> std::result::Result<Vec<Module>, StageError> {
         Ok(Module::tied(table))
@@ -244,7 +249,7 @@ impl Backend for Graph<'_> {
         index: usize,
         head_norms: Option<&[Norm<String>; 2]>,
         qkv: Tensor,
-        batch: &mut Batch,
+        batch: &mut &Batch,
     ) -> std::result::Result<Tensor, StageError> {
         Ok(self.attention_of_all(config, index, head_norms, &qkv, batch)?)
     }

@@ -5,7 +5,7 @@ mod graph;
 mod lora;
 mod parameters;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ablate_core::{Seed, StageError};
 use candle_core::{Device, Tensor};
@@ -17,17 +17,18 @@ use super::{
     skeleton::{Body, Pass},
     weights::Norm,
 };
-use crate::{bert::Mode, params::ParamStore};
+use crate::{Mode, params::ParamStore};
 use graph::{Batch, Graph, Module};
 pub use lora::Lora;
 use parameters::{Parameters, Read};
 
-/// A decoder whose log-probabilities have gradients.
+/// A decoder whose log-probabilities have gradients. A clone has the same parameters.
+#[derive(Clone)]
 pub struct TunedDecoder {
     config: Config,
     layout: Layout,
-    parameters: Parameters,
-    body: Body<Vec<Module>, Norm<String>, String>,
+    parameters: Arc<Parameters>,
+    body: Arc<Body<Vec<Module>, Norm<String>, String>>,
     device: Device,
 }
 
@@ -125,8 +126,8 @@ impl TunedDecoder {
         Ok(Self {
             config,
             layout: *layout,
-            parameters,
-            body,
+            parameters: Arc::new(parameters),
+            body: Arc::new(body),
             device: device.clone(),
         })
     }
@@ -145,7 +146,7 @@ impl TunedDecoder {
     ///
     /// # Errors
     /// If a prompt or a completion is empty, or has a token that the model does not know.
-    pub fn log_probabilities(&self, texts: &[Prompted<'_>], mode: Mode) -> Result<Tensor, StageError> {
+    pub fn log_probabilities(&self, texts: &[Prompted<'_>], mode: Mode<'_>) -> Result<Tensor, StageError> {
         let completions = texts.iter().flat_map(|text| &text.completions);
         let tokens: Vec<u32> = completions.flat_map(|tokens| *tokens).copied().collect();
         if tokens
@@ -166,15 +167,10 @@ impl TunedDecoder {
     ///
     /// # Errors
     /// As [`Self::log_probabilities`].
-    pub fn logits(&self, texts: &[Prompted<'_>], mode: Mode) -> Result<Tensor, StageError> {
+    pub fn logits(&self, texts: &[Prompted<'_>], mode: Mode<'_>) -> Result<Tensor, StageError> {
         if texts.is_empty() || !texts.iter().all(Prompted::is_sound) {
             return Err(StageError::new("a prompt or a completion has no tokens"));
         }
-        let graph = Graph {
-            parameters: &self.parameters,
-            mode,
-            neighbours: self.layout.neighbours,
-        };
         let fed: Vec<Vec<u32>> = texts.iter().map(Prompted::tokens).collect();
         let positions: Vec<usize> = texts.iter().flat_map(Prompted::positions).collect();
         let starts = fed.iter().scan(0, |start, tokens| {
@@ -186,13 +182,37 @@ impl TunedDecoder {
             .zip(starts)
             .flat_map(|(text, start)| text.predictors(start))
             .collect();
+        let graph = self.graph(mode);
         let pass = Pass::new(&graph, &self.config, &self.body);
-        let mut batch = Batch::new(&self.config, texts, &self.device)?;
-        let states = pass.states(&fed.concat(), &positions, &mut batch)?;
-        let logits = pass.scores(&states, &asked)?;
+        let embedded = pass.embedded(&fed.concat(), &positions)?;
+        let batch = Batch::new(&self.config, texts, &self.device)?;
+        let logits = pass.scores(&self.through(embedded, batch, mode)?, &asked)?;
         Ok(match self.config.logit_cap {
             Some(cap) => ((logits / cap)?.tanh()? * cap)?,
             None => logits,
         })
+    }
+    fn graph(&self, mode: Mode<'_>) -> Graph<'_> {
+        Graph {
+            parameters: &self.parameters,
+            mode: mode.inside(),
+            neighbours: self.layout.neighbours,
+        }
+    }
+
+    /// The states after all layers.
+    fn through(&self, embedded: Tensor, batch: Batch, mode: Mode<'_>) -> Result<Tensor, StageError> {
+        let (batch, inside) = (Arc::new(batch), mode.inside());
+        let mut x = embedded;
+        for index in 0..self.config.layers.len() {
+            let (decoder, batch) = (self.clone(), Arc::clone(&batch));
+            x = mode.layer(move || {
+                let graph = decoder.graph(inside);
+                let layer =
+                    Pass::new(&graph, &decoder.config, &decoder.body).layer(index, x.clone(), &mut &*batch);
+                layer.map_err(candle_core::Error::wrap)
+            })?;
+        }
+        Ok(x)
     }
 }

@@ -7,13 +7,13 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::{Lora, graph::Module};
 use crate::{
-    bert::Mode,
+    Mode,
     decoder::{
         TensorSpec, Weights,
         build::Build,
         weights::{MatrixSpec, Norm, NormSpec, transposed},
     },
-    ops::{dropout, product_nt},
+    ops::dropout,
     params::ParamStore,
 };
 
@@ -71,7 +71,7 @@ impl Parameters {
     }
 
     /// The value of a parameter, part of the gradient's graph if it is trained.
-    pub(super) fn value(&self, name: &str, mode: Mode) -> Result<Tensor> {
+    pub(super) fn value(&self, name: &str, mode: Mode<'_>) -> Result<Tensor> {
         match self.base.get(name) {
             Some(value) => Ok(value.clone()),
             None => self.store.value(name, mode.is_training()),
@@ -79,16 +79,14 @@ impl Parameters {
     }
 
     /// What the adapter of a layer adds to its answer: scaling · B A dropout(x) (Hu et al., 2022).
-    pub(super) fn added(&self, module: &str, x: &Tensor, mode: Mode) -> Result<Option<Tensor>> {
+    pub(super) fn added(&self, module: &str, x: &Tensor, mode: Mode<'_>) -> Result<Option<Tensor>> {
         let [a, b] = adapter(module);
         let Some(lora) = self.lora.as_ref().filter(|_| self.store.get(&a).is_some()) else {
             return Ok(None);
         };
         let x = dropout(x, mode.dropout(module, lora.dropout))?;
-        let inner = product_nt(&x, &self.value(&a, mode)?)?;
-        Ok(Some(
-            (product_nt(&inner, &self.value(&b, mode)?)? * lora.scaling())?,
-        ))
+        let product = |x: &Tensor, name: &str| mode.precision().linear(x, &self.value(name, mode)?, None);
+        Ok(Some((product(&product(&x, &a)?, &b)? * lora.scaling())?))
     }
 
     /// A layer's weight with its adapter in it, `(out, in)`.
