@@ -9,11 +9,13 @@ mod following;
 #[path = "../../models/tests/common/formula.rs"]
 #[expect(dead_code, reason = "shared with tests that use all of it")]
 mod formula;
+#[expect(dead_code, reason = "shared with tests that use all of it")]
+mod ranked;
 #[path = "../../models/tests/common/t5.rs"]
 #[expect(dead_code, reason = "shared with tests that use all of it")]
 mod t5;
 
-use ablate_core::{Seed, rows::Triple};
+use ablate_core::Seed;
 use ablate_models::{
     Mode, Precision,
     decoder::{Lora, TunedDecoder},
@@ -28,13 +30,13 @@ use ablate_train::{
     completions::{Completions, Example, Preference},
     loss::PreferenceLoss,
     optimizer::Decay,
-    ranking::{Ranking, RankingSettings},
     relevance::{Relevance, RelevanceLoss},
 };
 use candle_core::Device;
 use common::{fixture, tiny_cross_encoder, tiny_encoder};
 use following::{told, trained};
 use formula::{Formula, opened};
+use ranked::{ranking, ranking_by, rows};
 
 /// Every parameter's gradient, as bits.
 fn bits(gradients: &Gradients, store: &ParamStore) -> Vec<(String, Option<Vec<u32>>)> {
@@ -75,43 +77,16 @@ fn assert_nothing_moves_in(precision: Precision, what: &str, objective: &dyn Obj
     }
 }
 
-/// Rows over the words of the tiny models, of different lengths.
-fn rows() -> Vec<Triple> {
-    let text = |row: usize, part: usize| -> String {
-        let words = (0..=(row + 3 * part) % 7).map(|i| format!("w{}", (row * 37 + part * 11 + i * 7) % 90));
-        words.collect::<Vec<_>>().join(" ")
-    };
-    let row = |row: usize| Triple {
-        query_id: format!("q{row}"),
-        query: text(row, 0),
-        pos_id: format!("p{row}"),
-        pos_text: text(row, 1),
-        neg_id: format!("n{row}"),
-        neg_text: text(row, 2),
-        source: "test".into(),
-    };
-    (0..6).map(row).collect()
-}
-
-fn ranking<'a>(
-    encoder: &'a SentenceEncoder,
-    rows: &'a [Triple],
-    texts_at_once: Option<usize>,
-) -> Ranking<'a> {
-    let settings = RankingSettings {
-        scale: 20.0,
-        dimensions: vec![],
-        texts_at_once,
-    };
-    told(Ranking::new(encoder, rows, settings))
-}
-
 #[test]
 fn encoders() {
-    let (folder, rows) = (tiny_encoder(), rows());
+    let (folder, rows) = (tiny_encoder(), rows(6));
     let encoder = told(SentenceEncoder::load(folder.path(), &Device::Cpu));
     for texts_at_once in [None, Some(5)] {
-        assert_nothing_moves("bi-encoder", &ranking(&encoder, &rows, texts_at_once), 6);
+        assert_nothing_moves(
+            "bi-encoder",
+            &ranking_by(&encoder, &rows, |settings| settings.texts_at_once = texts_at_once),
+            6,
+        );
     }
     let folder = tiny_cross_encoder();
     let model = told(CrossEncoder::load(folder.path(), &Device::Cpu));
@@ -124,7 +99,7 @@ fn encoders() {
 /// The table of distances is read by every layer, and more than once in each; the decoder's layers all read the encoder's states.
 #[test]
 fn t5() {
-    let (folder, rows) = (t5::tiny_monot5(&fixture("t5.json")), rows());
+    let (folder, rows) = (t5::tiny_monot5(&fixture("t5.json")), rows(6));
     let model = told(MonoT5::load(folder.path(), &Device::Cpu));
     assert_nothing_moves("monoT5", &told(Answers::new(&model, &rows, true, None)), 12);
 }
@@ -174,7 +149,7 @@ fn decoders() {
 
 #[test]
 fn a_whole_run_ends_with_the_same_parameters() {
-    let (folder, rows) = (tiny_encoder(), rows());
+    let (folder, rows) = (tiny_encoder(), rows(6));
     let run = |gradient_checkpointing| {
         let encoder = told(SentenceEncoder::load(folder.path(), &Device::Cpu));
         let settings = Settings {
@@ -183,7 +158,7 @@ fn a_whole_run_ends_with_the_same_parameters() {
             ..following::settings(1e-3, 0.1, Decay::Linear)
         };
         let curve = trained(
-            &ranking(&encoder, &rows, None),
+            &ranking(&encoder, &rows),
             &vec![vec![0, 1, 2, 3, 4, 5]; 5],
             &settings,
         );
