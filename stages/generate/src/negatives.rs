@@ -99,6 +99,7 @@ struct NegativeDecoding {
     batch: Option<u32>,
     /// In what numbers a model that runs here computes: `bf16` takes half the memory of `f32`, and is for GPUs.
     #[serde(skip_serializing_if = "Precision::is_default")]
+    #[schemars(extend("default" = "f32"))]
     precision: Precision,
 }
 

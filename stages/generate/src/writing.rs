@@ -135,6 +135,7 @@ pub(crate) struct DecodingParams {
     /// In what numbers a model that runs here computes: `bf16` takes half the memory of `f32`, and is for GPUs; its texts and
     /// log-probabilities are other ones.
     #[serde(skip_serializing_if = "Precision::is_default")]
+    #[schemars(extend("default" = "f32"))]
     pub(crate) precision: Precision,
 }
 
