@@ -71,40 +71,39 @@ impl Window {
     /// Puts the places whose sum is more than `least`, which is not below 0, at the front of `places`, and says how many
     /// they are; all other sums become 0. There is room for [`PLACES`].
     pub(crate) fn keep_above(&mut self, least: f64, places: &mut [u16]) -> usize {
-        // Nobody can foretell which bits are set and which sums suffice: a place is always written, and counts where it
-        // is to stay.
-        let (sums, places) = (&mut self.sums[..WINDOW], &mut places[..PLACES]);
-        let mut count = 0;
-        let mut look = |start: usize, bits: u64| {
-            let at = (start + bits.trailing_zeros() as usize % WORD) % WINDOW;
-            let (known, sum) = (bits != 0, sums[at]);
-            let stays = known && sum > least;
-            places[count] = at as u16;
-            count += usize::from(stays);
-            sums[at] = if known && !stays { 0.0 } else { sum };
-            bits & bits.wrapping_sub(1)
-        };
+        let count = self.take_touched(places);
+        self.keep(0.0, least, &mut places[..count])
+    }
+
+    /// Puts the places of all documents that something was added to at the front of `places`, and says how many they are.
+    fn take_touched(&mut self, places: &mut [u16]) -> usize {
         let words = ((self.to - self.from) as usize).div_ceil(WORD);
+        let mut count = 0;
         for (start, word) in (0..).step_by(WORD).zip(&mut self.touched[..words]) {
             let mut bits = std::mem::take(word);
-            for _ in 0..FEW {
-                bits = look(start, bits);
+            let known = bits.count_ones() as usize;
+            // Nobody can foretell how many bits are set: places are written by the group, and those too many written over.
+            let groups = places[count..count + WORD].chunks_exact_mut(GROUP);
+            for place in groups.take(known.div_ceil(GROUP)).flatten() {
+                *place = (start + bits.trailing_zeros() as usize) as u16;
+                bits &= bits.wrapping_sub(1);
             }
-            while bits != 0 {
-                bits = look(start, bits);
-            }
+            count += known;
         }
         count
     }
 
     /// The same for places that were kept before: those whose sum and `rest` are more than `least` stay.
     pub(crate) fn keep(&mut self, rest: f64, least: f64, places: &mut [u16]) -> usize {
+        // So long for the compiler, too: no place is out of them.
+        let sums = &mut self.sums[..WINDOW];
         let mut count = 0;
         for from in 0..places.len() {
             let at = places[from];
-            let sum = &mut self.sums[usize::from(at)];
+            let sum = &mut sums[usize::from(at)];
             let stays = *sum + rest > least;
-            *sum = if stays { *sum } else { 0.0 };
+            // Not `if`: nobody can foretell where the compiler would jump.
+            *sum = f64::from_bits(sum.to_bits() & u64::from(stays).wrapping_neg());
             places[count] = at;
             count += usize::from(stays);
         }
@@ -112,8 +111,8 @@ impl Window {
     }
 }
 
-/// Room for the places of a window, and for one that does not stay.
-pub(crate) const PLACES: usize = WINDOW + 1;
+/// Room for the places of a window, and for those written too many.
+pub(crate) const PLACES: usize = WINDOW + WORD;
 
-/// As many documents of a word are looked at without asking whether there are that many.
-const FEW: usize = 2;
+/// Places that are written together.
+const GROUP: usize = 8;
