@@ -3,8 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    io::BufReader,
+    net::TcpStream,
     path::Path,
     process::{Output, Stdio},
     sync::{
@@ -15,7 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ablate_e2e::program::{ablate, command, folder, told, write};
+use ablate_e2e::{
+    http::{self, Request},
+    program::{ablate, command, folder, told, write},
+};
 use serde_json::{Value, json};
 
 /// A server of files and batches.
@@ -52,16 +55,23 @@ impl Server {
     /// Starts; gives its address.
     fn start() -> (Self, String) {
         let server = Self::default();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}/v1", listener.local_addr().unwrap());
         let own = server.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let own = own.clone();
-                thread::spawn(move || while own.reply(stream.as_ref().unwrap()).is_some() {});
-            }
-        });
+        let address = http::listen(move |stream| own.serve(&stream));
         (server, address)
+    }
+
+    fn serve(&self, stream: &TcpStream) {
+        let mut reader = BufReader::new(stream);
+        while let Some(request) = Request::read(&mut reader) {
+            let path = request.path.strip_prefix("/v1/").unwrap();
+            let answer = self.answer(&request.method, path, &request.body);
+            if answer
+                .and_then(|answer| http::answer(stream, 200, "", &answer))
+                .is_none()
+            {
+                return;
+            }
+        }
     }
 
     /// Requests of each batch.
@@ -77,27 +87,6 @@ impl Server {
 
     fn looks(&self) -> usize {
         self.0.batches.lock().unwrap().iter().map(|made| made.looks).sum()
-    }
-
-    fn reply(&self, mut stream: &TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream);
-        let (mut first, mut length) = (String::new(), 0);
-        reader.read_line(&mut first).ok().filter(|count| *count > 0)?;
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).ok()?;
-            match line.trim().to_lowercase().split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().unwrap(),
-                _ if line.trim().is_empty() => break,
-                _ => {}
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        let asked: Vec<&str> = first.split_whitespace().collect();
-        let answer = self.answer(asked[0], asked[1].strip_prefix("/v1/").unwrap(), &body)?;
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
-        stream.write_all((head + &answer).as_bytes()).ok()
     }
 
     /// `None` if the connection breaks.

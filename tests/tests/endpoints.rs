@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    io::{BufReader, Write},
+    net::TcpStream,
     path::Path,
     process::{Command, Output},
     sync::{
@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use ablate_e2e::program::{binary, told};
+use ablate_e2e::{
+    http::{self, Request},
+    program::{binary, told},
+};
 use serde_json::{Value, json};
 
 /// What the server does with a request.
@@ -53,15 +56,8 @@ impl Server {
     fn start(script: &[Act]) -> (Self, String) {
         let server = Self::default();
         server.0.script.lock().unwrap().extend(script.iter().rev());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}/v1", listener.local_addr().unwrap());
         let own = server.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let own = own.clone();
-                thread::spawn(move || own.serve(stream.unwrap()));
-            }
-        });
+        let address = http::listen(move |stream| own.serve(stream));
         (server, address)
     }
 
@@ -72,11 +68,15 @@ impl Server {
 
     fn serve(&self, stream: TcpStream) {
         let mut reader = BufReader::new(stream);
-        while let Some((path, body)) = self.request(&mut reader) {
+        while let Some(request) = Request::read(&mut reader) {
+            if let Some(key) = request.headers.get("authorization") {
+                self.0.keys.lock().unwrap().push(key.clone());
+            }
+            let body = serde_json::from_slice(&request.body).unwrap();
             let open = self.0.open.fetch_add(1, Ordering::SeqCst) + 1;
             self.0.most_open.fetch_max(open, Ordering::SeqCst);
             let act = self.0.script.lock().unwrap().pop().unwrap_or(Act::Answer);
-            let goes_on = self.act(act, &path, &body, reader.get_mut());
+            let goes_on = self.act(act, &request.path, &body, reader.get_mut());
             self.0.open.fetch_sub(1, Ordering::SeqCst);
             if !goes_on {
                 return;
@@ -84,58 +84,30 @@ impl Server {
         }
     }
 
-    /// The path and body of the next request on a connection.
-    fn request(&self, reader: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
-        let (mut first, mut length) = (String::new(), 0);
-        reader.read_line(&mut first).ok().filter(|count| *count > 0)?;
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).ok()?;
-            let (name, value) = line.trim().split_once(": ").unwrap_or_default();
-            match name.to_lowercase().as_str() {
-                "content-length" => length = value.parse().unwrap(),
-                "authorization" => self.0.keys.lock().unwrap().push(value.to_owned()),
-                _ if line.trim().is_empty() => break,
-                _ => {}
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        let path = first.split_whitespace().nth(1).unwrap_or_default().to_owned();
-        Some((path, serde_json::from_slice(&body).unwrap()))
-    }
-
     /// Whether the connection goes on.
     fn act(&self, act: Act, path: &str, body: &Value, stream: &mut TcpStream) -> bool {
         thread::sleep(Duration::from_millis(5));
         let answer = answer(path, body).to_string();
-        let mut send = |status: u16, more: &str, length: usize, text: &str| {
-            let head = format!(
-                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{more}content-length: {length}\r\n\r\n"
-            );
-            stream
-                .write_all(head.as_bytes())
-                .and_then(|()| stream.write_all(text.as_bytes()))
-                .is_ok()
-        };
+        let mut send = |status, more, text: &str| http::answer(&mut *stream, status, more, text).is_some();
         match act {
             Act::Answer => {
                 self.0.answered.lock().unwrap().push(body.clone());
-                send(200, "", answer.len(), &answer)
+                send(200, "", &answer)
             }
             Act::Refuse(status) => {
                 let key = self.0.keys.lock().unwrap().last().cloned().unwrap_or_default();
                 let text = json!({"error": {"message": format!("no, {key}")}}).to_string();
-                send(status, "retry-after: 0\r\n", text.len(), &text)
+                send(status, "retry-after: 0\r\n", &text)
             }
             Act::Cut => {
-                send(200, "", answer.len(), &answer[..20]);
+                let cut = http::head(200, "", answer.len()) + &answer[..20];
+                stream.write_all(cut.as_bytes()).unwrap_or_default();
                 false
             }
-            Act::Nonsense => send(200, "", 9, "<html></>"),
+            Act::Nonsense => send(200, "", "<html></>"),
             Act::Sleep => {
                 thread::sleep(Duration::from_secs(3));
-                send(200, "", answer.len(), &answer);
+                send(200, "", &answer);
                 false
             }
         }

@@ -9,8 +9,8 @@ use std::{
 use arrow::{array::RecordBatch, compute::concat_batches, datatypes::SchemaRef};
 
 use crate::{
-    DeviceChoice, Digest, Memo, Parts, Places, Record, RowFunction, RowStore, StageError, canon, check_rows,
-    parts::PartsCheck,
+    DeviceChoice, Digest, Memo, Numeric, Parts, Places, Record, RowFunction, RowStore, StageError, canon,
+    check_rows, parts::PartsCheck,
 };
 
 /// How far a stage is.
@@ -24,8 +24,8 @@ pub struct Progress {
     pub unit: &'static str,
 }
 
-/// What a model was loaded from, and as what.
-pub type ModelKey = (Digest, TypeId);
+/// What a model was loaded from, as what, and in which numbers.
+pub type ModelKey = (Digest, TypeId, Numeric);
 
 /// A loaded model, of the type its key says.
 pub type LoadedModel = Arc<dyn Any + Send + Sync>;
@@ -142,16 +142,17 @@ impl<'a> Io<'a> {
             .ok_or_else(|| StageError::new(format!("no input at port `{port}`")))
     }
 
-    /// The model at a required input port, loaded from its folder by `load` unless an earlier node of the run left it in
-    /// memory. The model must not depend on anything but the folder and the device of the run.
+    /// The model at a required input port, which computes in the numbers `numeric`, loaded from its folder by `load` unless an
+    /// earlier node of the run left it in memory. It must not depend on anything else but the folder and the device of the run.
     pub fn model<T: Any + Send + Sync>(
         &self,
         port: &str,
+        numeric: Numeric,
         load: impl Fn(&Path) -> Result<T, StageError>,
     ) -> Result<Arc<T>, StageError> {
         let mut load = || -> Result<LoadedModel, StageError> { Ok(Arc::new(load(&self.tree(port)?)?)) };
         let loaded = match self.0.digest(port)? {
-            Some(digest) => self.0.model((digest, TypeId::of::<T>()), &mut load)?,
+            Some(digest) => self.0.model((digest, TypeId::of::<T>(), numeric), &mut load)?,
             None => load()?,
         };
         loaded

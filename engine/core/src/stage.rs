@@ -249,7 +249,7 @@ pub trait Stage: Sized + Send + Sync + 'static {
     const SLOT: Slot = Slot::Cpu;
     /// What a node of this kind needs of main memory.
     const MEMORY: Memory = Memory::READING;
-    /// Declared data type and kernel family; enters the key.
+    /// Declared data type and kernel family, where no parameter says otherwise; enters the key.
     const NUMERIC: Numeric = "exact";
     /// The parameters; fields that their schema does not know are refused. Groups that several stages share are
     /// flattened. Give every field a doc comment, a default where one is sensible,

@@ -30,6 +30,6 @@ impl Models {
     /// Drops all models but those a node is about to use: the device may not hold both.
     pub(crate) fn keep(&self, used: &BTreeSet<Digest>) {
         let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        models.retain(|((digest, _), _)| used.contains(digest));
+        models.retain(|((digest, ..), _)| used.contains(digest));
     }
 }

@@ -6,15 +6,14 @@ use ablate_core::{
     ArtifactKind, Input, Io, Memory, Output, Problems, Slot as Place, Stage, StageError,
     rows::{Document, Pair},
 };
-use ablate_models::source::MODEL_SOURCE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     copying,
-    endpoint::GENERATOR_SOURCE,
     prompt::{PROMPT_SOURCE, at_port},
     query_writing::{QueryWriting, pair},
+    writer::{ADAPTED, WRITER},
     writing::{WRITING, Written},
 };
 
@@ -46,16 +45,11 @@ impl Stage for Generate {
          decoding: {temperature: 0.0, max_new_tokens: 32}}";
     const INPUTS: &'static [Input] = &[
         Input::of("documents", ArtifactKind::Corpus).about("the documents to write queries for"),
-        Input::of("model", ArtifactKind::Model)
-            .or_source(&GENERATOR_SOURCE)
-            .about("the language model that writes"),
+        WRITER,
         Input::of("prompt", ArtifactKind::Prompt)
             .or_source(&PROMPT_SOURCE)
             .about("what the model is asked, around each document"),
-        Input::of("adapter", ArtifactKind::Model)
-            .optional()
-            .or_source(&MODEL_SOURCE)
-            .about("a LoRA adapter for the model, as peft or a trainer of ours keeps it"),
+        ADAPTED,
     ];
     const OUTPUTS: &'static [Output] = &[Output::of("pairs", ArtifactKind::Pairs)
         .about("the queries, each with its document and log-probability")];

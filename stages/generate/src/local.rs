@@ -20,8 +20,8 @@ use crate::{
     asking::Piece,
     chat,
     decode::{Continuation, Draft, Request, cut, decode},
-    writer::Spent,
-    writing::{ADAPTER, Format, Writing, Written},
+    writer::{ADAPTER, Spent},
+    writing::{Format, Writing, Written},
 };
 
 /// A prompt and a stream to what a model writes; version 2: attention adds in another order.
@@ -30,9 +30,6 @@ const WRITE: RowFunction = RowFunction {
     version: 2,
 };
 
-/// A generator in bf16: loaded models are told apart by their types.
-struct Halved(Arc<Generator>);
-
 /// The generator at the port `model`, adapted where there is an adapter.
 ///
 /// # Errors
@@ -40,11 +37,9 @@ struct Halved(Arc<Generator>);
 pub(crate) fn open(io: &Io<'_>, precision: Precision) -> Result<Arc<Generator>, StageError> {
     let device = device::open(io.device())?;
     let load = |folder: &Path| Generator::load(folder, &device, precision);
-    let halved = |folder: &Path| Ok(Halved(Arc::new(load(folder)?)));
-    let generator = match (io.optional_tree(ADAPTER)?, precision) {
-        (None, Precision::F32) => io.model("model", load)?,
-        (None, Precision::Bf16) => io.model("model", halved)?.0.clone(),
-        (Some(adapter), _) => {
+    let generator = match io.optional_tree(ADAPTER)? {
+        None => io.model("model", precision.word(), load)?,
+        Some(adapter) => {
             let base = io.tree("model")?;
             Arc::new(Generator::load_adapted(&base, &adapter, &device, precision)?)
         }

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answers::{Failure, Rule},
     asking::{Asking, Row},
-    endpoint::GENERATOR_SOURCE,
     likeness::{Grams, words},
     prompt::{PROMPT_SOURCE, at_port},
     strategies::{NEGATIVE, named},
     template::Slot,
+    writer::WRITER,
     writing::{DecodingParams, Format, Share, WRITING, Writing, Written},
 };
 
@@ -190,9 +190,7 @@ impl Stage for WriteNegatives {
          decoding: {max_new_tokens: 200}}";
     const INPUTS: &'static [Input] = &[
         Input::of("pairs", ArtifactKind::Pairs).about("queries, each with the document it is about"),
-        Input::of("model", ArtifactKind::Model)
-            .or_source(&GENERATOR_SOURCE)
-            .about("the language model that writes"),
+        WRITER,
         Input::of("prompt", ArtifactKind::Prompt)
             .or_source(&PROMPT_SOURCE)
             .optional()

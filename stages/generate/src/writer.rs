@@ -2,14 +2,28 @@
 
 use std::sync::Arc;
 
-use ablate_core::{Io, StageError};
-use ablate_models::{Precision, generator::Generator};
+use ablate_core::{ArtifactKind, Input, Io, StageError};
+use ablate_models::{Precision, generator::Generator, source::MODEL_SOURCE};
 
 use crate::{
-    endpoint::Endpoint,
+    endpoint::{Endpoint, GENERATOR_SOURCE},
     local, remote,
-    writing::{ADAPTER, Writing, Written},
+    writing::{Writing, Written},
 };
+
+/// The port of a LoRA adapter.
+pub(crate) const ADAPTER: &str = "adapter";
+
+/// The input that [`Writer::open`] opens.
+pub(crate) const WRITER: Input = Input::of("model", ArtifactKind::Model)
+    .or_source(&GENERATOR_SOURCE)
+    .about("the language model that writes");
+
+/// The adapter that [`Writer::open`] looks for.
+pub(crate) const ADAPTED: Input = Input::of(ADAPTER, ArtifactKind::Model)
+    .optional()
+    .or_source(&MODEL_SOURCE)
+    .about("a LoRA adapter for the model, as peft or a trainer of ours keeps it");
 
 /// A model that is ready to write.
 pub(crate) enum Writer {

@@ -59,9 +59,6 @@ impl Share {
     }
 }
 
-/// The port of a LoRA adapter.
-pub(crate) const ADAPTER: &str = "adapter";
-
 impl Writing<'_> {
     /// What the model at the port `model` writes for every prompt and sample, in their order; what it took is told.
     ///

@@ -24,6 +24,12 @@ fn cpu(case: &Value) -> CpuDecoder {
     CpuDecoder::load(config, layout, &mut Formula::of(case)).unwrap_or_else(told)
 }
 
+/// The same model with candle's tensors.
+fn tensors(case: &Value, precision: Precision) -> DeviceDecoder {
+    let ((config, layout), weights) = (opened(case), &mut Formula::of(case));
+    DeviceDecoder::load_on(config, layout, weights, &Device::Cpu, precision).unwrap_or_else(told)
+}
+
 /// The logits after the tokens, fed at once.
 fn logits<D: Decoder>(model: &D, tokens: &[u32]) -> Vec<f32> {
     steps(model, &[], &[vec![tokens]]).remove(0).remove(0)
@@ -68,17 +74,9 @@ fn worst<D: Decoder>(model: &D, fixture: &Value, case: &Value) -> f32 {
 fn logits_of_every_family_equal_transformers() {
     let fixture = fixture();
     for case in fixture["cases"].as_array().unwrap() {
-        let (config, layout) = opened(case);
-        let device = DeviceDecoder::load_on(
-            config,
-            layout,
-            &mut Formula::of(case),
-            &Device::Cpu,
-            Precision::F32,
-        );
         let found = [
             worst(&cpu(case), &fixture, case),
-            worst(&device.unwrap_or_else(told), &fixture, case),
+            worst(&tensors(case, Precision::F32), &fixture, case),
         ];
         println!(
             "{}: {:e} on the CPU path, {:e} with tensors",
@@ -97,12 +95,7 @@ fn logits_of_every_family_equal_transformers() {
 fn bf16_stays_near_transformers_and_takes_half_the_cache() {
     let fixture = fixture();
     for case in fixture["cases"].as_array().unwrap() {
-        let load = |precision| {
-            let (config, layout) = opened(case);
-            let weights = &mut Formula::of(case);
-            DeviceDecoder::load_on(config, layout, weights, &Device::Cpu, precision).unwrap_or_else(told)
-        };
-        let (half, whole) = (load(Precision::Bf16), load(Precision::F32));
+        let (half, whole) = (tensors(case, Precision::Bf16), tensors(case, Precision::F32));
         assert_eq!(half.place(), "cpu in bf16");
         assert_eq!(2 * half.row_bytes(3, 5), whole.row_bytes(3, 5));
         let logits = case["logits"].as_array().unwrap().iter();
@@ -204,15 +197,7 @@ fn tensors_and_cpu_agree_on_ragged_groups() {
         vec![&[16, 17], &[18]],
     ];
     for case in fixture["cases"].as_array().unwrap() {
-        let (config, layout) = opened(case);
-        let device = DeviceDecoder::load_on(
-            config,
-            layout,
-            &mut Formula::of(case),
-            &Device::Cpu,
-            Precision::F32,
-        );
-        let device = device.unwrap_or_else(told);
+        let device = tensors(case, Precision::F32);
         for prefix in [&[5_u32, 17, 42, 1, 1, 30][..], &[]] {
             let expected = steps(&cpu(case), prefix, &feeds).concat().concat();
             let most = difference(&steps(&device, prefix, &feeds).concat().concat(), &expected);
@@ -226,15 +211,7 @@ fn tensors_and_cpu_agree_on_ragged_groups() {
 fn a_cache_that_grows_keeps_its_contents() {
     let fixture = fixture();
     let case = &fixture["cases"][0];
-    let (config, layout) = opened(case);
-    let device = DeviceDecoder::load_on(
-        config,
-        layout,
-        &mut Formula::of(case),
-        &Device::Cpu,
-        Precision::F32,
-    );
-    let device = device.unwrap_or_else(told);
+    let device = tensors(case, Precision::F32);
     let tokens: Vec<u32> = (0..90).map(|i| i * 7 % 61).collect();
     let feeds: Vec<Vec<&[u32]>> = (0..88)
         .map(|at| match at {

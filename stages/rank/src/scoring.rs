@@ -45,7 +45,7 @@ pub(crate) fn logits(
     scoring: &Scoring,
 ) -> Result<Vec<f32>, StageError> {
     let device = device::open(io.device())?;
-    let mut model = Reranker::clone(&*io.model(port, |folder| Reranker::load(folder, &device))?);
+    let mut model = Reranker::clone(&*io.model(port, "f32", |folder| Reranker::load(folder, &device))?);
     model.set_truncation(scoring.max_length, scoring.truncation)?;
     let meaning = canon::Value::map([
         ("model", io.digest(port)?),

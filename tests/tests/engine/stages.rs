@@ -196,7 +196,7 @@ impl Stage for Say {
     const SLOT: Slot = Slot::Device;
     type Params = Count;
     fn run(params: &Count, io: &Io<'_>) -> Result<(), StageError> {
-        let word = io.model("model", |folder| {
+        let word = io.model("model", "exact", |folder| {
             let word = fs_err::read_to_string(folder.join("model.safetensors"))?;
             LOADED.lock().unwrap().push(word.clone());
             Ok(word)

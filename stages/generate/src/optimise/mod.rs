@@ -24,10 +24,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     asking::Asking,
-    endpoint::GENERATOR_SOURCE,
     prompt::{PROMPT_SOURCE, at_port},
     query_writing::QueryWriting,
     template::{Slot, Template},
+    writer::{ADAPTED, WRITER},
     writing::WRITING,
 };
 use candidates::{Candidate, Space};
@@ -124,16 +124,11 @@ impl Stage for OptimisePrompt {
     const INPUTS: &'static [Input] = &[
         Input::of("documents", ArtifactKind::Corpus).about("the documents to try prompts on"),
         Input::of("corpus", ArtifactKind::Corpus).about("what queries must find their documents in"),
-        Input::of("model", ArtifactKind::Model)
-            .or_source(&GENERATOR_SOURCE)
-            .about("the language model that writes"),
+        WRITER,
         Input::of("prompt", ArtifactKind::Prompt)
             .or_source(&PROMPT_SOURCE)
             .about("the prompt to begin with; it has a place for examples, and what stands before them is its instruction"),
-        Input::of("adapter", ArtifactKind::Model)
-            .optional()
-            .or_source(&MODEL_SOURCE)
-            .about("a LoRA adapter for the model, as peft or a trainer of ours keeps it"),
+        ADAPTED,
         Input::of("examples", ArtifactKind::Pairs)
             .optional()
             .about("people's queries with their documents, which may be demonstrations, too"),

@@ -35,7 +35,7 @@ impl<'a> Encoding<'a> {
         batch: usize,
     ) -> Result<Self, StageError> {
         let device = device::open(io.device())?;
-        let mut encoder = io.model(port, |folder| SentenceEncoder::load(folder, &device))?;
+        let mut encoder = io.model(port, "f32", |folder| SentenceEncoder::load(folder, &device))?;
         if let Some(tokens) = max_length {
             let mut own = SentenceEncoder::clone(&encoder);
             own.set_max_length(tokens)?;
