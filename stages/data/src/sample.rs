@@ -1,5 +1,7 @@
 //! The `sample` stage.
 
+use std::collections::BTreeSet;
+
 use ablate_core::{ArtifactKind, Input, Io, Output, Problems, Seed, Stage, StageError, rows::Document};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,8 +37,12 @@ impl Stage for Sample {
     const ABOUT: &'static str = "documents drawn by chance; a larger count contains the smaller one";
     const EXAMPLE: &'static str =
         "docs: {use: sample, documents: data.corpus, count: 1000, min_chars: 300, seed: 1}";
-    const INPUTS: &'static [Input] =
-        &[Input::of("documents", ArtifactKind::Corpus).about("the documents drawn from")];
+    const INPUTS: &'static [Input] = &[
+        Input::of("documents", ArtifactKind::Corpus).about("the documents drawn from"),
+        Input::of("without", ArtifactKind::Corpus)
+            .optional()
+            .about("documents that are not drawn: those a model was tuned on, say"),
+    ];
     const OUTPUTS: &'static [Output] =
         &[Output::of("documents", ArtifactKind::Corpus).about("the documents drawn")];
     type Params = Params;
@@ -48,22 +54,9 @@ impl Stage for Sample {
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let documents: Vec<Document> = io.rows("documents")?;
+        let without: Vec<Document> = io.optional_rows("without")?.unwrap_or_default();
         let (found, count) = (documents.len(), params.count as usize);
-        let seed = Seed::root(params.seed).child("sample");
-        let fits = |document: &Document| {
-            let bounds = (
-                params.min_chars.unwrap_or(0) as usize,
-                params.max_chars.unwrap_or(u32::MAX) as usize,
-            );
-            let unbounded = params.min_chars.is_none() && params.max_chars.is_none();
-            unbounded || (bounds.0..=bounds.1).contains(&document.full_text().chars().count())
-        };
-        let mut drawn: Vec<(u64, Document)> = documents
-            .into_iter()
-            .filter(fits)
-            .map(|d| (seed.child(&d.doc_id).number(), d))
-            .collect();
-        drawn.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.doc_id.cmp(&b.1.doc_id)));
+        let mut drawn = in_order(params, documents, &without);
         if drawn.len() < count {
             io.note(format!(
                 "{count} documents were asked for; {} of {found} fit and all are taken",
@@ -74,12 +67,68 @@ impl Stage for Sample {
         if drawn.is_empty() {
             return Err(StageError::with_help(
                 "no document fits",
-                "loosen min_chars or max_chars",
+                "loosen min_chars or max_chars, or leave fewer out",
             ));
         }
-        io.put(
-            "documents",
-            drawn.into_iter().map(|(_, document)| document).collect(),
-        )
+        io.put("documents", drawn)
+    }
+}
+
+impl Params {
+    fn fits(&self, document: &Document) -> bool {
+        let bounds = self.min_chars.unwrap_or(0) as usize..=self.max_chars.unwrap_or(u32::MAX) as usize;
+        let unbounded = self.min_chars.is_none() && self.max_chars.is_none();
+        unbounded || bounds.contains(&document.full_text().chars().count())
+    }
+}
+
+/// The documents that fit, in the order in which the seed draws them, whichever others there are.
+fn in_order(params: &Params, documents: Vec<Document>, without: &[Document]) -> Vec<Document> {
+    let without: BTreeSet<&str> = without.iter().map(|document| document.doc_id.as_str()).collect();
+    let seed = Seed::root(params.seed).child("sample");
+    let mut drawn: Vec<_> = documents
+        .into_iter()
+        .filter(|document| !without.contains(document.doc_id.as_str()) && params.fits(document))
+        .map(|document| (seed.child(&document.doc_id).number(), document))
+        .collect();
+    drawn.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.doc_id.cmp(&b.1.doc_id)));
+    drawn.into_iter().map(|(_, document)| document).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn documents(numbers: impl Iterator<Item = usize>) -> Vec<Document> {
+        let document = |at: usize| Document {
+            doc_id: format!("d{at}"),
+            title: None,
+            text: "word ".repeat(at),
+        };
+        numbers.map(document).collect()
+    }
+
+    fn drawn(without: &[Document], fields: &str) -> Vec<String> {
+        let params: Params = serde_json::from_str(fields).unwrap();
+        let drawn = in_order(&params, documents(0..40), without);
+        drawn.into_iter().map(|document| document.doc_id).collect()
+    }
+
+    #[test]
+    fn documents_left_out_do_not_move_the_others() {
+        let all = drawn(&[], r#"{"count": 9}"#);
+        let rest = drawn(&documents((0..60).step_by(3)), r#"{"count": 9}"#);
+        let kept = |id: &&String| id[1..].parse::<usize>().unwrap() % 3 != 0;
+        assert_eq!(rest, all.iter().filter(kept).cloned().collect::<Vec<_>>());
+        assert_ne!(drawn(&[], r#"{"count": 9, "seed": 2}"#), all);
+    }
+
+    /// `word ` has five characters.
+    #[test]
+    fn bounds_are_counted_in_characters() {
+        let mut fitting = drawn(&[], r#"{"count": 9, "min_chars": 15, "max_chars": 24}"#);
+        fitting.sort();
+        assert_eq!(fitting, ["d3", "d4"]);
     }
 }

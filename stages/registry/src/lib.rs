@@ -8,6 +8,7 @@ pub const STAGES: &[&dyn StageKind] = &[
     &Of::<ablate_command::Command>::NEW,
     &Of::<ablate_rank::Embed>::NEW,
     &Of::<ablate_measure::Evaluate>::NEW,
+    &Of::<ablate_generate::EvaluatePairs>::NEW,
     &Of::<ablate_generate::Filter>::NEW,
     &Of::<ablate_rank::Fuse>::NEW,
     &Of::<ablate_generate::Generate>::NEW,

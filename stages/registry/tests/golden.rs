@@ -101,6 +101,11 @@ fn outputs_are_those_of_their_version() {
         json!({"measures": ["nDCG@10", "AP", "Bpref"]}),
     );
     now += &lines(
+        "evaluate/pairs",
+        &MemoryHost::new().with("pairs", pairs.clone()),
+        json!({"measures": ["overlap", "words"]}),
+    );
+    now += &lines(
         "filter",
         &MemoryHost::new().with("pairs", pairs.clone()),
         json!({"top": 9}),
