@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ablate_core::{
     ArtifactKind, Input, Io, Output, Stage, StageError,
-    rows::{Pair, Score},
+    rows::{Document, Pair, Score},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,23 +66,35 @@ impl Stage for EvaluatePairs {
     const NAME: &'static str = "evaluate/pairs";
     const VERSION: u32 = 1;
     const ABOUT: &'static str = "figures of synthetic queries document by document: their scores, how much is copied, how long they are";
-    const EXAMPLE: &'static str = "quality: {use: evaluate/pairs, pairs: scored, measures: [score, overlap]}";
-    const INPUTS: &'static [Input] =
-        &[Input::of("pairs", ArtifactKind::Pairs).about("queries, each with the document it is about")];
-    const OUTPUTS: &'static [Output] = &[Output::of("scores", ArtifactKind::Scores)
-        .about("the value of each measure for each document that has a query")];
+    const EXAMPLE: &'static str =
+        "quality: {use: evaluate/pairs, pairs: scored, documents: docs, measures: [score, overlap]}";
+    const INPUTS: &'static [Input] = &[
+        Input::of("pairs", ArtifactKind::Pairs).about("queries, each with the document it is about"),
+        Input::of("documents", ArtifactKind::Corpus)
+            .optional()
+            .about("all documents that queries were to be written for: those without one count as 0"),
+    ];
+    const OUTPUTS: &'static [Output] =
+        &[Output::of("scores", ArtifactKind::Scores).about("the value of each measure for each document")];
     type Params = Params;
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let pairs: Vec<Pair> = io.rows("pairs")?;
-        let figures = params.measures.iter().map(|figure| by_document(*figure, &pairs));
+        let documents: Vec<Document> = io.optional_rows("documents")?.unwrap_or_default();
+        let figures = params
+            .measures
+            .iter()
+            .map(|figure| by_document(*figure, &pairs, &documents));
         io.put("scores", figures.collect::<Result<Vec<_>, _>>()?.concat())
     }
 }
 
-/// The mean of a figure over the queries of each document.
-fn by_document(figure: Figure, pairs: &[Pair]) -> Result<Vec<Score>, StageError> {
-    let mut sums: BTreeMap<&str, (f64, u32)> = BTreeMap::new();
+/// The mean of a figure over the queries of each document; 0 for one of `documents` that has none.
+fn by_document(figure: Figure, pairs: &[Pair], documents: &[Document]) -> Result<Vec<Score>, StageError> {
+    let none = documents
+        .iter()
+        .map(|document| (document.doc_id.as_str(), (0.0, 0)));
+    let mut sums: BTreeMap<&str, (f64, u32)> = none.collect();
     for pair in pairs {
         let value = figure.of(pair).ok_or_else(|| missing(figure, pair))?;
         let sum = sums.entry(&pair.doc_id).or_default();
@@ -91,9 +103,16 @@ fn by_document(figure: Figure, pairs: &[Pair]) -> Result<Vec<Score>, StageError>
     let score = |(document, (sum, count)): (&str, (f64, u32))| Score {
         query_id: document.to_owned(),
         measure: figure.name().to_owned(),
-        value: sum / f64::from(count),
+        value: sum / f64::from(count.max(1)),
     };
-    Ok(sums.into_iter().map(score).collect())
+    match sums.iter().find(|(_, (_, count))| *count == 0) {
+        // Which is the best there is.
+        Some((document, _)) if figure == Figure::MeanLogprob => Err(StageError::with_help(
+            format!("no query was written for the document `{document}`, and so there is no `mean_logprob`"),
+            "leave it out of `measures`, or `documents` out",
+        )),
+        _ => Ok(sums.into_iter().map(score).collect()),
+    }
 }
 
 fn missing(figure: Figure, pair: &Pair) -> StageError {
@@ -126,7 +145,7 @@ mod tests {
     }
 
     fn values(figure: Figure, pairs: &[Pair]) -> Vec<(String, f64)> {
-        let scores = by_document(figure, pairs).unwrap();
+        let scores = by_document(figure, pairs, &[]).unwrap();
         scores
             .into_iter()
             .map(|score| (score.query_id, score.value))
@@ -150,8 +169,23 @@ mod tests {
     #[test]
     fn a_figure_that_no_stage_gave_is_an_error_with_its_pair() {
         let pairs = [pair("a", "how hot", None)];
-        let error = by_document(Figure::Score, &pairs).unwrap_err();
+        let error = by_document(Figure::Score, &pairs, &[]).unwrap_err();
         assert_eq!(error.to_string(), "the pair `a/how hot` has no `score`");
-        assert!(by_document(Figure::MeanLogprob, &pairs).is_err());
+        assert!(by_document(Figure::MeanLogprob, &pairs, &[]).is_err());
+    }
+
+    #[test]
+    fn a_document_without_a_query_counts_as_0() {
+        let documents = ["a", "b"].map(|id| Document {
+            doc_id: id.into(),
+            title: None,
+            text: String::new(),
+        });
+        let mut pairs = [pair("b", "three minutes", Some(0.5))];
+        let scores = by_document(Figure::Score, &pairs, &documents).unwrap();
+        let values: Vec<_> = scores.iter().map(|score| score.value).collect();
+        assert_eq!(values, [0.0, 0.5]);
+        pairs[0].mean_logprob = Some(-1.0);
+        assert!(by_document(Figure::MeanLogprob, &pairs, &documents).is_err());
     }
 }

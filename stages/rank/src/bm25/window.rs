@@ -79,16 +79,18 @@ impl Window {
     fn take_touched(&mut self, places: &mut [u16]) -> usize {
         let words = ((self.to - self.from) as usize).div_ceil(WORD);
         let mut count = 0;
-        for (start, word) in (0..).step_by(WORD).zip(&mut self.touched[..words]) {
-            let mut bits = std::mem::take(word);
-            let known = bits.count_ones() as usize;
-            // Nobody can foretell how many bits are set: places are written by the group, and those too many written over.
-            let groups = places[count..count + WORD].chunks_exact_mut(GROUP);
-            for place in groups.take(known.div_ceil(GROUP)).flatten() {
-                *place = (start + bits.trailing_zeros() as usize) as u16;
-                bits &= bits.wrapping_sub(1);
+        for (start, words) in (0..).step_by(WORD).zip(self.touched[..words].chunks_mut(WORD)) {
+            // Most words are empty where lists are short: they are passed over together.
+            let mut filled = filled(words);
+            while filled != 0 {
+                let at = filled.trailing_zeros() as usize;
+                filled &= filled - 1;
+                count += put_places(
+                    (start + at) * WORD,
+                    std::mem::take(&mut words[at]),
+                    &mut places[count..],
+                );
             }
-            count += known;
         }
         count
     }
@@ -111,8 +113,28 @@ impl Window {
     }
 }
 
+/// A bit for each of [`WORD`] words at most that is not 0.
+fn filled(words: &[u64]) -> u64 {
+    let bits = words.iter().enumerate();
+    bits.fold(0, |filled, (at, word)| filled | u64::from(*word != 0) << at)
+}
+
+/// Puts the places of the bits of a word at the front of `places`, and says how many they are.
+fn put_places(start: usize, mut bits: u64, places: &mut [u16]) -> usize {
+    let mut count = 0;
+    while bits != 0 {
+        // Nobody can foretell how many bits are set: places are written by the group, and those too many written over.
+        for _ in 0..GROUP {
+            places[count] = (start + bits.trailing_zeros() as usize) as u16;
+            count += usize::from(bits != 0);
+            bits &= bits.wrapping_sub(1);
+        }
+    }
+    count
+}
+
 /// Room for the places of a window, and for those written too many.
 pub(crate) const PLACES: usize = WINDOW + WORD;
 
 /// Places that are written together.
-const GROUP: usize = 8;
+const GROUP: usize = 4;
