@@ -1,19 +1,20 @@
-"""Models that were trained here, opened by other libraries: the encoder by sentence-transformers, the reranker and the merged generator by
-transformers, the adapter by peft on the base as transformers reads it. Their numbers must be those that were computed here.
+"""Models that were trained here, opened by other libraries: the encoder and the reranker by sentence-transformers, monoT5 and the merged
+generator by transformers, the adapter by peft on the base as transformers reads it. Their numbers must be those that were computed here.
 
-    python interchange.py ABLATE STORE GGUF
+    python interchange.py ABLATE FOLDER
 
-ABLATE is the program, STORE a folder for its store, GGUF the base's file (SmolLM2-135M-Instruct.Q4_1.gguf). Needs sentence-transformers, peft, gguf.
+ABLATE is the program; FOLDER is made, for the experiment and its store. Needs sentence-transformers, peft, gguf.
 """
-import json, pathlib, subprocess, sys
+import json, pathlib, shutil, string, subprocess, sys
 
 import torch
 from peft import PeftModel
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, T5Config, T5ForConditionalGeneration
 
-ablate, store, gguf = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
-experiment = pathlib.Path(__file__).with_name("interchange.yaml")
+ablate, work = sys.argv[1], pathlib.Path(sys.argv[2])
+store, experiment = work / "store", work / "interchange.yaml"
 worst, greedy = {}, []
 
 
@@ -56,6 +57,37 @@ def reranker():
     near("cross-encoder in sentence-transformers: logits", theirs, [hit["score"] for hit in run], 1e-4)
 
 
+def tiny_t5(into):
+    """A small T5 v1.1 with weights as transformers draws them; its tokens are the words of monoT5 and single characters."""
+    words = ["▁Query:", "▁Document:", "▁Relevant:", "▁true", "▁false"]
+    characters = ["▁", *string.ascii_letters, *string.digits, *string.punctuation]
+    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((word, -1.0) for word in words), *((one, -9.0) for one in characters)]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=2))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    torch.manual_seed(1)
+    config = T5Config(
+        vocab_size=len(vocabulary), d_model=48, d_kv=12, d_ff=96, num_layers=2, num_heads=4, feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False, decoder_start_token_id=0, initializer_factor=1.0,
+    )
+    T5ForConditionalGeneration(config).save_pretrained(into)
+    tokenizer.save(str(into / "tokenizer.json"))
+
+
+def monot5():
+    run, corpus = rows("answered"), documents("data", "--port", "corpus")
+    queries = {row["query_id"]: row["text"] for row in show("data", "--port", "queries.test")["rows"]}
+    model, tokenizer = AutoModelForSeq2SeqLM.from_pretrained(folder("monot5")).eval(), Tokenizer.from_file(folder("monot5") + "/tokenizer.json")
+    true, false = (tokenizer.token_to_id("▁" + word) for word in ("true", "false"))
+    found, start = [], torch.zeros(1, 1, dtype=torch.long)
+    for hit in run:
+        prompt = f"Query: {queries[hit['query_id']]} Document: {corpus[hit['doc_id']]} Relevant:"
+        with torch.no_grad():
+            last = model(input_ids=torch.tensor([tokenizer.encode(prompt).ids]), decoder_input_ids=start).logits[0, -1]
+        found.append(last[true] - last[false])
+    near("monoT5 in transformers: logit of true less that of false", torch.stack(found), [hit["score"] for hit in run], 1e-4)
+
+
 def logits(model, ids):
     with torch.no_grad():
         return model(input_ids=ids).logits
@@ -64,6 +96,8 @@ def logits(model, ids):
 def generator():
     merged = AutoModelForCausalLM.from_pretrained(folder("generator"), dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder("generator"))
+    fetched = subprocess.run([ablate, "models", "fetch", "smollm2-135m-instruct", "--json"], check=True, capture_output=True)
+    gguf = next(pathlib.Path(json.loads(fetched.stdout)["path"]).glob("**/*.gguf"))
     base = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     ids = tokenizer("Example 1:\nDocument: Kettles boil water.\nRelevant query:", return_tensors="pt").input_ids
     before = logits(base, ids)
@@ -78,9 +112,12 @@ def generator():
         greedy.append(line == row["query"])
 
 
+work.mkdir(parents=True)
+shutil.copy(pathlib.Path(__file__).with_name("interchange.yaml"), experiment)
+tiny_t5(work / "t5")
 subprocess.run([ablate, "run", experiment, "--store", store], check=True)
 torch.set_num_threads(2)
-for check in (encoder, reranker, generator):
+for check in (encoder, reranker, monot5, generator):
     check()
 for what, (distance, allowed) in worst.items():
     print(f"{'ok  ' if distance <= allowed else 'FAIL'} {what}: {distance:.1e} (allowed {allowed:.0e})")

@@ -1,14 +1,12 @@
 //! A prompt at work: what is the same for every row, and what each row puts in.
 
-use ablate_core::{
-    StageError,
-    rows::{Document, Pair, PromptRow},
-};
+use ablate_core::{StageError, rows::PromptRow};
 
 use crate::{
+    filling::{Prompts, Row},
     shots::{Draw, Shot, Shots},
     strategies::Strategy,
-    template::{Part, Slot, Template},
+    template::{Slot, Template},
 };
 
 /// A template with its shots.
@@ -16,22 +14,6 @@ use crate::{
 pub(crate) struct Asking {
     template: Template,
     shots: Shots,
-}
-
-/// The texts of one row.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Row<'a> {
-    title: Option<&'a str>,
-    text: &'a str,
-    query: Option<&'a str>,
-}
-
-/// A text of a prompt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) text: String,
-    /// Whether it is the document, which is cut where it is too long.
-    pub(crate) is_document: bool,
 }
 
 impl Asking {
@@ -203,105 +185,15 @@ impl Asking {
 
     /// Ready for rows.
     pub(crate) fn prompts<'a>(&self, rows: Vec<Row<'a>>) -> Prompts<'a> {
-        let template = self.written_out();
-        let text = |part: Option<&Part>| match part {
-            Some(Part::Text(text)) => text.clone(),
-            _ => String::new(),
-        };
-        let parts = template.parts();
-        let (head, tail) = (text(parts.first()), text(parts.last()));
-        let to = parts.len() - usize::from(!tail.is_empty());
-        Prompts {
-            middle: parts[usize::from(!head.is_empty())..to].to_vec(),
-            head,
-            tail,
-            shots: self.shots.clone(),
-            rows,
-        }
-    }
-}
-
-impl<'a> Row<'a> {
-    /// Of a document.
-    pub(crate) fn of_document(document: &'a Document) -> Self {
-        Self {
-            title: document.title.as_deref(),
-            text: &document.text,
-            query: None,
-        }
-    }
-
-    /// Of a query with the document it is about.
-    pub(crate) fn of_pair(pair: &'a Pair) -> Self {
-        Self {
-            title: None,
-            text: &pair.text,
-            query: Some(&pair.query),
-        }
-    }
-
-    /// As [`Document::full_text`].
-    fn full_text(&self) -> String {
-        match self.title {
-            Some(title) if !title.is_empty() => format!("{title} {}", self.text),
-            _ => self.text.to_owned(),
-        }
-    }
-}
-
-/// The prompts of many rows.
-pub(crate) struct Prompts<'a> {
-    /// What all begin with.
-    pub(crate) head: String,
-    /// What all end with.
-    pub(crate) tail: String,
-    middle: Vec<Part>,
-    shots: Shots,
-    rows: Vec<Row<'a>>,
-}
-
-impl Prompts<'_> {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// What stands between head and tail in the prompt of a row; no two texts beside each other that are not cut.
-    ///
-    /// # Errors
-    /// If there are too few shots to draw from.
-    pub(crate) fn pieces(&self, at: usize) -> Result<Vec<Piece>, StageError> {
-        let row = &self.rows[at];
-        let mut pieces: Vec<Piece> = Vec::new();
-        for part in &self.middle {
-            let (text, is_document) = match part {
-                Part::Text(text) => (text.clone(), false),
-                Part::Slot(slot) => (self.fill(*slot, row)?, slot.is_long()),
-            };
-            match pieces.last_mut() {
-                Some(last) if !last.is_document && !is_document => last.text.push_str(&text),
-                _ => pieces.push(Piece { text, is_document }),
-            }
-        }
-        Ok(pieces)
-    }
-
-    fn fill(&self, slot: Slot, row: &Row<'_>) -> Result<String, StageError> {
-        Ok(match (slot, self.shots.draw) {
-            (Slot::Document, _) => row.full_text(),
-            (Slot::Text, _) => row.text.to_owned(),
-            (Slot::Title, _) => row.title.unwrap_or_default().to_owned(),
-            (Slot::Query, _) => row.query.unwrap_or_default().to_owned(),
-            (Slot::Examples, Some(draw)) => self.shots.drawn(draw, &row.full_text())?,
-            // Written out already, or no slot of templates.
-            (Slot::Examples | Slot::Number | Slot::Poor, _) => String::new(),
-        })
+        Prompts::new(&self.written_out(), self.shots.clone(), rows)
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use ablate_core::rows::Document;
+
     use super::*;
 
     fn document() -> Document {

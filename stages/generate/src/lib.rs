@@ -7,6 +7,7 @@ mod copying;
 mod cues;
 pub mod decode;
 mod endpoint;
+mod filling;
 mod filter;
 mod generate;
 mod lanes;

@@ -17,9 +17,9 @@ use ablate_models::{
 };
 
 use crate::{
-    asking::Piece,
     chat,
     decode::{Continuation, Draft, Request, cut, decode},
+    filling::Piece,
     writer::{ADAPTER, Spent},
     writing::{Format, Writing, Written},
 };

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     answers::{Failure, Rule},
-    asking::{Asking, Row},
+    asking::Asking,
+    filling::Row,
     likeness::{Grams, words},
     prompt::{PROMPT_SOURCE, at_port},
     strategies::{NEGATIVE, named},

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     answers::{Failure, Rule},
-    asking::{Asking, Row},
+    asking::Asking,
+    filling::Row,
     template::Slot,
     writing::{DecodingParams, Format, Share, Writing, Written},
 };

@@ -9,7 +9,6 @@ use ablate_core::{Digest, Io, RowFunction, Seed, StageError, canon};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    asking::Piece,
     endpoint::{Answer, Client, Endpoint, Named, Question},
     writer::Spent,
     writing::{Format, Writing, Written},
@@ -106,30 +105,11 @@ fn prompts(writing: &Writing<'_>) -> Result<(Vec<String>, usize), StageError> {
     let (prompts, most) = (&writing.prompts, writing.max_document_tokens as usize);
     let (mut texts, mut cut) = (Vec::new(), 0);
     for at in 0..prompts.len() {
-        let mut prompt = prompts.head.clone();
-        for Piece { text, is_document } in prompts.pieces(at)? {
-            let kept = if is_document {
-                beginning(&text, most)
-            } else {
-                &text
-            };
-            cut += usize::from(kept.len() < text.len());
-            prompt.push_str(kept);
-        }
-        texts.push(prompt + &prompts.tail);
+        let (prompt, is_cut) = prompts.text(at, Some(most))?;
+        cut += usize::from(is_cut);
+        texts.push(prompt);
     }
     Ok((texts, cut))
-}
-
-/// The first `most` words of a text, as they stand there.
-pub(crate) fn beginning(text: &str, most: usize) -> &str {
-    let mut words = text.split_whitespace().skip(most - 1);
-    let last = words.next();
-    match (last, words.next()) {
-        // Words are slices of the text.
-        (Some(last), Some(_)) => &text[..last.as_ptr() as usize - text.as_ptr() as usize + last.len()],
-        _ => text,
-    }
 }
 
 /// What the rows of one memo have in common: the server applies stop texts itself, so they are part of it.
@@ -218,17 +198,5 @@ pub(crate) fn tell_cost(endpoint: &Endpoint, Spent { read, wrote, .. }: Spent, i
             "{read} tokens were read and {wrote} written by `{}`{cost}",
             endpoint.name
         ));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_document_is_cut_behind_a_word() {
-        assert_eq!(beginning("one  two\nthree four", 3), "one  two\nthree");
-        assert_eq!(beginning("one two", 2), "one two");
-        assert_eq!(beginning("one two ", 5), "one two ");
     }
 }

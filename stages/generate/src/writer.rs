@@ -7,7 +7,7 @@ use ablate_models::{Precision, generator::Generator, source::MODEL_SOURCE};
 
 use crate::{
     endpoint::{Endpoint, GENERATOR_SOURCE},
-    local, remote,
+    filling, local, remote,
     writing::{Writing, Written},
 };
 
@@ -120,7 +120,7 @@ impl Writer {
     pub(crate) fn beginning<'t>(&self, text: &'t str, most: usize) -> Result<&'t str, StageError> {
         match self {
             Self::Here(generator) => local::beginning(generator, text, most),
-            Self::Server(_) => Ok(remote::beginning(text, most)),
+            Self::Server(_) => Ok(filling::beginning(text, most)),
         }
     }
 }

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    asking::Prompts,
     decode::{Decoding, Sampling},
+    filling::Prompts,
     writer::Writer,
 };
 

@@ -24,6 +24,11 @@ pub struct Params {
     #[serde(default)]
     #[schemars(range(min = 0))]
     margin: f32,
+    /// Longer documents are cut to this many words in prompts, as a generator behind a server has them cut: about those that the
+    /// `max_document_tokens` of `generate` are. If not given, a prompt that is too long loses its first tokens to the trainer.
+    #[serde(default)]
+    #[schemars(range(min = 1), example = 200)]
+    max_document_words: Option<u32>,
 }
 
 impl Stage for Preferences {
@@ -48,7 +53,7 @@ impl Stage for Preferences {
     type Params = Params;
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let prompts = PairPrompts::at_port(io)?;
+        let prompts = PairPrompts::at_port(io, params.max_document_words)?;
         let mut sources: Vec<(&str, Vec<Pair>)> = Vec::new();
         for port in PORTS {
             sources.extend(io.optional_rows(port)?.map(|rows| (port, rows)));

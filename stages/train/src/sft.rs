@@ -17,6 +17,11 @@ pub struct Params {
     /// Those of the trainers of generators.
     #[serde(flatten)]
     tuning: Tuning<TrainSft>,
+    /// Longer documents are cut to this many words in prompts, as a generator behind a server has them cut: about those that the
+    /// `max_document_tokens` of `generate` are. If not given, a prompt that is too long loses its first tokens to the trainer.
+    #[serde(default)]
+    #[schemars(range(min = 1), example = 200)]
+    max_document_words: Option<u32>,
 }
 
 /// The stage.
@@ -70,7 +75,7 @@ impl Stage for TrainSft {
     type Params = Params;
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let prompts = PairPrompts::at_port(io)?;
+        let prompts = PairPrompts::at_port(io, params.max_document_words)?;
         let (rows, dev): (Vec<Pair>, Option<Vec<Pair>>) = (io.rows("data")?, io.optional_rows("dev")?);
         let written = |rows: Vec<Pair>| -> Result<Vec<Written>, StageError> {
             rows.into_iter().map(|pair| written(&prompts, pair)).collect()
