@@ -33,9 +33,13 @@ pub struct Config {
     /// `relu` or `gated-gelu`.
     #[serde(default)]
     pub feed_forward_proj: FeedForward,
-    /// Whether the head was trained tied to the embeddings; states are then scaled by d_model^-0.5 before it.
+    /// Whether the head was trained tied to the embeddings (T5 1.0).
     #[serde(default = "yes")]
     pub tie_word_embeddings: bool,
+    /// Whether states are scaled by d_model^-0.5 before the head; as `tie_word_embeddings` if not given. transformers 5 writes this,
+    /// and `tie_word_embeddings: true` whatever a model is.
+    #[serde(default)]
+    pub scale_decoder_outputs: Option<bool>,
     /// The token decoding starts from.
     #[serde(default)]
     pub decoder_start_token_id: u32,
@@ -80,6 +84,10 @@ fn tenth() -> f32 {
 impl Config {
     pub(super) fn inner(&self) -> usize {
         self.num_heads * self.d_kv
+    }
+
+    pub(super) fn scales_outputs(&self) -> bool {
+        self.scale_decoder_outputs.unwrap_or(self.tie_word_embeddings)
     }
 
     pub(super) fn decoder_layers(&self) -> usize {

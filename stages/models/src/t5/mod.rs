@@ -166,7 +166,7 @@ impl Pass {
 
     /// States as the head takes them.
     fn scaled(&self, states: Tensor) -> Result<Tensor> {
-        match self.config.tie_word_embeddings {
+        match self.config.scales_outputs() {
             true => states * (self.config.d_model as f64).powf(-0.5),
             false => Ok(states),
         }
