@@ -2,7 +2,7 @@
 
     python training.py STEPS_PROGRAM MINILM_FOLDER SMOLLM2_GGUF [THREADS] [ROUNDS]
 
-STEPS_PROGRAM is target/release/examples/steps (cargo build --release --workspace --examples). Same batches by shape: 32 rows of three texts, or 32
+STEPS_PROGRAM is target/release/examples/steps (cargo build --release --workspace --examples), which gets the allocator's setting of the program. Same batches by shape: 32 rows of three texts, or 32
 pairs, of 128 tokens; 4 completions of 128 tokens through LoRA of rank 16 on all linear layers. f32, AdamW, clipping; dropout as configured.
 The least of all rounds is printed. Needs: pip install torch transformers peft gguf
 """
@@ -69,7 +69,7 @@ for kind in ("biencoder", "crossencoder", "lora"):
     ours, theirs = [], []
     for _ in range(rounds):
         folder = str(gguf.parent) if kind == "lora" else minilm
-        ours.append(numbers([program, kind, folder], RAYON_NUM_THREADS=str(threads)))
+        ours.append(numbers([program, kind, folder], RAYON_NUM_THREADS=str(threads), MIMALLOC_PURGE_DELAY="10000"))
         theirs.append(numbers([sys.executable, *sys.argv], KIND=kind))
     a, b = ([min(column) for column in zip(*runs)] for runs in (ours, theirs))
     print(f"| {kind} | {a[0]:.2f} | {b[0]:.2f} | {b[0] / a[0]:.2f} | {a[1]:.2f} | {b[1]:.2f} | {b[1] / a[1]:.2f} | {a[2]:.0f} | {b[2]:.0f} |", flush=True)

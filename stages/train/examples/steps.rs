@@ -23,6 +23,11 @@ use ablate_train::{
     train,
 };
 use candle_core::Device;
+use mimalloc::MiMalloc;
+
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const BATCH: usize = 32;
 
