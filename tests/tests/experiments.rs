@@ -153,3 +153,28 @@ fn eval_reads_trec_files() {
     assert_eq!(answer["mean"]["RR"], 0.5);
     assert!((answer["queries"]["q1"]["nDCG@10"].as_f64().unwrap() - 1.0 / 3f64.log2()).abs() < 1e-12);
 }
+
+const QUERIES: &str = "\
+experiment: queries
+stages:
+  data:   {use: collection, source: demo}
+  judged: {use: pairs, queries: data.queries.train, qrels: data.qrels.train, corpus: data.corpus}
+  best:   {use: filter, pairs: judged, max_chars: 60}
+  all:    {use: evaluate/pairs, pairs: judged, documents: data.corpus, measures: [words]}
+  short:  {use: evaluate/pairs, pairs: best, documents: data.corpus, measures: [words]}
+report: {measure: words, baseline: {system: all}}
+";
+
+/// Documents without a query count as 0, so that what is left out is seen in the mean over all documents of the collection.
+#[test]
+fn queries_are_measured_document_by_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let (answer, _) = run(folder.path(), QUERIES);
+    let rows = answer["table"].as_array().unwrap();
+    let words = |at: usize| &rows[at]["scores"]["words"];
+    assert_eq!(rows[0]["collection"], "demo");
+    assert_eq!(words(0)["n_queries"], words(1)["n_queries"]);
+    let mean = |at: usize| words(at)["mean"].as_f64().unwrap();
+    assert!(0.0 < mean(1) && mean(1) < mean(0), "{} {}", mean(1), mean(0));
+    assert!(words(1)["p"].is_number());
+}

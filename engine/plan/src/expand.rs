@@ -10,6 +10,7 @@ use ablate_spec::{Experiment, InputRef, StageDef, Sweep, apply, resolve, split};
 use petgraph::{
     algo::toposort,
     graph::{DiGraph, NodeIndex},
+    visit::{Bfs, Reversed},
 };
 use serde_json::{Map, Value};
 
@@ -246,9 +247,10 @@ impl<'a> Builder<'a> {
             Some(Origin::Node { node, output }) => Some((node, output)),
             _ => None,
         };
-        let collection = qrels
-            .as_ref()
-            .map(|(node, _)| self.collection(*node))
+        let judged_on = qrels.as_ref().map(|(node, _)| *node);
+        let collection = judged_on
+            .or_else(|| self.documents_behind(node))
+            .map(|node| self.collection(node))
             .unwrap_or_default();
         self.arms.push(Arm {
             system: stage.name.clone(),
@@ -257,6 +259,22 @@ impl<'a> Builder<'a> {
             node,
             qrels,
         });
+    }
+
+    /// The nearest node that takes documents from elsewhere, for what is measured without judgements.
+    fn documents_behind(&self, node: NodeIndex) -> Option<NodeIndex> {
+        let mut behind = Bfs::new(Reversed(&self.graph), node);
+        std::iter::from_fn(|| behind.next(Reversed(&self.graph))).find(|at| {
+            let Node { inputs, kind, .. } = &self.graph[*at];
+            let taken = inputs
+                .iter()
+                .all(|input| matches!(input.origin, Origin::Source { .. }));
+            taken
+                && kind
+                    .outputs()
+                    .iter()
+                    .any(|output| output.kind == ArtifactKind::Corpus)
+        })
     }
 
     /// The name of a collection: the last part of its source.
