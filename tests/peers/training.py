@@ -2,8 +2,8 @@
 
     python training.py STEPS_PROGRAM MINILM_FOLDER SMOLLM2_GGUF [THREADS] [ROUNDS]
 
-STEPS_PROGRAM is target/release/examples/steps (cargo build --release --workspace --examples), which gets the allocator's setting of the program. Same batches by shape: 32 rows of three texts, or 32
-pairs, of 128 tokens; 4 completions of 128 tokens through LoRA of rank 16 on all linear layers. f32, AdamW, clipping; dropout as configured.
+STEPS_PROGRAM is target/release/examples/steps (cargo build --release --workspace --examples), which gets the allocator's setting of the program. Same
+batches by shape: 32 rows of three texts, or 32 pairs, of 128 tokens; 4 completions of 128 tokens through LoRA of rank 16 on all linear layers. f32, AdamW, clipping; dropout as configured.
 The least of all rounds is printed. Needs: pip install torch transformers peft gguf
 """
 import os, pathlib, resource, subprocess, sys, time

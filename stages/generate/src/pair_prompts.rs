@@ -1,26 +1,40 @@
 //! Prompts as texts, for stages that train what `generate` runs.
 
+use std::cell::Cell;
+
 use ablate_core::{Io, StageError, rows::Pair};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::{asking::Asking, filling::Row, prompt::at_port, template::Slot};
+
+/// Parameters of stages that write such prompts.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Prompting {
+    /// Longer documents are cut to this many words in prompts, as a generator behind a server has them cut: about those that the
+    /// `max_document_tokens` of `generate` are. If not given, a prompt that is too long loses its first tokens to the trainer.
+    #[serde(default)]
+    #[schemars(range(min = 1), example = 200)]
+    max_document_words: Option<u32>,
+}
 
 /// The prompt a generator is asked for the query of a document with.
 pub struct PairPrompts {
     asking: Asking,
-    /// Words that documents are cut to.
-    most: Option<usize>,
+    prompting: Prompting,
+    /// Documents that were cut.
+    cut: Cell<usize>,
 }
 
 impl PairPrompts {
-    /// What stands at the port `prompt`, around documents that are cut to `most` words, at least one.
+    /// What stands at the port `prompt`.
     ///
     /// # Errors
     /// If nothing does, or it has a place for the query, which is what is to be written.
-    pub fn at_port(io: &Io<'_>, most: Option<u32>) -> Result<Self, StageError> {
+    pub fn at_port(io: &Io<'_>, prompting: &Prompting) -> Result<Self, StageError> {
         let asking = at_port(io)?.ok_or_else(|| StageError::new("no input at port `prompt`"))?;
         asking.require("a trainer", &[], &[(Slot::Query, "{query}")])?;
-        let most = most.map(|most| most as usize);
-        Ok(Self { asking, most })
+        Ok(Self::new(asking, prompting))
     }
 
     /// A template without examples; no document is cut.
@@ -29,7 +43,15 @@ impl PairPrompts {
     /// If it has no place for the document.
     pub fn parse(template: &str) -> Result<Self, StageError> {
         let asking = Asking::new(template, "", vec![], None)?;
-        Ok(Self { asking, most: None })
+        Ok(Self::new(asking, &Prompting::default()))
+    }
+
+    fn new(asking: Asking, prompting: &Prompting) -> Self {
+        Self {
+            asking,
+            prompting: prompting.clone(),
+            cut: Cell::new(0),
+        }
     }
 
     /// The prompt for the document of a pair.
@@ -38,6 +60,49 @@ impl PairPrompts {
     /// If there are too few shots to draw from.
     pub fn text(&self, pair: &Pair) -> Result<String, StageError> {
         let prompts = self.asking.prompts(vec![Row::of_pair(pair)]);
-        Ok(prompts.text(0, self.most)?.0)
+        let most = self.prompting.max_document_words.map(|most| most as usize);
+        let (text, is_cut) = prompts.text(0, most)?;
+        self.cut.set(self.cut.get() + usize::from(is_cut));
+        Ok(text)
+    }
+
+    /// A line on how many documents were cut so far, if any were.
+    pub fn told(&self) -> Option<String> {
+        let (cut, most) = (self.cut.get(), self.prompting.max_document_words?);
+        (cut > 0).then(|| format!("{cut} documents were cut to {most} words"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn pair(text: &str) -> Pair {
+        Pair {
+            query_id: "q".into(),
+            query: "why".into(),
+            doc_id: "d".into(),
+            text: text.into(),
+            mean_logprob: None,
+            score: None,
+            reasoning: None,
+            prompt_tokens: 0,
+            new_tokens: 0,
+            finish: "stop".into(),
+        }
+    }
+
+    #[test]
+    fn long_documents_are_cut_and_told() {
+        let asking = Asking::new("Of {document}:", "", vec![], None).unwrap();
+        let prompting = Prompting {
+            max_document_words: Some(2),
+        };
+        let prompts = PairPrompts::new(asking, &prompting);
+        assert_eq!(prompts.text(&pair("one two")).unwrap(), "Of one two:");
+        assert_eq!(prompts.told(), None);
+        assert_eq!(prompts.text(&pair("one two three")).unwrap(), "Of one two:");
+        assert_eq!(prompts.told().unwrap(), "1 documents were cut to 2 words");
     }
 }

@@ -6,7 +6,7 @@ use ablate_core::{
     ArtifactKind, Input, Io, Output, Stage, StageError,
     rows::{Pair, Preferred},
 };
-use ablate_generate::{PROMPT_SOURCE, PairPrompts};
+use ablate_generate::{PROMPT_SOURCE, PairPrompts, Prompting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,17 +18,14 @@ pub struct Preferences;
 
 /// Parameters of `preferences`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Params {
     /// Documents are left out where the best score is above the worst by less than this; equal scores always are.
     #[serde(default)]
     #[schemars(range(min = 0))]
     margin: f32,
-    /// Longer documents are cut to this many words in prompts, as a generator behind a server has them cut: about those that the
-    /// `max_document_tokens` of `generate` are. If not given, a prompt that is too long loses its first tokens to the trainer.
-    #[serde(default)]
-    #[schemars(range(min = 1), example = 200)]
-    max_document_words: Option<u32>,
+    /// How prompts are written.
+    #[serde(flatten)]
+    prompting: Prompting,
 }
 
 impl Stage for Preferences {
@@ -53,7 +50,7 @@ impl Stage for Preferences {
     type Params = Params;
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let prompts = PairPrompts::at_port(io, params.max_document_words)?;
+        let prompts = PairPrompts::at_port(io, &params.prompting)?;
         let mut sources: Vec<(&str, Vec<Pair>)> = Vec::new();
         for port in PORTS {
             sources.extend(io.optional_rows(port)?.map(|rows| (port, rows)));
@@ -64,6 +61,7 @@ impl Stage for Preferences {
             .iter()
             .filter_map(|queries| prefer(&prompts, queries, params.margin));
         let rows: Vec<Preferred> = preferred.collect::<Result<_, _>>()?;
+        prompts.told().into_iter().for_each(|line| io.note(line));
         if shared.len() < all {
             let missing = all - shared.len();
             io.note(format!(

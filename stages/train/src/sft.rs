@@ -1,7 +1,7 @@
 //! `train/sft`: a generator from queries and their documents.
 
 use ablate_core::{ArtifactKind, Input, Io, Memory, Numeric, Output, Slot, Stage, StageError, rows::Pair};
-use ablate_generate::{PROMPT_SOURCE, PairPrompts};
+use ablate_generate::{PROMPT_SOURCE, PairPrompts, Prompting};
 use ablate_models::source::MODEL_SOURCE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,9 @@ pub struct Params {
     /// Those of the trainers of generators.
     #[serde(flatten)]
     tuning: Tuning<TrainSft>,
-    /// Longer documents are cut to this many words in prompts, as a generator behind a server has them cut: about those that the
-    /// `max_document_tokens` of `generate` are. If not given, a prompt that is too long loses its first tokens to the trainer.
-    #[serde(default)]
-    #[schemars(range(min = 1), example = 200)]
-    max_document_words: Option<u32>,
+    /// How prompts are written.
+    #[serde(flatten)]
+    prompting: Prompting,
 }
 
 /// The stage.
@@ -75,12 +73,13 @@ impl Stage for TrainSft {
     type Params = Params;
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let prompts = PairPrompts::at_port(io, params.max_document_words)?;
+        let prompts = PairPrompts::at_port(io, &params.prompting)?;
         let (rows, dev): (Vec<Pair>, Option<Vec<Pair>>) = (io.rows("data")?, io.optional_rows("dev")?);
         let written = |rows: Vec<Pair>| -> Result<Vec<Written>, StageError> {
             rows.into_iter().map(|pair| written(&prompts, pair)).collect()
         };
         let (rows, dev) = (written(rows)?, written(dev.unwrap_or_default())?);
+        prompts.told().into_iter().for_each(|line| io.note(line));
         params.tuning.run(&rows, &dev, None, io)
     }
 }
