@@ -4,7 +4,7 @@ mod pages;
 
 use std::path::PathBuf;
 
-use ablate_core::DeviceChoice;
+use ablate_core::{DeviceChoice, Part};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::{ArgValueCandidates, Shell};
 
@@ -49,6 +49,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  ablate run study.yaml\n  ablate run study.yaml --device cuda --set retriever.epochs=3"
     )]
     Run(Run),
+    /// Compute parts of rows for a run: what `run` starts on its other devices
+    #[command(hide = true)]
+    Helper(Helper),
     /// Print the table of a run
     #[command(
         after_help = "Examples:\n  ablate table\n  ablate table negatives --details\n  ablate table negatives -o table.tex"
@@ -170,21 +173,43 @@ pub(crate) struct Experiment {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) experiment: Experiment,
-    /// Compute on `cpu`, `cuda` or `cuda:N`
-    #[arg(long, default_value = "cpu", value_parser = device)]
-    pub(crate) device: DeviceChoice,
+    /// Compute on `cpu`, `cuda` or `cuda:N`; on several, as in `cuda:0,cuda:1`, a process on each computes a part of the
+    /// rows of nodes that generate, score or encode
+    #[arg(long, default_value = "cpu", value_parser = device, value_delimiter = ',')]
+    pub(crate) device: Vec<DeviceChoice>,
     /// Nodes that may run at once on the CPU [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// Main memory nodes may take together, as in 16GB [default: nine tenths of the machine's]
     #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
     pub(crate) memory: Option<u64>,
+    #[command(flatten)]
+    pub(crate) flush: Flush,
+}
+
+/// How much work a kill may cost.
+#[derive(ClapArgs)]
+pub(crate) struct Flush {
     /// Make rows and checkpoints safe at least this often: a kill costs no more
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) flush_seconds: f64,
     /// Rows written together before that time
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) flush_rows: usize,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Helper {
+    #[command(flatten)]
+    pub(crate) experiment: Experiment,
+    /// Its device
+    #[arg(long, value_parser = device)]
+    pub(crate) device: DeviceChoice,
+    /// Its part of the rows, as in 1/4
+    #[arg(long)]
+    pub(crate) part: Part,
+    #[command(flatten)]
+    pub(crate) flush: Flush,
 }
 
 #[derive(ClapArgs)]

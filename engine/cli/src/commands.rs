@@ -5,6 +5,7 @@ mod check_results;
 mod diff;
 mod eval;
 mod gc;
+mod helper;
 mod man;
 mod models;
 mod plot;
@@ -41,6 +42,7 @@ pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
         Command::Check(experiment) => check::check(&experiment, json),
         Command::Plan(experiment) => check::plan(&experiment, &store()?, json),
         Command::Run(options) => run::run(&options, &store()?, json),
+        Command::Helper(options) => helper::helper(&options, &store()?),
         Command::Table(options) => table::table(&options, &store()?, json),
         Command::Runs => runs::runs(&store()?, json),
         Command::Show(options) => show::show(&options, &store()?, json),

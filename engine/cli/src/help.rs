@@ -67,8 +67,9 @@ fn listing(command: &Command) -> StyledStr {
 }
 
 fn ungrouped(command: &Command) -> Vec<&str> {
-    let names = command.get_subcommands().map(Command::get_name);
-    names
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    shown
+        .map(Command::get_name)
         .filter(|name| !GROUPS.iter().any(|(_, group)| group.contains(name)))
         .collect()
 }

@@ -42,6 +42,15 @@ impl Loaded {
 
 /// Reads, checks and plans an experiment file; warnings are printed, errors returned rendered.
 pub(crate) fn load_plan(args: &args::Experiment) -> Result<Loaded, CliError> {
+    let (loaded, told) = read_plan(args)?;
+    if !told.is_empty() {
+        print::message(&told);
+    }
+    Ok(loaded)
+}
+
+/// The same with what there is to tell, and nothing printed.
+pub(crate) fn read_plan(args: &args::Experiment) -> Result<(Loaded, String), CliError> {
     let bytes = fs_err::read(&args.file).map_err(|error| CliError::Usage(error.to_string()))?;
     let colour = print::live() && std::env::var_os("NO_COLOR").is_none();
     let name = args.file.display().to_string();
@@ -65,20 +74,20 @@ pub(crate) fn load_plan(args: &args::Experiment) -> Result<Loaded, CliError> {
     let plan = plan(&experiment, &places, &selection)
         .map_err(|error| CliError::Experiment(format!("error: {name}: {error}")))?;
     problems.extend(leakage::problems(&plan, &experiment));
-    if !problems.is_empty() {
-        let told = render(&problems, &source, colour);
-        if problems.iter().any(|problem| problem.severity == Severity::Error) {
-            return Err(CliError::Experiment(told));
-        }
-        print::message(&told);
+    let told = match problems.is_empty() {
+        true => String::new(),
+        false => render(&problems, &source, colour),
+    };
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(CliError::Experiment(told));
     }
-    let warnings = problems.into_iter().map(|problem| problem.message).collect();
-    Ok(Loaded {
+    let loaded = Loaded {
         experiment,
         plan,
         places,
-        warnings,
-    })
+        warnings: problems.into_iter().map(|problem| problem.message).collect(),
+    };
+    Ok((loaded, told))
 }
 
 /// The names of the catalogue's models: no stage may take one.

@@ -1,24 +1,38 @@
 //! This machine as a run sees it: its device, its slots, and Ctrl-C.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
+use ablate_cache::FlushPolicy;
 use ablate_core::DeviceChoice;
 use ablate_run::{Capacity, MachineSlots, MemoryBudget};
 
-use crate::{error::CliError, places, print};
+use crate::{args::Flush, error::CliError, places, print};
 
-/// The device asked for, or the CPU with one clear line.
-pub(crate) fn device(asked: DeviceChoice) -> DeviceChoice {
-    if let DeviceChoice::Cuda(ordinal) = asked
-        && let Err(why) = ablate_models::device::probe_cuda(ordinal)
-    {
-        print::message(&format!("warning: no CUDA device: {why}; computing on the CPU"));
-        return DeviceChoice::Cpu;
+/// Those of the devices asked for that are there, one line for each that is not; the CPU if none is.
+pub(crate) fn devices(asked: &[DeviceChoice]) -> Vec<DeviceChoice> {
+    let mut found: Vec<DeviceChoice> = asked.iter().copied().filter(|device| is_there(*device)).collect();
+    if found.is_empty() {
+        print::message("warning: computing on the CPU");
+        found.push(DeviceChoice::Cpu);
     }
-    asked
+    found
+}
+
+fn is_there(device: DeviceChoice) -> bool {
+    let DeviceChoice::Cuda(ordinal) = device else {
+        return true;
+    };
+    let found = ablate_models::device::probe_cuda(ordinal);
+    if let Err(why) = &found {
+        print::message(&format!("warning: no CUDA device {ordinal}: {why}"));
+    }
+    found.is_ok()
 }
 
 fn cores() -> usize {
@@ -33,21 +47,35 @@ pub(crate) fn capacity(jobs: Option<u16>) -> Capacity {
     }
 }
 
-/// One node on a device, one a core, and all within the memory, over all processes of the user; no bound where there is no place for locks.
-pub(crate) fn slots(device: DeviceChoice, memory: Option<u64>) -> MachineSlots {
+/// So many nodes `at_once` on the device, one a core, and all within the memory, over all processes of the user; no bound where there is no
+/// place for locks.
+pub(crate) fn slots(device: DeviceChoice, at_once: usize, memory: Option<u64>) -> MachineSlots {
     let folder = places::slots();
     let cpu = cores();
     MachineSlots {
         folder: fs_err::create_dir_all(&folder).is_ok().then_some(folder),
-        capacity: Capacity { cpu, device: 1 },
+        capacity: Capacity { cpu, device: at_once },
         device,
         memory: places::memory().map(|total| MemoryBudget::new(total, memory.unwrap_or(total / 10 * 9))),
+    }
+}
+
+/// How much work a kill may cost.
+pub(crate) fn flush(asked: &Flush) -> FlushPolicy {
+    FlushPolicy {
+        rows: asked.flush_rows,
+        longest: Duration::from_secs_f64(asked.flush_seconds),
     }
 }
 
 /// A flag that Ctrl-C and SIGTERM set; the second one ends the process at once.
 pub(crate) fn interrupt_flag() -> Result<Arc<AtomicBool>, CliError> {
     flag_that_says("stopping: finished nodes are kept (once more to stop at once)")
+}
+
+/// The same without a word: for a process that another one speaks for.
+pub(crate) fn quiet_flag() -> Result<Arc<AtomicBool>, CliError> {
+    flag_that_says("")
 }
 
 /// The same with words of one's own.
@@ -59,7 +87,9 @@ pub(crate) fn flag_that_says(words: &'static str) -> Result<Arc<AtomicBool>, Cli
             #[expect(clippy::exit, reason = "the second Ctrl-C shall not wait for anything")]
             std::process::exit(130);
         }
-        print::message(words);
+        if !words.is_empty() {
+            print::message(words);
+        }
     };
     ctrlc::set_handler(handler).map_err(|error| CliError::Failed(format!("error: {error}")))?;
     Ok(stop)

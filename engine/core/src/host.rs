@@ -9,8 +9,8 @@ use std::{
 use arrow::{array::RecordBatch, compute::concat_batches, datatypes::SchemaRef};
 
 use crate::{
-    DeviceChoice, Digest, Memo, Numeric, Parts, Places, Record, RowFunction, RowStore, StageError, canon,
-    check_rows, parts::PartsCheck,
+    DeviceChoice, Digest, Memo, Numeric, Part, Parts, Places, Record, RowFunction, RowStore, StageError,
+    canon, check_rows, parts::PartsCheck,
 };
 
 /// How far a stage is.
@@ -78,6 +78,14 @@ pub trait Host: Sync {
     }
     /// The rows computed before that have `namespace` in common.
     fn memo(&self, namespace: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError>;
+    /// Which of so many missing rows this process computes, while others compute the rest.
+    fn share(&self, _missing: usize) -> Result<Part, StageError> {
+        Ok(Part::ALL)
+    }
+    /// Waits for the others: then what they computed can be recalled.
+    fn join(&self) -> Result<(), StageError> {
+        Ok(())
+    }
     /// Counts generated tokens, for forecasts.
     fn count_tokens(&self, _tokens: u64) {}
     /// Counts rows for the report of the run.

@@ -13,6 +13,7 @@ mod record;
 pub mod rows;
 mod schema;
 mod seed;
+mod share;
 mod source;
 mod stage;
 mod suggest;
@@ -28,6 +29,7 @@ pub use parts::Parts;
 pub use record::{Column, Record, RowsError, check_columns, check_rows};
 pub use schema::{json_schema, properties, range, schema_of};
 pub use seed::{Seed, Stream};
+pub use share::Part;
 pub use source::{Environment, Places, Secret, SourceType};
 pub use stage::{
     Bound, DeviceChoice, Input, Memory, Needs, Numeric, Of, Output, Slot, Stage, StageError, StageKind,

@@ -1,11 +1,11 @@
 //! Row-wise functions with a memory: a row computed once is never computed again, whichever stage asks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
-use crate::{Digest, Host, StageError, canon};
+use crate::{Digest, Host, Part, StageError, canon};
 
 /// Values by the digest of the row they were computed from, as a store keeps them.
 pub trait RowStore: Sync {
@@ -101,55 +101,93 @@ impl<'a> Memo<'a> {
     }
 
     /// The value of every key. `usable` says whether a known value will do; `compute` is called with the places of
-    /// the keys that have none, each key once, and gives their values to the sink as they come: what the sink took is
-    /// not lost when the run is killed.
+    /// keys that have none, each key once, and gives their values to the sink as they come: what the sink took is
+    /// not lost when the run is killed. It is called again for what other processes left undone of
+    /// their parts.
     pub fn map<V: RowValue>(
         &self,
         keys: &[Digest],
         usable: impl Fn(&V) -> bool,
-        compute: impl FnOnce(&[usize], Sink<'_, V>) -> Result<(), StageError>,
+        compute: impl Fn(&[usize], Sink<'_, V>) -> Result<(), StageError>,
     ) -> Result<Vec<V>, StageError> {
-        let recalled = self.rows.recall(keys)?;
-        let known = recalled
-            .into_iter()
-            .map(|bytes| bytes.and_then(|bytes| V::from_bytes(&bytes)).filter(&usable));
-        let values: BTreeMap<Digest, V> = keys
-            .iter()
-            .zip(known)
-            .filter_map(|(key, value)| Some((*key, value?)))
-            .collect();
-        let mut places = BTreeMap::new();
-        for (place, key) in keys.iter().enumerate() {
-            if !values.contains_key(key) {
-                places.entry(*key).or_insert(place);
-            }
-        }
-        let mut missing: Vec<usize> = places.into_values().collect();
-        missing.sort_unstable();
+        let mut values = self.recall(keys, &usable)?;
+        let missing = missing(keys, &values);
         if self.counted {
             self.host
                 .count_rows(missing.len() as u64, (keys.len() - missing.len()) as u64);
         }
-        let values = Mutex::new(values);
-        if !missing.is_empty() {
-            let sink = |at: usize, value: V| {
-                let key = keys[missing[at]];
-                self.rows.keep(key, value.to_bytes())?;
-                values
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(key, value);
-                Ok(())
-            };
-            compute(&missing, &sink)?;
-            self.rows.flush()?;
+        let part = self.part(missing.len())?;
+        let own: Vec<usize> = missing
+            .iter()
+            .copied()
+            .filter(|at| part.holds(&keys[*at]))
+            .collect();
+        self.fill(keys, &own, &compute, &mut values)?;
+        if part != Part::ALL {
+            self.host.join()?;
+            let others: Vec<Digest> = missing.iter().map(|at| keys[*at]).collect();
+            values.extend(self.recall(&others, &usable)?);
+            let left = self::missing(keys, &values);
+            self.fill(keys, &left, &compute, &mut values)?;
         }
-        let values = values.into_inner().unwrap_or_else(PoisonError::into_inner);
         let value = |key| values.get(key).cloned();
         keys.iter()
             .map(|key| value(key).ok_or_else(|| StageError::new("a row was left without a value")))
             .collect()
     }
+
+    /// The rows of a stage may be shared with other processes, what is kept beside them never.
+    fn part(&self, missing: usize) -> Result<Part, StageError> {
+        match self.counted && missing > 0 {
+            true => self.host.share(missing),
+            false => Ok(Part::ALL),
+        }
+    }
+
+    fn recall<V: RowValue>(
+        &self,
+        keys: &[Digest],
+        usable: impl Fn(&V) -> bool,
+    ) -> Result<BTreeMap<Digest, V>, StageError> {
+        let recalled = self.rows.recall(keys)?;
+        let known = recalled
+            .into_iter()
+            .map(|bytes| bytes.and_then(|bytes| V::from_bytes(&bytes)).filter(&usable));
+        let known = keys.iter().zip(known);
+        Ok(known.filter_map(|(key, value)| Some((*key, value?))).collect())
+    }
+
+    /// Computes and keeps the values of the keys at `places`.
+    fn fill<V: RowValue>(
+        &self,
+        keys: &[Digest],
+        places: &[usize],
+        compute: impl Fn(&[usize], Sink<'_, V>) -> Result<(), StageError>,
+        values: &mut BTreeMap<Digest, V>,
+    ) -> Result<(), StageError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let computed = Mutex::new(values);
+        let sink = |at: usize, value: V| {
+            let key = keys[places[at]];
+            self.rows.keep(key, value.to_bytes())?;
+            computed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(key, value);
+            Ok(())
+        };
+        compute(places, &sink)?;
+        self.rows.flush()
+    }
+}
+
+/// The first place of every key without a value, in their order.
+fn missing<V>(keys: &[Digest], values: &BTreeMap<Digest, V>) -> Vec<usize> {
+    let mut seen = BTreeSet::new();
+    let new = |at: &usize| !values.contains_key(&keys[*at]) && seen.insert(keys[*at]);
+    (0..keys.len()).filter(new).collect()
 }
 
 /// Rows in memory, for hosts without a store.

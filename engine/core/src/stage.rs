@@ -172,6 +172,16 @@ pub enum DeviceChoice {
     Cuda(usize),
 }
 
+/// As the command line takes it.
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
 /// Why a stage did not finish.
 #[derive(Debug)]
 pub enum StageError {

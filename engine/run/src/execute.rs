@@ -1,24 +1,37 @@
 //! One node: look for its trace, lock its key, look again, compute, hand over for the commit.
 
 use std::{
-    any::Any,
     collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError, RwLockReadGuard, atomic::Ordering},
+    sync::{
+        Arc, Mutex, PoisonError, RwLockReadGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use ablate_cache::{ActionLock, OutputRecord, StoreError, Trace};
-use ablate_core::{ActionKey, Io, StageError, canon};
+use ablate_core::{ActionKey, StageError, canon};
 use ablate_plan::{Connection, Origin};
 use petgraph::graph::NodeIndex;
 
 use crate::{
     Decision, Event, Status,
-    host::{NodeHost, Outputs, store_error},
+    help::Desk,
+    host::{NodeHost, Outputs, compute, store_error},
     lookup::{Unknown, preimage},
     runner::{Known, Outcome, Runner, found, rows_of},
 };
+
+/// What a node is computed for.
+#[derive(Clone, Copy)]
+pub(crate) enum Purpose<'a> {
+    /// Its result; helpers may compute some of its rows.
+    Result,
+    /// To compare it with the result there is: no row is taken from the memo.
+    Comparison,
+    /// Rows, for the process that runs it.
+    Rows(&'a Desk),
+}
 
 impl Runner<'_> {
     /// The recipe of a node: look, lock, look again, compute, commit.
@@ -83,7 +96,7 @@ impl Runner<'_> {
             node: node.name.clone(),
             kind: node.kind.name(),
         });
-        let (trace, counted) = self.compute(index, this, preimage, began, false)?;
+        let (trace, counted) = self.compute(index, this, preimage, began, Purpose::Result)?;
         let (rows_computed, rows_reused) = counted.unwrap_or((rows_of(&trace), 0));
         self.committer.add(node.recipe, trace.clone(), lock);
         let trace = Arc::new(trace);
@@ -164,34 +177,42 @@ impl Runner<'_> {
         }
     }
 
-    /// Computes a node; `fresh`: its rows too, though they are known.
-    pub(crate) fn compute(
-        &self,
-        index: NodeIndex,
-        key: ActionKey,
-        preimage: canon::Value,
-        began: Instant,
-        fresh: bool,
-    ) -> Result<(Trace, Option<(u64, u64)>), StageError> {
-        let node = self.plan.node(index);
-        let host = NodeHost {
-            node,
+    /// What the stage of a node is given.
+    pub(crate) fn host<'a>(&'a self, index: NodeIndex, key: ActionKey, purpose: Purpose<'a>) -> NodeHost<'a> {
+        NodeHost {
+            node: self.plan.node(index),
             store: self.store,
             inputs: self.input_records(index),
             places: self.options.places,
             device: self.options.device,
+            helpers: &self.options.helpers,
+            committer: &self.committer,
             stop: self.options.stop,
             events: self.events,
             tables: &self.tables,
             models: &self.models,
             key,
             flush: self.options.flush,
-            fresh,
+            purpose,
+            asked: AtomicBool::new(false),
             due: Mutex::new(Instant::now()),
             outputs: Mutex::new(Outputs::default()),
-        };
-        catch_unwind(AssertUnwindSafe(|| node.bound.run(&Io::new(&host))))
-            .unwrap_or_else(|panic| Err(bug(&*panic)))?;
+        }
+    }
+
+    /// Computes a node.
+    pub(crate) fn compute<'a>(
+        &'a self,
+        index: NodeIndex,
+        key: ActionKey,
+        preimage: canon::Value,
+        began: Instant,
+        purpose: Purpose<'a>,
+    ) -> Result<(Trace, Option<(u64, u64)>), StageError> {
+        let host = self.host(index, key, purpose);
+        let computed = compute(&host);
+        host.dismiss();
+        computed?;
         let outputs = host.finish()?;
         let finished = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -264,16 +285,4 @@ impl Runner<'_> {
             Decision::Hit { .. } => String::new(),
         }
     }
-}
-
-/// A panic of a stage: our bug, told as such.
-fn bug(panic: &(dyn Any + Send)) -> StageError {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(panic.downcast_ref::<&str>().copied());
-    StageError::with_help(
-        format!("the stage panicked: {}", text.unwrap_or("no message")),
-        "this is a bug of ablate: please report it",
-    )
 }

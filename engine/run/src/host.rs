@@ -1,7 +1,9 @@
 //! What a running stage is given: its inputs from the store, places for its outputs, and a way to speak.
 
 use std::{
+    any::Any,
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
@@ -12,13 +14,16 @@ use std::{
 
 use ablate_cache::{FlushPolicy, Memo, OutputRecord, Staged, Store, StoreError};
 use ablate_core::{
-    ActionKey, ArtifactKind, DeviceChoice, Digest, Host, LoadedModel, MemoryRows, ModelKey, Parts, Places,
-    Progress, RowStore, StageError, canon,
+    ActionKey, ArtifactKind, DeviceChoice, Digest, Host, Io, LoadedModel, MemoryRows, ModelKey, Part, Parts,
+    Places, Progress, RowStore, Slot, StageError, canon,
 };
 use ablate_plan::{Node, Origin};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
-use crate::{Event, models::Models, tables::Tables};
+use crate::{Answer, Event, Helpers, commit::Committer, execute::Purpose, models::Models, tables::Tables};
+
+/// Fewer rows than these are computed before a helper has loaded its model.
+const WORTH_SHARING: usize = 4;
 
 /// The host of one node.
 pub(crate) struct NodeHost<'a> {
@@ -28,6 +33,10 @@ pub(crate) struct NodeHost<'a> {
     pub(crate) inputs: BTreeMap<&'static str, OutputRecord>,
     pub(crate) places: &'a Places,
     pub(crate) device: DeviceChoice,
+    /// Who computes rows beside this process.
+    pub(crate) helpers: &'a Helpers,
+    /// Commits what helpers must find.
+    pub(crate) committer: &'a Committer<'a>,
     pub(crate) stop: &'a AtomicBool,
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
     /// Tables other nodes of this run have read.
@@ -38,8 +47,10 @@ pub(crate) struct NodeHost<'a> {
     pub(crate) key: ActionKey,
     /// How much work a kill may cost.
     pub(crate) flush: FlushPolicy,
-    /// Whether rows are computed though they are known.
-    pub(crate) fresh: bool,
+    /// What it is computed for.
+    pub(crate) purpose: Purpose<'a>,
+    /// Whether helpers were asked for rows of it.
+    pub(crate) asked: AtomicBool,
     /// When a checkpoint was last due.
     pub(crate) due: Mutex<Instant>,
     pub(crate) outputs: Mutex<Outputs>,
@@ -68,6 +79,18 @@ impl NodeHost<'_> {
         }
         outputs.records.sort_by(|a, b| a.port.cmp(&b.port));
         Ok(outputs)
+    }
+
+    /// Tells the helpers of the node that it is over.
+    pub(crate) fn dismiss(&self) {
+        if self.asked.load(Ordering::Relaxed) {
+            self.helpers.rest();
+        }
+    }
+
+    /// Tokens generated and not told of yet.
+    pub(crate) fn tokens(&self) -> u64 {
+        self.outputs().tokens.unwrap_or_default()
     }
 
     /// Tells the user something that is no part of the result.
@@ -101,6 +124,24 @@ impl NodeHost<'_> {
             Err(error) => Err(store_error(error)),
         }
     }
+}
+
+/// Runs the stage of a node.
+pub(crate) fn compute(host: &NodeHost<'_>) -> Result<(), StageError> {
+    catch_unwind(AssertUnwindSafe(|| host.node.bound.run(&Io::new(host))))
+        .unwrap_or_else(|panic| Err(bug(&*panic)))
+}
+
+/// A panic of a stage: our bug, told as such.
+fn bug(panic: &(dyn Any + Send)) -> StageError {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(panic.downcast_ref::<&str>().copied());
+    StageError::with_help(
+        format!("the stage panicked: {}", text.unwrap_or("no message")),
+        "this is a bug of ablate: please report it",
+    )
 }
 
 /// A store error as a stage's failure.
@@ -220,11 +261,43 @@ impl Host for NodeHost<'_> {
     }
 
     fn memo(&self, namespace: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError> {
-        if self.fresh {
+        if matches!(self.purpose, Purpose::Comparison) {
             return Ok(Box::new(MemoryRows::default()));
         }
         let memo = self.store.memo(namespace, self.flush).map_err(store_error)?;
         Ok(Box::new(NodeMemo { memo, host: self }))
+    }
+
+    fn share(&self, missing: usize) -> Result<Part, StageError> {
+        let shares = self.node.needs().slot == Slot::Device && !self.store.is_read_only();
+        let own = match self.purpose {
+            Purpose::Rows(desk) => return Ok(desk.part),
+            Purpose::Result if shares && missing >= WORTH_SHARING => self.helpers.own_part(),
+            _ => None,
+        };
+        let Some(own) = own else {
+            return Ok(Part::ALL);
+        };
+        // Helpers look the inputs of the node up.
+        let told = self.committer.flush().map_err(store_error)?;
+        told.into_iter().for_each(|warning| self.warn(warning));
+        self.helpers.ask(self.key);
+        self.asked.store(true, Ordering::Relaxed);
+        Ok(own)
+    }
+
+    fn join(&self) -> Result<(), StageError> {
+        if let Purpose::Rows(desk) = self.purpose {
+            let tokens = self.outputs().tokens.take();
+            return desk.done(self.key, tokens.unwrap_or_default());
+        }
+        for answer in self.helpers.answers(self.key, self.stop)? {
+            match answer {
+                Answer::Done(tokens) => self.count_tokens(tokens),
+                Answer::Left(why) => self.tell(format!("a helper left rows to this process: {why}")),
+            }
+        }
+        Ok(())
     }
 
     fn count_tokens(&self, tokens: u64) {

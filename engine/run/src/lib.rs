@@ -6,6 +6,8 @@ mod arms;
 mod commit;
 mod event;
 mod execute;
+mod help;
+mod helpers;
 mod history;
 mod host;
 mod jobs;
@@ -22,6 +24,8 @@ mod tables;
 
 pub use arms::arm_records;
 pub use event::{Event, Status};
+pub use help::{Question, Questions, Tell, help};
+pub use helpers::{Answer, Helpers};
 pub use history::{Cost, History};
 pub use keep::{KeepPolicy, StoredRun, kept_keys, set_pin, stored_runs};
 pub use lookup::{Decision, Forecast, Lookup, lookup};

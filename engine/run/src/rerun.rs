@@ -13,7 +13,7 @@ use arrow::{
 use petgraph::graph::NodeIndex;
 use serde::Serialize;
 
-use crate::{Decision, Event, Lookup, Options, host::store_error, runner::Runner};
+use crate::{Decision, Event, Lookup, Options, execute::Purpose, host::store_error, runner::Runner};
 
 /// An output as it was kept and as it came out again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,7 +60,13 @@ pub fn rerun(
     let events = |event: Event| subscriber(&event);
     let runner = Runner::new(plan, store, lookup, options, &events);
     let _room = runner.room(node)?;
-    let (again, _) = runner.compute(node, trace.key, trace.preimage.clone(), Instant::now(), true)?;
+    let (again, _) = runner.compute(
+        node,
+        trace.key,
+        trace.preimage.clone(),
+        Instant::now(),
+        Purpose::Comparison,
+    )?;
     let compare = |kept: &OutputRecord| {
         let new = again.output(&kept.port);
         let new = new.ok_or_else(|| StageError::new(format!("`{}` was not written this time", kept.port)))?;

@@ -17,10 +17,30 @@ impl Runner<'_> {
         let slot = slots.acquire(needs.slot, stop)?;
         let (tables, models) = self.bytes_read(index)?;
         let memory = slots.acquire_memory(needs.memory.bytes(tables, models), stop)?;
-        if needs.slot == Slot::Device {
+        self.clear(index)?;
+        Ok([slot, memory])
+    }
+
+    /// The same without waiting: `None` if there is none now. Who helps must not wait for somebody who waits for help.
+    pub(crate) fn room_at_once(&self, index: NodeIndex) -> Result<Option<[SlotGuard; 2]>, StageError> {
+        let (needs, slots) = (self.plan.node(index).needs(), &self.options.slots);
+        let Some(slot) = slots.try_acquire(needs.slot)? else {
+            return Ok(None);
+        };
+        let (tables, models) = self.bytes_read(index)?;
+        let Some(memory) = slots.try_acquire_memory(needs.memory.bytes(tables, models))? else {
+            return Ok(None);
+        };
+        self.clear(index)?;
+        Ok(Some([slot, memory]))
+    }
+
+    /// Drops the models that are in the way of a node on the device.
+    fn clear(&self, index: NodeIndex) -> Result<(), StageError> {
+        if self.plan.node(index).needs().slot == Slot::Device {
             self.models.keep(&self.model_digests(index)?);
         }
-        Ok([slot, memory])
+        Ok(())
     }
 
     /// Bytes of the tables and of the models a node reads. Its models are fetched for that, if they are not here.

@@ -17,7 +17,7 @@ use ablate_plan::Plan;
 use petgraph::{Direction, graph::NodeIndex};
 
 use crate::{
-    Capacity, Command, Decision, Event, Lookup, MachineSlots, NodeRecord, Report, Scheduler, Status,
+    Capacity, Command, Decision, Event, Helpers, Lookup, MachineSlots, NodeRecord, Report, Scheduler, Status,
     commit::Committer, lookup::hit_reason, models::Models, record::EventLog, tables::Tables,
 };
 
@@ -34,6 +34,8 @@ pub struct Options<'a> {
     pub places: &'a Places,
     /// The device of the run.
     pub device: DeviceChoice,
+    /// Processes on other devices, which compute rows beside this one.
+    pub helpers: Helpers,
     /// How many nodes at once in this run.
     pub capacity: Capacity,
     /// How many nodes at once on this machine.

@@ -78,7 +78,7 @@ impl MachineSlots {
         wait(stop, || self.try_acquire_memory(bytes))
     }
 
-    fn try_acquire(&self, slot: Slot) -> io::Result<Option<SlotGuard>> {
+    pub(crate) fn try_acquire(&self, slot: Slot) -> io::Result<Option<SlotGuard>> {
         let Some(folder) = &self.folder else {
             return Ok(Some(SlotGuard { _files: vec![] }));
         };
@@ -91,7 +91,7 @@ impl MachineSlots {
     }
 
     /// All pieces or none, behind one lock: who takes some and waits for more would starve another that does the same.
-    fn try_acquire_memory(&self, bytes: u64) -> io::Result<Option<SlotGuard>> {
+    pub(crate) fn try_acquire_memory(&self, bytes: u64) -> io::Result<Option<SlotGuard>> {
         let (Some(folder), Some(budget), true) = (&self.folder, self.memory, bytes >= SMALL) else {
             return Ok(Some(SlotGuard { _files: vec![] }));
         };

@@ -14,7 +14,9 @@ use std::{
 use ablate_cache::{FlushPolicy, OutputRecord, Store};
 use ablate_core::{DeviceChoice, Places, Seed, StageError, Stream};
 use ablate_plan::{Plan, Selection, plan};
-use ablate_run::{Capacity, MachineSlots, NodeRecord, Options, Recomputed, RunError, Status, lookup};
+use ablate_run::{
+    Capacity, Helpers, MachineSlots, NodeRecord, Options, Recomputed, RunError, Status, lookup,
+};
 use ablate_spec::{Source, load, render};
 use stages::{COMPUTED, KINDS, LOADED};
 
@@ -41,6 +43,7 @@ fn options<'a>(
         log_folder: root.join("runs"),
         places,
         device: DeviceChoice::Cpu,
+        helpers: Helpers::default(),
         capacity,
         slots: MachineSlots {
             folder: None,

@@ -3,17 +3,18 @@
 use std::{
     path::{Path, PathBuf},
     sync::atomic::Ordering,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use ablate_cache::{FlushPolicy, Store};
+use ablate_cache::Store;
+use ablate_core::{DeviceChoice, Part};
 use ablate_report::{Expected, judge};
-use ablate_run::{NOT_ASKED_FOR, NodeRecord, Options, RunRecord, Status, load_run, lookup};
+use ablate_run::{Helpers, NOT_ASKED_FOR, NodeRecord, Options, RunRecord, Status, load_run, lookup};
 use jiff::{ToSpan, civil::DateTime};
 use serde_json::{Value, json};
 
 use crate::{
-    args::Run,
+    args::{Flush, Run},
     commands::check_results::{contradictions, expected},
     error::CliError,
     load::{self, Loaded},
@@ -37,19 +38,19 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
         &loaded.places,
         &load::earlier(store, last.as_ref()),
     )?;
-    let device = machine::device(args.device);
+    let devices = machine::devices(&args.device);
+    let device = devices[0];
+    let beside = devices.iter().filter(|other| **other == device).count();
     let options = Options {
         id: &id,
         log_folder: log_folder.clone(),
         places: &loaded.places,
         device,
+        helpers: helpers(args, &devices[1..], store)?,
         capacity: machine::capacity(args.jobs),
-        slots: machine::slots(device, args.memory),
+        slots: machine::slots(device, beside, args.memory),
         host: places::host(),
-        flush: FlushPolicy {
-            rows: args.flush_rows,
-            longest: Duration::from_secs_f64(args.flush_seconds),
-        },
+        flush: machine::flush(&args.flush),
         stop: &stop,
     };
     let progress = Progress::new();
@@ -72,6 +73,44 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
     };
     let expected = expected(&loaded.experiment.expect);
     finish(&mut record, &expected, store, &log_folder, json)
+}
+
+/// A helper on each of `devices`, started by the arguments this run was.
+fn helpers(args: &Run, devices: &[DeviceChoice], store: &Store) -> Result<Helpers, CliError> {
+    let program = std::env::current_exe().map_err(|error| CliError::Failed(format!("error: {error}")))?;
+    let of = devices.len() as u32 + 1;
+    let helper = |(number, device): (u32, &DeviceChoice)| {
+        let mut command = std::process::Command::new(&program);
+        let experiment = &args.experiment;
+        command
+            .arg("helper")
+            .arg(&experiment.file)
+            .arg("--store")
+            .arg(store.root());
+        for (option, pairs) in [("--set", &experiment.sets), ("--only", &experiment.only)] {
+            for (name, value) in pairs {
+                command.arg(option).arg(format!("{name}={value}"));
+            }
+        }
+        let Flush {
+            flush_seconds,
+            flush_rows,
+        } = &args.flush;
+        command.args([
+            "--device",
+            &device.to_string(),
+            "--part",
+            &Part::new(number, of).to_string(),
+        ]);
+        command.args([
+            "--flush-seconds",
+            &flush_seconds.to_string(),
+            "--flush-rows",
+            &flush_rows.to_string(),
+        ]);
+        command
+    };
+    Ok(Helpers::new((1..).zip(devices).map(helper).collect()))
 }
 
 /// Prints the table, saves the record, and tells how it ended.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ablate_cache::{FlushPolicy, Store};
-use ablate_run::{Options, Recomputed, lookup, rerun};
+use ablate_run::{Helpers, Options, Recomputed, lookup, rerun};
 use serde_json::json;
 
 use crate::{
@@ -61,14 +61,15 @@ fn again(name: &str, file: &Path, args: &Verify, store: &Store, json: bool) -> R
     })?;
     let node = loaded.node(name)?;
     let found = lookup(&loaded.plan, store, &loaded.places, &|_| None)?;
-    let device = machine::device(args.device);
+    let device = machine::devices(&[args.device])[0];
     let options = Options {
         id: "verify",
         log_folder: store.root().join("runs"),
         places: &loaded.places,
         device,
+        helpers: Helpers::default(),
         capacity: machine::capacity(None),
-        slots: machine::slots(device, None),
+        slots: machine::slots(device, 1, None),
         host: places::host(),
         flush: FlushPolicy::default(),
         stop: &*machine::interrupt_flag()?,

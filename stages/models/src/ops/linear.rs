@@ -1,10 +1,11 @@
 //! Linear layers and products of two tensors, with gradients.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
 
 use super::{
     math::column_sums,
-    product::{Matrix, Packed, product},
+    product::{Matrix, Packed, multiply, product},
     storage::{numbers, result},
 };
 
@@ -18,12 +19,21 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// `a bᵀ`: `(m, k)` and `(n, k)` to `(m, n)`.
+/// `a bᵀ`: `(…, m, k)` and `(…, n, k)` to `(…, m, n)`, matrix by matrix.
 pub fn product_nt(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if a.device().is_cpu() {
         a.contiguous()?.apply_op2(&b.contiguous()?, Product::NT)
     } else {
-        a.matmul(&b.t()?)
+        a.matmul(&b.t()?.contiguous()?)
+    }
+}
+
+/// `a b`: `(…, m, k)` and `(…, k, n)` to `(…, m, n)`, matrix by matrix.
+pub fn product_nn(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if a.device().is_cpu() {
+        a.contiguous()?.apply_op2(&b.contiguous()?, Product::NN)
+    } else {
+        a.matmul(b)
     }
 }
 
@@ -71,7 +81,7 @@ impl CustomOp3 for Linear {
     }
 }
 
-/// A product of two matrices, either of them transposed.
+/// Products of matrices one by one, either operand transposed.
 struct Product {
     transpose_a: bool,
     transpose_b: bool,
@@ -90,18 +100,47 @@ impl Product {
     }
 }
 
-fn operand<'a>(
-    storage: &'a CpuStorage,
-    layout: &Layout,
+/// Matrices that stand one after the other.
+struct Stacked<'a> {
+    numbers: &'a [f32],
+    /// All dimensions but the last two.
+    batch: &'a [usize],
+    rows: usize,
+    cols: usize,
     transpose: bool,
-) -> Result<(Matrix<'a>, (usize, usize))> {
-    let (rows, cols) = layout.shape().dims2()?;
-    let matrix = Matrix::new(numbers(storage, layout)?, rows, cols);
-    Ok(if transpose {
-        (matrix.transposed(), (cols, rows))
-    } else {
-        (matrix, (rows, cols))
-    })
+}
+
+impl<'a> Stacked<'a> {
+    fn new(storage: &'a CpuStorage, layout: &'a Layout, transpose: bool) -> Result<Self> {
+        let [batch @ .., rows, cols] = layout.dims() else {
+            bail!("a product of a tensor of shape {:?}", layout.shape());
+        };
+        Ok(Self {
+            numbers: numbers(storage, layout)?,
+            batch,
+            rows: *rows,
+            cols: *cols,
+            transpose,
+        })
+    }
+
+    /// Rows and columns as the product takes them.
+    fn dims(&self) -> (usize, usize) {
+        match self.transpose {
+            true => (self.cols, self.rows),
+            false => (self.rows, self.cols),
+        }
+    }
+
+    fn matrix(&self, at: usize) -> Matrix<'a> {
+        let size = self.rows * self.cols;
+        let matrix = Matrix::new(&self.numbers[at * size..][..size], self.rows, self.cols);
+        if self.transpose {
+            matrix.transposed()
+        } else {
+            matrix
+        }
+    }
 }
 
 impl CustomOp2 for Product {
@@ -116,15 +155,31 @@ impl CustomOp2 for Product {
         b: &CpuStorage,
         b_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (a, (rows, depth)) = operand(a, a_layout, self.transpose_a)?;
-        let (b, (other, cols)) = operand(b, b_layout, self.transpose_b)?;
-        if depth != other {
-            candle_core::bail!("a product of {rows} × {depth} and {other} × {cols} matrices");
+        let a = Stacked::new(a, a_layout, self.transpose_a)?;
+        let b = Stacked::new(b, b_layout, self.transpose_b)?;
+        let ((rows, depth), (other, cols)) = (a.dims(), b.dims());
+        if depth != other || a.batch != b.batch {
+            bail!(
+                "a product of {:?} {rows} × {depth} and {:?} {other} × {cols} matrices",
+                a.batch,
+                b.batch
+            );
         }
-        Ok(result(product(a, &Packed::new(b), None), (rows, cols)))
+        let out = match a.batch.iter().product() {
+            1 => product(a.matrix(0), &Packed::new(b.matrix(0)), None),
+            many => {
+                let mut out = vec![0.0; many * rows * cols];
+                let outs = out.par_chunks_mut((rows * cols).max(1)).enumerate();
+                outs.for_each(|(at, out)| {
+                    multiply(a.matrix(at), &Packed::new(b.matrix(at)), out, cols, false)
+                });
+                out
+            }
+        };
+        Ok(result(out, [a.batch, &[rows, cols]].concat()))
     }
 
-    /// Of `a bᵀ`, the one product that tensors are built from.
+    /// Of the two products that tensors are built from.
     fn bwd(
         &self,
         a: &Tensor,
@@ -132,13 +187,19 @@ impl CustomOp2 for Product {
         _: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        if self.transpose_a || !self.transpose_b {
+        if self.transpose_a {
             return Err(candle_core::Error::BackwardNotSupported { op: "product" });
         }
         let gradient = gradient.contiguous()?;
         // Of a frozen weight nobody asks for the gradient, which costs as much as the answer.
-        let for_a = a.track_op().then(|| gradient.apply_op2_no_bwd(b, &Self::NN));
-        let for_b = b.track_op().then(|| gradient.apply_op2_no_bwd(a, &Self::TN));
+        let for_a = a.track_op().then(|| match self.transpose_b {
+            true => gradient.apply_op2_no_bwd(b, &Self::NN),
+            false => gradient.apply_op2_no_bwd(b, &Self::NT),
+        });
+        let for_b = b.track_op().then(|| match self.transpose_b {
+            true => gradient.apply_op2_no_bwd(a, &Self::TN),
+            false => a.apply_op2_no_bwd(&gradient, &Self::TN),
+        });
         Ok((for_a.transpose()?, for_b.transpose()?))
     }
 }
@@ -186,6 +247,21 @@ mod tests {
             &inputs,
             |x| product_nt(&x[0], &x[1]),
             |x| x[0].matmul(&x[1].t()?),
+            1e-5,
+        );
+    }
+
+    #[test]
+    fn products_matrix_by_matrix_and_candle_agree() {
+        let transposed = |x: &Tensor| x.t()?.contiguous();
+        let inputs = [random((3, 30, 37), "a"), random((3, 50, 37), "b")];
+        let composed = |x: &[Tensor]| x[0].matmul(&transposed(&x[1])?);
+        agree(&inputs, |x| product_nt(&x[0], &x[1]), composed, 1e-5);
+        let inputs = [random((2, 3, 30, 37), "a"), random((2, 3, 37, 50), "b")];
+        agree(
+            &inputs,
+            |x| product_nn(&x[0], &x[1]),
+            |x| x[0].matmul(&x[1]),
             1e-5,
         );
     }

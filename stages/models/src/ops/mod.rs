@@ -33,7 +33,7 @@ pub use attention::attention;
 pub use dropout::{Dropout, dropout};
 pub use gelu::{feed_forward, gelu};
 pub use layer_norm::layer_norm;
-pub use linear::{linear, product_nt};
+pub use linear::{linear, product_nn, product_nt};
 pub use norm::squared_norm;
 pub use pool::{normalize, pool_first, pool_mean};
 pub use relative::{Attended, Distances, attend};

@@ -10,6 +10,7 @@ use super::{
     attention::softmax_rows,
     dropout,
     product::{Matrix, Packed, multiply},
+    product_nn, product_nt,
     storage::with_numbers,
 };
 use crate::params::to_vec;
@@ -216,7 +217,7 @@ fn composed(
                     .narrow(1, part * width, width)?,
             )
         };
-        let scores = by_head(queries.narrow(0, row, rows)?)?.matmul(&of(0)?.t()?.contiguous()?)?;
+        let scores = product_nt(&by_head(queries.narrow(0, row, rows)?)?, &of(0)?)?;
         let scores = match distances {
             Some(distances) => (scores + distances.tensor(shape.heads, [rows, tokens], queries.device())?)?,
             None => scores,
@@ -227,7 +228,7 @@ fn composed(
         };
         let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
         let weights = dropout(&weights, shape.dropout.map(|dropout| dropout.part(text)))?;
-        let mixed = weights.matmul(&of(1)?)?;
+        let mixed = product_nn(&weights, &of(1)?)?;
         mixed.transpose(0, 1)?.contiguous()?.reshape((rows, width))
     });
     Tensor::cat(&attended.collect::<Result<Vec<_>>>()?, 0)

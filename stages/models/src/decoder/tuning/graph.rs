@@ -10,7 +10,7 @@ use super::{Prompted, parameters::Parameters};
 use crate::{
     Mode,
     decoder::{Activation, Config, skeleton::Backend, weights::Norm},
-    ops::{layer_norm, rms_norm},
+    ops::{layer_norm, product_nn, product_nt, rms_norm},
 };
 
 /// Added to the score of what a token may not see. Finite, so that nothing becomes NaN.
@@ -151,12 +151,10 @@ impl Graph<'_> {
         let (keys, values) = (by_head(&keys)?, by_head(&values)?);
         // The query heads of a key-value head are one matrix, so that nothing is repeated.
         let folded = (shared, heads / shared * tokens, ());
-        let scores = by_head(&queries)?
-            .reshape(folded)?
-            .matmul(&keys.t()?.contiguous()?)?
-            .reshape((heads, tokens, tokens))?;
+        let scores = product_nt(&by_head(&queries)?.reshape(folded)?, &keys)?;
+        let scores = scores.reshape((heads, tokens, tokens))?;
         let weights = softmax(&(scores * config.score_scale)?.broadcast_add(mask)?, D::Minus1)?;
-        let answers = precision.rounded(&weights)?.reshape(folded)?.matmul(&values)?;
+        let answers = product_nn(&precision.rounded(&weights)?.reshape(folded)?, &values)?;
         answers
             .reshape((heads, tokens, width))?
             .transpose(0, 1)?

@@ -13,7 +13,7 @@ use crate::{
         build::Build,
         weights::{MatrixSpec, Norm, NormSpec, transposed},
     },
-    ops::dropout,
+    ops::{dropout, product_nn},
     params::ParamStore,
 };
 
@@ -97,7 +97,7 @@ impl Parameters {
             None => Ok(weight),
             Some(lora) => {
                 let (a, b) = (self.value(&a, Mode::Inference)?, self.value(&b, Mode::Inference)?);
-                weight + (b.matmul(&a)? * lora.scaling())?
+                weight + (product_nn(&b, &a)? * lora.scaling())?
             }
         }
     }
