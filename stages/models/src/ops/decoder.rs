@@ -64,7 +64,7 @@ vectorized! {
 }
 
 vectorized! {
-    fn product_of<'a>(row: &'a mut [f32], factors: &'a [f32]) {
+    fn multiplied<'a>(row: &'a mut [f32], factors: &'a [f32]) {
         for (x, factor) in row.iter_mut().zip(factors) {
             *x *= factor;
         }
@@ -123,7 +123,7 @@ pub(crate) fn gate(row: &mut [f32], activation: Activation) {
     let half = row.len() / 2;
     let (gate, up) = row.split_at_mut(half);
     activate(gate, activation);
-    product_of(gate, up);
+    multiplied(gate, up);
 }
 
 /// The softmax of the scores in a range, times `scale`, before the division by the sum it gives; 0 elsewhere. Their

@@ -11,14 +11,17 @@
 )]
 
 mod adamw;
+mod adapted;
 #[cfg(test)]
 mod agreement;
 mod attention;
 pub mod decoder;
 mod dropout;
+mod gate;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod masked;
 mod math;
 mod norm;
 mod pool;
@@ -29,11 +32,14 @@ mod rounding;
 mod storage;
 
 pub use adamw::{AdamW, Moments};
+pub use adapted::adapted_linear;
 pub use attention::attention;
 pub use dropout::{Dropout, dropout};
+pub use gate::{activated, gated};
 pub use gelu::{feed_forward, gelu};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, product_nn, product_nt};
+pub use masked::{Masked, Turns, masked_attention};
 pub use norm::squared_norm;
 pub use pool::{normalize, pool_first, pool_mean};
 pub use relative::{Attended, Distances, attend};

@@ -22,7 +22,7 @@ use rows::MultiplyRows;
 use tile::Multiply;
 
 /// Rows a task multiplies; a block of them stays in the second-level cache.
-const BLOCK_ROWS: usize = 96;
+pub(super) const BLOCK_ROWS: usize = 96;
 /// Packing smaller operands than this (in elements) is not worth a second thread.
 const PARALLEL_PACK: usize = 1 << 16;
 /// Nor are products of few rows with smaller ones.

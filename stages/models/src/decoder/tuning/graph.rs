@@ -1,6 +1,6 @@
 //! The decoder with gradients: candle's differentiable operations, f32, texts one after the other without padding.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ablate_core::StageError;
 use candle_core::{D, DType, Device, Result, Tensor};
@@ -8,9 +8,12 @@ use candle_nn::ops::softmax;
 
 use super::{Prompted, parameters::Parameters};
 use crate::{
-    Mode,
-    decoder::{Activation, Config, skeleton::Backend, weights::Norm},
-    ops::{layer_norm, product_nn, product_nt, rms_norm},
+    Mode, Precision,
+    decoder::{Activation, Config, rotary::Angles, skeleton::Backend, weights::Norm},
+    ops::{
+        Masked, Segments, Turns, activated, adapted_linear, gated, layer_norm, masked_attention, product_nn,
+        product_nt, rms_norm,
+    },
 };
 
 /// Added to the score of what a token may not see. Finite, so that nothing becomes NaN.
@@ -47,10 +50,58 @@ pub(super) struct Batch {
     turns: Vec<(Tensor, Tensor)>,
     /// What each token of a text may see, `(tokens, tokens)`, by window and text.
     masks: BTreeMap<Option<usize>, Vec<Tensor>>,
+    /// The same two for the kernel.
+    kernel: Kernel,
+}
+
+/// What the attention of the CPU is given.
+struct Kernel {
+    segments: Segments,
+    turns: Vec<Arc<Turns>>,
+    masks: BTreeMap<Option<usize>, Arc<Vec<Vec<f32>>>>,
+}
+
+impl Kernel {
+    fn new(config: &Config, texts: &[Prompted<'_>], neighbours: bool) -> Self {
+        let positions: Vec<usize> = texts.iter().flat_map(Prompted::positions).collect();
+        let turns = config.rotaries.iter().map(|rotary| {
+            let Angles { cos, sin } = rotary.angles(&positions);
+            Arc::new(Turns { cos, sin, neighbours })
+        });
+        let masks = |window: Option<usize>| {
+            let of = texts.iter().map(|text| visible(text, window));
+            (window, Arc::new(of.collect()))
+        };
+        Self {
+            segments: Segments::new(texts.iter().map(|text| text.positions().len())),
+            turns: turns.collect(),
+            masks: config.layers.iter().map(|layer| masks(layer.window)).collect(),
+        }
+    }
+}
+
+impl Kernel {
+    fn attention(&self, config: &Config, index: usize) -> Masked {
+        let layer = &config.layers[index];
+        Masked {
+            segments: self.segments.clone(),
+            heads: config.num_attention_heads,
+            shared: config.num_key_value_heads,
+            width: config.head_width,
+            scale: config.score_scale as f32,
+            turns: layer.rotary.map(|rotary| Arc::clone(&self.turns[rotary])),
+            masks: Arc::clone(&self.masks[&layer.window]),
+        }
+    }
 }
 
 impl Batch {
-    pub(super) fn new(config: &Config, texts: &[Prompted<'_>], device: &Device) -> Result<Self> {
+    pub(super) fn new(
+        config: &Config,
+        texts: &[Prompted<'_>],
+        device: &Device,
+        neighbours: bool,
+    ) -> Result<Self> {
         let positions: Vec<usize> = texts.iter().flat_map(Prompted::positions).collect();
         let turn = |table: Vec<f32>| Tensor::from_vec(table, (positions.len(), 1, ()), device);
         let turns = config.rotaries.iter().map(|rotary| {
@@ -69,12 +120,19 @@ impl Batch {
                 .iter()
                 .map(|layer| masks(layer.window))
                 .collect::<Result<_>>()?,
+            kernel: Kernel::new(config, texts, neighbours),
         })
     }
 }
 
 /// A token sees the prompt and its own completion, up to itself, of these no more than the last `window`.
 fn mask(text: &Prompted<'_>, window: Option<usize>, device: &Device) -> Result<Tensor> {
+    let tokens = text.positions().len();
+    Tensor::from_vec(visible(text, window), (tokens, tokens), device)
+}
+
+/// 0 where a token sees another, else [`HIDDEN`], row by row.
+fn visible(text: &Prompted<'_>, window: Option<usize>) -> Vec<f32> {
     let (branches, positions) = (text.branches(), text.positions());
     let (tokens, window) = (positions.len(), window.unwrap_or(usize::MAX));
     let sees = |at: usize, other: usize| {
@@ -83,7 +141,7 @@ fn mask(text: &Prompted<'_>, window: Option<usize>, device: &Device) -> Result<T
             && positions[at] - positions[other] < window
     };
     let row = |at| (0..tokens).map(move |other| if sees(at, other) { 0.0 } else { HIDDEN });
-    Tensor::from_vec((0..tokens).flat_map(row).collect(), (tokens, tokens), device)
+    (0..tokens).flat_map(row).collect()
 }
 
 impl Graph<'_> {
@@ -100,6 +158,19 @@ impl Graph<'_> {
         match self.parameters.added(&module.name, x, self.mode)? {
             Some(added) => out + added,
             None => Ok(out),
+        }
+    }
+
+    /// The answers of layers that read the same rows, where all are frozen, have an adapter and no bias, and nothing is dropped: by one kernel.
+    fn adapted(&self, layers: &[Module], x: &Tensor) -> Result<Option<Tensor>> {
+        let plain = x.device().is_cpu() && self.mode.precision() == Precision::F32;
+        if !plain || layers.iter().any(|layer| layer.bias) {
+            return Ok(None);
+        }
+        let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+        match self.parameters.adapters(&names, self.mode)? {
+            Some((weights, adapters, scale)) => adapted_linear(x, weights, &adapters, scale).map(Some),
+            None => Ok(None),
         }
     }
 
@@ -176,6 +247,13 @@ impl Graph<'_> {
         if let Some([of_query, of_key]) = head_norms {
             (queries, keys) = (self.norm(of_query, &queries)?, self.norm(of_key, &keys)?);
         }
+        if qkv.device().is_cpu() && self.mode.precision() == Precision::F32 {
+            let qkv = match head_norms {
+                Some(_) => Tensor::cat(&[&queries, &keys, &values], 1)?,
+                None => qkv,
+            };
+            return masked_attention(&qkv.flatten_from(1)?, batch.kernel.attention(config, index));
+        }
         if let Some(rotary) = config.layers[index].rotary {
             let turns = &batch.turns[rotary];
             (queries, keys) = (self.turned(&queries, turns)?, self.turned(&keys, turns)?);
@@ -224,6 +302,9 @@ impl Backend for Graph<'_> {
     }
 
     fn linear(&self, matrix: &Vec<Module>, x: &Tensor) -> std::result::Result<Tensor, StageError> {
+        if let Some(answers) = self.adapted(matrix, x)? {
+            return Ok(answers);
+        }
         let answers = matrix.iter().map(|module| self.product(module, x));
         let mut answers = answers.collect::<Result<Vec<_>>>()?;
         Ok(match answers.len() {
@@ -253,18 +334,11 @@ impl Backend for Graph<'_> {
     }
 
     fn activate(&self, x: Tensor, activation: Activation) -> std::result::Result<Tensor, StageError> {
-        Ok(match activation {
-            Activation::Silu => x.silu(),
-            Activation::Gelu => x.gelu_erf(),
-            Activation::GeluTanh => x.gelu(),
-            Activation::Relu => x.relu(),
-        }?)
+        Ok(activated(&x, activation)?)
     }
 
     fn gate(&self, x: Tensor, activation: Activation) -> std::result::Result<Tensor, StageError> {
-        let half = x.dim(1)? / 2;
-        let gate = self.activate(x.narrow(1, 0, half)?.contiguous()?, activation)?;
-        Ok((gate * x.narrow(1, half, half)?)?)
+        Ok(gated(&x, activation)?)
     }
 
     fn pick(&self, x: &Tensor, tokens: &[usize]) -> std::result::Result<Tensor, StageError> {

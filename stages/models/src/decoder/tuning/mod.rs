@@ -185,7 +185,7 @@ impl TunedDecoder {
         let graph = self.graph(mode);
         let pass = Pass::new(&graph, &self.config, &self.body);
         let embedded = pass.embedded(&fed.concat(), &positions)?;
-        let batch = Batch::new(&self.config, texts, &self.device)?;
+        let batch = Batch::new(&self.config, texts, &self.device, self.layout.neighbours)?;
         let logits = pass.scores(&self.through(embedded, batch, mode)?, &asked)?;
         Ok(match self.config.logit_cap {
             Some(cap) => ((logits / cap)?.tanh()? * cap)?,

@@ -26,6 +26,9 @@ pub(super) struct Parameters {
     pub(super) lora: Option<Lora>,
 }
 
+/// Frozen weights, adapters and their scaling.
+pub(super) type Adapters = (Vec<Tensor>, Vec<[Tensor; 2]>, f64);
+
 /// What begins the names of peft's adapters.
 const PEFT: &str = "base_model.model.";
 
@@ -87,6 +90,31 @@ impl Parameters {
         let x = dropout(x, mode.dropout(module, lora.dropout))?;
         let product = |x: &Tensor, name: &str| mode.precision().linear(x, &self.value(name, mode)?, None);
         Ok(Some((product(&product(&x, &a)?, &b)? * lora.scaling())?))
+    }
+
+    /// The frozen weights of layers, their matrices A and B, and what these are multiplied by; `None` unless all have adapters, and if
+    /// what they read is dropped.
+    pub(super) fn adapters(&self, layers: &[&str], mode: Mode<'_>) -> Result<Option<Adapters>> {
+        let Some(lora) = &self.lora else {
+            return Ok(None);
+        };
+        let whole = |layer: &&str| {
+            let frozen = self.base.contains_key(&format!("{layer}.weight"));
+            let [a, _] = adapter(layer);
+            frozen && self.store.get(&a).is_some() && mode.dropout(layer, lora.dropout).is_none()
+        };
+        if !layers.iter().all(whole) {
+            return Ok(None);
+        }
+        let weights = layers
+            .iter()
+            .map(|layer| self.value(&format!("{layer}.weight"), mode));
+        let adapters = layers.iter().map(|layer| {
+            let [a, b] = adapter(layer);
+            Ok([self.value(&a, mode)?, self.value(&b, mode)?])
+        });
+        let (weights, adapters) = (weights.collect::<Result<_>>()?, adapters.collect::<Result<_>>()?);
+        Ok(Some((weights, adapters, lora.scaling())))
     }
 
     /// A layer's weight with its adapter in it, `(out, in)`.
