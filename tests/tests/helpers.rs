@@ -43,6 +43,37 @@ fn on(devices: &str, folder: &Path) -> Command {
     run
 }
 
+/// A search for a prompt: map after map, each over what the one before gave.
+fn search(model: &Path) -> String {
+    let begun = experiment(model, 8);
+    let stages = begun.split("  asking:").next().unwrap();
+    format!(
+        "\
+{stages}  asking:
+    use: prompt
+    template: \"Summarise.\\n{{examples}}D: {{document}}\\nQ:\"
+    layout: \"D: {{document}}\\nQ: {{query}}\\n\"
+  queries:
+    use: prompt/optimise
+    documents: docs
+    corpus: data.corpus
+    prompt: asking
+    threshold: 0.0
+    model: {}
+    instructions: [Write a question., Ask for what the document says.]
+    train: 12
+    dev: 12
+    minibatch: 6
+    trials: 6
+    max_document_tokens: 32
+    max_prompt_tokens: 400
+    decoding: {{temperature: 1.0, max_new_tokens: 8}}
+    seed: 1
+",
+        model.display()
+    )
+}
+
 fn ended(output: Output) -> Output {
     assert!(output.status.success(), "{}", told(&output));
     output
@@ -120,6 +151,49 @@ fn rows_do_not_depend_on_how_many_processes_compute_them() {
 }
 
 #[test]
+fn a_search_of_many_maps_is_the_same_on_several_processes() {
+    let model = tiny_generator();
+    let text = search(model.path());
+    let (alone, shared) = (folder(&text), folder(&text));
+    ended(on("cpu", alone.path()).output().unwrap());
+    let output = ended(on("cpu,cpu,cpu", shared.path()).output().unwrap());
+    assert!(!told(&output).contains("a helper left rows"), "{}", told(&output));
+    let trials = |folder: &Path| {
+        answer(
+            folder,
+            &["show", "latest", "queries", "--port", "trials", "--rows", "1000"],
+        )
+    };
+    let (found, wanted) = (trials(shared.path()), trials(alone.path()));
+    assert!(
+        wanted["rows"].as_array().is_some_and(|rows| rows.len() > 6),
+        "{wanted}"
+    );
+    assert_eq!(found["rows"], wanted["rows"]);
+}
+
+#[test]
+fn devices_and_files_that_cannot_be_shared_are_refused() {
+    let folder = folder("experiment: none");
+    let refused = |arguments: &[&str], why: &str| {
+        let output = command(folder.path(), arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        assert!(told(&output).contains(why), "{}", told(&output));
+    };
+    refused(
+        &["run", "e.yaml", "--device", "cuda:0,cuda:0"],
+        "names cuda:0 twice",
+    );
+    refused(
+        &["run", "/dev/stdin", "--device", "cpu,cpu"],
+        "a file that can be read again",
+    );
+}
+
+#[test]
 fn a_helper_that_dies_costs_no_row() {
     let model = tiny_generator();
     let text = experiment(model.path(), 400);
@@ -128,7 +202,7 @@ fn a_helper_that_dies_costs_no_row() {
     kill(helper);
     let output = ended(run.wait_with_output().unwrap());
     assert!(
-        told(&output).contains("a helper left rows to this process: it ended"),
+        told(&output).contains("a helper left rows to this process"),
         "{}",
         told(&output)
     );

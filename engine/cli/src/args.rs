@@ -208,6 +208,9 @@ pub(crate) struct Helper {
     /// Its part of the rows, as in 1/4
     #[arg(long)]
     pub(crate) part: Part,
+    /// As of the run
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
+    pub(crate) memory: Option<u64>,
     #[command(flatten)]
     pub(crate) flush: Flush,
 }

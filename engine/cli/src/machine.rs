@@ -15,13 +15,22 @@ use ablate_run::{Capacity, MachineSlots, MemoryBudget};
 use crate::{args::Flush, error::CliError, places, print};
 
 /// Those of the devices asked for that are there, one line for each that is not; the CPU if none is.
-pub(crate) fn devices(asked: &[DeviceChoice]) -> Vec<DeviceChoice> {
+///
+/// # Errors
+/// If a GPU is named twice.
+pub(crate) fn devices(asked: &[DeviceChoice]) -> Result<Vec<DeviceChoice>, CliError> {
+    let again = |(at, device): &(usize, &DeviceChoice)| {
+        **device != DeviceChoice::Cpu && asked[..*at].contains(device)
+    };
+    if let Some((_, device)) = asked.iter().enumerate().find(again) {
+        return Err(CliError::Usage(format!("--device names {device} twice")));
+    }
     let mut found: Vec<DeviceChoice> = asked.iter().copied().filter(|device| is_there(*device)).collect();
     if found.is_empty() {
         print::message("warning: computing on the CPU");
         found.push(DeviceChoice::Cpu);
     }
-    found
+    Ok(found)
 }
 
 fn is_there(device: DeviceChoice) -> bool {

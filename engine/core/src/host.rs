@@ -78,7 +78,7 @@ pub trait Host: Sync {
     }
     /// The rows computed before that have `namespace` in common.
     fn memo(&self, namespace: &canon::Value) -> Result<Box<dyn RowStore + '_>, StageError>;
-    /// Which of so many missing rows this process computes, while others compute the rest.
+    /// Which of so many missing rows of the next map this process computes, while others compute the rest.
     fn share(&self, _missing: usize) -> Result<Part, StageError> {
         Ok(Part::ALL)
     }

@@ -138,7 +138,7 @@ impl<'a> Memo<'a> {
 
     /// The rows of a stage may be shared with other processes, what is kept beside them never.
     fn part(&self, missing: usize) -> Result<Part, StageError> {
-        match self.counted && missing > 0 {
+        match self.counted {
             true => self.host.share(missing),
             false => Ok(Part::ALL),
         }

@@ -4,13 +4,13 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError, RwLockReadGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use ablate_cache::{ActionLock, OutputRecord, StoreError, Trace};
-use ablate_core::{ActionKey, StageError, canon};
+use ablate_core::{ActionKey, Slot, StageError, canon};
 use ablate_plan::{Connection, Origin};
 use petgraph::graph::NodeIndex;
 
@@ -194,7 +194,7 @@ impl Runner<'_> {
             key,
             flush: self.options.flush,
             purpose,
-            asked: AtomicBool::new(false),
+            maps: AtomicU32::new(0),
             due: Mutex::new(Instant::now()),
             outputs: Mutex::new(Outputs::default()),
         }
@@ -211,7 +211,9 @@ impl Runner<'_> {
     ) -> Result<(Trace, Option<(u64, u64)>), StageError> {
         let host = self.host(index, key, purpose);
         let computed = compute(&host);
-        host.dismiss();
+        if host.node.needs().slot == Slot::Device {
+            self.options.helpers.rest();
+        }
         computed?;
         let outputs = host.finish()?;
         let finished = SystemTime::now()

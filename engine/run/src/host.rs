@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Instant,
 };
@@ -20,7 +20,9 @@ use ablate_core::{
 use ablate_plan::{Node, Origin};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
-use crate::{Answer, Event, Helpers, commit::Committer, execute::Purpose, models::Models, tables::Tables};
+use crate::{
+    Answer, Event, Helpers, Question, commit::Committer, execute::Purpose, models::Models, tables::Tables,
+};
 
 /// Fewer rows than these are computed before a helper has loaded its model.
 const WORTH_SHARING: usize = 4;
@@ -49,8 +51,8 @@ pub(crate) struct NodeHost<'a> {
     pub(crate) flush: FlushPolicy,
     /// What it is computed for.
     pub(crate) purpose: Purpose<'a>,
-    /// Whether helpers were asked for rows of it.
-    pub(crate) asked: AtomicBool,
+    /// How many maps over rows have begun.
+    pub(crate) maps: AtomicU32,
     /// When a checkpoint was last due.
     pub(crate) due: Mutex<Instant>,
     pub(crate) outputs: Mutex<Outputs>,
@@ -79,13 +81,6 @@ impl NodeHost<'_> {
         }
         outputs.records.sort_by(|a, b| a.port.cmp(&b.port));
         Ok(outputs)
-    }
-
-    /// Tells the helpers of the node that it is over.
-    pub(crate) fn dismiss(&self) {
-        if self.asked.load(Ordering::Relaxed) {
-            self.helpers.rest();
-        }
     }
 
     /// Tokens generated and not told of yet.
@@ -269,9 +264,10 @@ impl Host for NodeHost<'_> {
     }
 
     fn share(&self, missing: usize) -> Result<Part, StageError> {
+        let map = self.maps.fetch_add(1, Ordering::Relaxed);
         let shares = self.node.needs().slot == Slot::Device && !self.store.is_read_only();
         let own = match self.purpose {
-            Purpose::Rows(desk) => return Ok(desk.part),
+            Purpose::Rows(desk) => return Ok(desk.part(map)),
             Purpose::Result if shares && missing >= WORTH_SHARING => self.helpers.own_part(),
             _ => None,
         };
@@ -280,9 +276,8 @@ impl Host for NodeHost<'_> {
         };
         // Helpers look the inputs of the node up.
         let told = self.committer.flush().map_err(store_error)?;
-        told.into_iter().for_each(|warning| self.warn(warning));
-        self.helpers.ask(self.key);
-        self.asked.store(true, Ordering::Relaxed);
+        told.into_iter().for_each(|warning| self.tell(warning));
+        self.helpers.ask(Question { key: self.key, map });
         Ok(own)
     }
 
@@ -291,8 +286,9 @@ impl Host for NodeHost<'_> {
             let tokens = self.outputs().tokens.take();
             return desk.done(self.key, tokens.unwrap_or_default());
         }
-        for answer in self.helpers.answers(self.key, self.stop)? {
+        for answer in self.helpers.answers(self.stop)? {
             match answer {
+                Answer::Done(0) => {}
                 Answer::Done(tokens) => self.count_tokens(tokens),
                 Answer::Left(why) => self.tell(format!("a helper left rows to this process: {why}")),
             }

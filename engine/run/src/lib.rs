@@ -24,8 +24,8 @@ mod tables;
 
 pub use arms::arm_records;
 pub use event::{Event, Status};
-pub use help::{Question, Questions, Tell, help};
-pub use helpers::{Answer, Helpers};
+pub use help::{Questions, Tell, help};
+pub use helpers::{Answer, Helpers, Question};
 pub use history::{Cost, History};
 pub use keep::{KeepPolicy, StoredRun, kept_keys, set_pin, stored_runs};
 pub use lookup::{Decision, Forecast, Lookup, lookup};

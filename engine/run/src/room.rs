@@ -1,6 +1,9 @@
 //! Room for a node on this machine: a slot, memory, and no model in the way.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use ablate_core::{ArtifactKind, Digest, Slot, StageError};
 use ablate_plan::{Connection, Node, Origin};
@@ -8,6 +11,9 @@ use fs_err::DirEntry;
 use petgraph::graph::NodeIndex;
 
 use crate::{Event, runner::Runner, slots::SlotGuard};
+
+/// How long others may look for room.
+const MOMENT: Duration = Duration::from_secs(1);
 
 impl Runner<'_> {
     /// Waits for a slot and for memory, and drops the models the node does not use.
@@ -21,18 +27,25 @@ impl Runner<'_> {
         Ok([slot, memory])
     }
 
-    /// The same without waiting: `None` if there is none now. Who helps must not wait for somebody who waits for help.
+    /// The same without waiting for nodes of others: `None` if there is none now. Who helps must not wait for somebody who waits
+    /// for help; for those who look for room at the same moment it may.
     pub(crate) fn room_at_once(&self, index: NodeIndex) -> Result<Option<[SlotGuard; 2]>, StageError> {
         let (needs, slots) = (self.plan.node(index).needs(), &self.options.slots);
-        let Some(slot) = slots.try_acquire(needs.slot)? else {
-            return Ok(None);
-        };
         let (tables, models) = self.bytes_read(index)?;
-        let Some(memory) = slots.try_acquire_memory(needs.memory.bytes(tables, models))? else {
-            return Ok(None);
-        };
-        self.clear(index)?;
-        Ok(Some([slot, memory]))
+        let bytes = needs.memory.bytes(tables, models);
+        let until = Instant::now() + MOMENT;
+        loop {
+            if let Some(slot) = slots.try_acquire(needs.slot)?
+                && let Some(memory) = slots.try_acquire_memory(bytes)?
+            {
+                self.clear(index)?;
+                return Ok(Some([slot, memory]));
+            }
+            if Instant::now() > until {
+                return Ok(None);
+            }
+            std::thread::sleep(MOMENT / 50);
+        }
     }
 
     /// Drops the models that are in the way of a node on the device.

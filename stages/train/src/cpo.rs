@@ -1,7 +1,7 @@
 //! `train/cpo`: a generator from preferences.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Numeric, Output, Problems, Slot, Stage, StageError, rows::Preferred,
+    ArtifactKind, Input, Io, Needs, Numeric, Output, Problems, Slot, Stage, StageError, rows::Preferred,
 };
 use ablate_models::source::MODEL_SOURCE;
 use schemars::JsonSchema;
@@ -97,9 +97,15 @@ impl Stage for TrainCpo {
     ];
     const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
-    const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";
     type Params = Params;
+
+    fn needs(params: &Params) -> Needs {
+        Needs {
+            slot: Self::SLOT,
+            memory: params.tuning.memory(),
+        }
+    }
 
     fn check(params: &Params, problems: &mut Problems) {
         let smoothed = params.label_smoothing == 0.0 || params.loss == PreferenceLoss::Sigmoid;

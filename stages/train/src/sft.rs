@@ -1,6 +1,6 @@
 //! `train/sft`: a generator from queries and their documents.
 
-use ablate_core::{ArtifactKind, Input, Io, Memory, Numeric, Output, Slot, Stage, StageError, rows::Pair};
+use ablate_core::{ArtifactKind, Input, Io, Needs, Numeric, Output, Slot, Stage, StageError, rows::Pair};
 use ablate_generate::{PROMPT_SOURCE, PairPrompts, Prompting};
 use ablate_models::source::MODEL_SOURCE;
 use schemars::JsonSchema;
@@ -68,9 +68,15 @@ impl Stage for TrainSft {
     ];
     const EXECUTION: &'static [&'static str] = EXECUTION;
     const SLOT: Slot = Slot::Device;
-    const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";
     type Params = Params;
+
+    fn needs(params: &Params) -> Needs {
+        Needs {
+            slot: Self::SLOT,
+            memory: params.tuning.memory(),
+        }
+    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let prompts = PairPrompts::at_port(io, &params.prompting)?;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use ablate_cache::Store;
-use ablate_core::{ActionKey, DeviceChoice};
+use ablate_core::DeviceChoice;
 use ablate_run::{Helpers, Options, Question, help};
 
 use crate::{args::Helper, error::CliError, load, machine, places};
@@ -31,7 +31,7 @@ pub(crate) fn helper(args: &Helper, store: &Store) -> Result<(), CliError> {
         device: args.device,
         helpers: Helpers::default(),
         capacity: machine::capacity(None),
-        slots: machine::slots(args.device, at_once, None),
+        slots: machine::slots(args.device, at_once, args.memory),
         host: places::host(),
         flush: machine::flush(&args.flush),
         stop: &stop,
@@ -52,12 +52,12 @@ pub(crate) fn helper(args: &Helper, store: &Store) -> Result<(), CliError> {
     .map_err(|error| CliError::Failed(format!("error: {error}")))
 }
 
-/// Standard input as it comes: keys of nodes, and empty lines; at its end, work under way is stopped.
-fn questions(stop: Arc<AtomicBool>) -> mpsc::Receiver<Question> {
+/// Standard input as it comes: questions, and empty lines; at its end, work under way is stopped.
+fn questions(stop: Arc<AtomicBool>) -> mpsc::Receiver<Option<Question>> {
     let (send, questions) = mpsc::channel();
     std::thread::spawn(move || {
         let lines = std::io::stdin().lock().lines().map_while(Result::ok);
-        let asked = lines.map(|line| line.parse().ok().map(ActionKey));
+        let asked = lines.map(|line| line.parse().ok());
         asked
             .take_while(|question| send.send(*question).is_ok())
             .for_each(drop);

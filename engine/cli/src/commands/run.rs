@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::Ordering,
     time::Instant,
 };
@@ -14,7 +15,7 @@ use jiff::{ToSpan, civil::DateTime};
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Flush, Run},
+    args::Run,
     commands::check_results::{contradictions, expected},
     error::CliError,
     load::{self, Loaded},
@@ -26,6 +27,10 @@ use crate::{
 /// Runs an experiment and prints its table.
 pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError> {
     let began = Instant::now();
+    let devices = machine::devices(&args.device)?;
+    let device = devices[0];
+    let beside = devices.iter().filter(|other| **other == device).count();
+    let helpers = helpers(args, &devices[1..], store)?;
     let loaded = load::load_plan(&args.experiment)?;
     let started = jiff::Zoned::now();
     let log_folder = log_folder(store);
@@ -38,15 +43,12 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
         &loaded.places,
         &load::earlier(store, last.as_ref()),
     )?;
-    let devices = machine::devices(&args.device);
-    let device = devices[0];
-    let beside = devices.iter().filter(|other| **other == device).count();
     let options = Options {
         id: &id,
         log_folder: log_folder.clone(),
         places: &loaded.places,
         device,
-        helpers: helpers(args, &devices[1..], store)?,
+        helpers,
         capacity: machine::capacity(args.jobs),
         slots: machine::slots(device, beside, args.memory),
         host: places::host(),
@@ -75,42 +77,47 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
     finish(&mut record, &expected, store, &log_folder, json)
 }
 
-/// A helper on each of `devices`, started by the arguments this run was.
+/// A helper on each of `devices`, started with the arguments this run was.
 fn helpers(args: &Run, devices: &[DeviceChoice], store: &Store) -> Result<Helpers, CliError> {
+    let file = &args.experiment.file;
+    if !devices.is_empty() && !file.is_file() {
+        let told = format!(
+            "{}: several devices need a file that can be read again",
+            file.display()
+        );
+        return Err(CliError::Usage(told));
+    }
     let program = std::env::current_exe().map_err(|error| CliError::Failed(format!("error: {error}")))?;
     let of = devices.len() as u32 + 1;
     let helper = |(number, device): (u32, &DeviceChoice)| {
-        let mut command = std::process::Command::new(&program);
-        let experiment = &args.experiment;
-        command
-            .arg("helper")
-            .arg(&experiment.file)
-            .arg("--store")
-            .arg(store.root());
-        for (option, pairs) in [("--set", &experiment.sets), ("--only", &experiment.only)] {
-            for (name, value) in pairs {
-                command.arg(option).arg(format!("{name}={value}"));
-            }
-        }
-        let Flush {
-            flush_seconds,
-            flush_rows,
-        } = &args.flush;
-        command.args([
-            "--device",
-            &device.to_string(),
-            "--part",
-            &Part::new(number, of).to_string(),
-        ]);
-        command.args([
-            "--flush-seconds",
-            &flush_seconds.to_string(),
-            "--flush-rows",
-            &flush_rows.to_string(),
-        ]);
+        let mut command = Command::new(&program);
+        command.arg("helper").arg(file).arg("--store").arg(store.root());
+        command.args(["--device", &device.to_string()]);
+        command.args(["--part", &Part::new(number, of).to_string()]);
+        command.args(repeated(args));
         command
     };
     Ok(Helpers::new((1..).zip(devices).map(helper).collect()))
+}
+
+/// What a helper is told as this run was.
+fn repeated(args: &Run) -> Vec<String> {
+    let mut all = Vec::new();
+    let pairs = [
+        ("--set", &args.experiment.sets),
+        ("--only", &args.experiment.only),
+    ];
+    for (option, pairs) in pairs {
+        let told = |(name, value): &(String, String)| [option.to_owned(), format!("{name}={value}")];
+        all.extend(pairs.iter().flat_map(told));
+    }
+    let mut value = |option: &str, value: String| all.extend([option.to_owned(), value]);
+    value("--flush-seconds", args.flush.flush_seconds.to_string());
+    value("--flush-rows", args.flush.flush_rows.to_string());
+    if let Some(memory) = args.memory {
+        value("--memory", memory.to_string());
+    }
+    all
 }
 
 /// Prints the table, saves the record, and tells how it ended.

@@ -61,7 +61,7 @@ fn again(name: &str, file: &Path, args: &Verify, store: &Store, json: bool) -> R
     })?;
     let node = loaded.node(name)?;
     let found = lookup(&loaded.plan, store, &loaded.places, &|_| None)?;
-    let device = machine::devices(&[args.device])[0];
+    let device = machine::devices(&[args.device])?[0];
     let options = Options {
         id: "verify",
         log_folder: store.root().join("runs"),

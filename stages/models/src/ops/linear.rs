@@ -24,7 +24,12 @@ pub fn product_nt(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if a.device().is_cpu() {
         a.contiguous()?.apply_op2(&b.contiguous()?, Product::NT)
     } else {
-        a.matmul(&b.t()?.contiguous()?)
+        // A transposed matrix is multiplied where it lies; of a batch candle wants a copy.
+        let transposed = b.t()?;
+        match b.rank() {
+            2 => a.matmul(&transposed),
+            _ => a.matmul(&transposed.contiguous()?),
+        }
     }
 }
 

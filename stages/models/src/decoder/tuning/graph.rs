@@ -1,23 +1,19 @@
-//! The decoder with gradients: candle's differentiable operations, f32, texts one after the other without padding.
-
-use std::{collections::BTreeMap, sync::Arc};
+//! The decoder with gradients: kernels on the CPU, candle's operations elsewhere and where there is no kernel, f32, texts one after the other
+//! without padding.
 
 use ablate_core::StageError;
-use candle_core::{D, DType, Device, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 use candle_nn::ops::softmax;
 
-use super::{Prompted, parameters::Parameters};
+use super::{
+    batch::{Batch, Seen},
+    parameters::Parameters,
+};
 use crate::{
     Mode, Precision,
-    decoder::{Activation, Config, rotary::Angles, skeleton::Backend, weights::Norm},
-    ops::{
-        Masked, Segments, Turns, activated, adapted_linear, gated, layer_norm, masked_attention, product_nn,
-        product_nt, rms_norm,
-    },
+    decoder::{Activation, Config, skeleton::Backend, weights::Norm},
+    ops::{activated, adapted_linear, gated, layer_norm, masked_attention, product_nn, product_nt, rms_norm},
 };
-
-/// Added to the score of what a token may not see. Finite, so that nothing becomes NaN.
-const HIDDEN: f32 = -1e30;
 
 /// Computes with parameters by name.
 pub(super) struct Graph<'p> {
@@ -40,108 +36,6 @@ impl Module {
         let name = table.to_owned();
         vec![Self { name, bias: false }]
     }
-}
-
-/// What the layers share in a pass over a batch.
-pub(super) struct Batch {
-    /// Tokens of each text.
-    lengths: Vec<usize>,
-    /// Cosines and sines, `(tokens, 1, pairs)`, by rotation.
-    turns: Vec<(Tensor, Tensor)>,
-    /// What each token of a text may see, `(tokens, tokens)`, by window and text.
-    masks: BTreeMap<Option<usize>, Vec<Tensor>>,
-    /// The same two for the kernel.
-    kernel: Kernel,
-}
-
-/// What the attention of the CPU is given.
-struct Kernel {
-    segments: Segments,
-    turns: Vec<Arc<Turns>>,
-    masks: BTreeMap<Option<usize>, Arc<Vec<Vec<f32>>>>,
-}
-
-impl Kernel {
-    fn new(config: &Config, texts: &[Prompted<'_>], neighbours: bool) -> Self {
-        let positions: Vec<usize> = texts.iter().flat_map(Prompted::positions).collect();
-        let turns = config.rotaries.iter().map(|rotary| {
-            let Angles { cos, sin } = rotary.angles(&positions);
-            Arc::new(Turns { cos, sin, neighbours })
-        });
-        let masks = |window: Option<usize>| {
-            let of = texts.iter().map(|text| visible(text, window));
-            (window, Arc::new(of.collect()))
-        };
-        Self {
-            segments: Segments::new(texts.iter().map(|text| text.positions().len())),
-            turns: turns.collect(),
-            masks: config.layers.iter().map(|layer| masks(layer.window)).collect(),
-        }
-    }
-}
-
-impl Kernel {
-    fn attention(&self, config: &Config, index: usize) -> Masked {
-        let layer = &config.layers[index];
-        Masked {
-            segments: self.segments.clone(),
-            heads: config.num_attention_heads,
-            shared: config.num_key_value_heads,
-            width: config.head_width,
-            scale: config.score_scale as f32,
-            turns: layer.rotary.map(|rotary| Arc::clone(&self.turns[rotary])),
-            masks: Arc::clone(&self.masks[&layer.window]),
-        }
-    }
-}
-
-impl Batch {
-    pub(super) fn new(
-        config: &Config,
-        texts: &[Prompted<'_>],
-        device: &Device,
-        neighbours: bool,
-    ) -> Result<Self> {
-        let positions: Vec<usize> = texts.iter().flat_map(Prompted::positions).collect();
-        let turn = |table: Vec<f32>| Tensor::from_vec(table, (positions.len(), 1, ()), device);
-        let turns = config.rotaries.iter().map(|rotary| {
-            let angles = rotary.angles(&positions);
-            Ok((turn(angles.cos)?, turn(angles.sin)?))
-        });
-        let masks = |window: Option<usize>| {
-            let of = |text: &Prompted<'_>| mask(text, window, device);
-            Ok((window, texts.iter().map(of).collect::<Result<_>>()?))
-        };
-        Ok(Self {
-            lengths: texts.iter().map(|text| text.positions().len()).collect(),
-            turns: turns.collect::<Result<_>>()?,
-            masks: config
-                .layers
-                .iter()
-                .map(|layer| masks(layer.window))
-                .collect::<Result<_>>()?,
-            kernel: Kernel::new(config, texts, neighbours),
-        })
-    }
-}
-
-/// A token sees the prompt and its own completion, up to itself, of these no more than the last `window`.
-fn mask(text: &Prompted<'_>, window: Option<usize>, device: &Device) -> Result<Tensor> {
-    let tokens = text.positions().len();
-    Tensor::from_vec(visible(text, window), (tokens, tokens), device)
-}
-
-/// 0 where a token sees another, else [`HIDDEN`], row by row.
-fn visible(text: &Prompted<'_>, window: Option<usize>) -> Vec<f32> {
-    let (branches, positions) = (text.branches(), text.positions());
-    let (tokens, window) = (positions.len(), window.unwrap_or(usize::MAX));
-    let sees = |at: usize, other: usize| {
-        (branches[other] == 0 || branches[other] == branches[at])
-            && positions[other] <= positions[at]
-            && positions[at] - positions[other] < window
-    };
-    let row = |at| (0..tokens).map(move |other| if sees(at, other) { 0.0 } else { HIDDEN });
-    (0..tokens).flat_map(row).collect()
 }
 
 impl Graph<'_> {
@@ -247,18 +141,21 @@ impl Graph<'_> {
         if let Some([of_query, of_key]) = head_norms {
             (queries, keys) = (self.norm(of_query, &queries)?, self.norm(of_key, &keys)?);
         }
-        if qkv.device().is_cpu() && self.mode.precision() == Precision::F32 {
-            let qkv = match head_norms {
-                Some(_) => Tensor::cat(&[&queries, &keys, &values], 1)?,
-                None => qkv,
-            };
-            return masked_attention(&qkv.flatten_from(1)?, batch.kernel.attention(config, index));
-        }
+        let tensors = match &batch.seen {
+            Seen::Tensors(tensors) => tensors,
+            Seen::Kernel(kernel) => {
+                let qkv = match head_norms {
+                    Some(_) => Tensor::cat(&[&queries, &keys, &values], 1)?,
+                    None => qkv,
+                };
+                return masked_attention(&qkv.flatten_from(1)?, kernel.attention(config, index));
+            }
+        };
         if let Some(rotary) = config.layers[index].rotary {
-            let turns = &batch.turns[rotary];
+            let turns = &tensors.turns[rotary];
             (queries, keys) = (self.turned(&queries, turns)?, self.turned(&keys, turns)?);
         }
-        let masks = &batch.masks[&config.layers[index].window];
+        let masks = &tensors.masks[&config.layers[index].window];
         let mut start = 0;
         let mut answers = Vec::with_capacity(masks.len());
         for (length, mask) in batch.lengths.iter().zip(masks) {

@@ -1,5 +1,6 @@
 //! A decoder in training: the skeleton with gradients, whole or through low-rank adapters.
 
+mod batch;
 mod export;
 mod graph;
 mod lora;
@@ -18,7 +19,8 @@ use super::{
     weights::Norm,
 };
 use crate::{Mode, params::ParamStore};
-use graph::{Batch, Graph, Module};
+use batch::Batch;
+use graph::{Graph, Module};
 pub use lora::Lora;
 use parameters::{Parameters, Read};
 
@@ -185,7 +187,7 @@ impl TunedDecoder {
         let graph = self.graph(mode);
         let pass = Pass::new(&graph, &self.config, &self.body);
         let embedded = pass.embedded(&fed.concat(), &positions)?;
-        let batch = Batch::new(&self.config, texts, &self.device, self.layout.neighbours)?;
+        let batch = Batch::new(&self.config, texts, (&self.device, mode), self.layout.neighbours)?;
         let logits = pass.scores(&self.through(embedded, batch, mode)?, &asked)?;
         Ok(match self.config.logit_cap {
             Some(cap) => ((logits / cap)?.tanh()? * cap)?,
