@@ -11,7 +11,7 @@
 # Then experiments/quickstart.yaml runs with `--device cpu` and `--device cuda`, each with a store of its own. The tables
 # are compared: BM25 must be equal, the untrained encoder (f32 on both) within 0.002, and what follows generation (bf16
 # on CUDA, so other queries) within SCORES. Seconds per node are printed side by side. The exit status is 1 if anything
-# differs by more.
+# differs by more. Where there are two GPUs, it runs on both of them together, too.
 set -euo pipefail
 ablate=$(realpath "$1")
 probe=${2:+$(realpath "$2")}
@@ -39,6 +39,11 @@ done
 if grep -q 'no CUDA device' "$out/cuda.log"; then
   grep 'no CUDA device' "$out/cuda.log"
   exit 1
+fi
+if [ "$(nvidia-smi -L 2>/dev/null | wc -l)" -gt 1 ]; then
+  echo "== quickstart on two GPUs"
+  "$ablate" run experiments/quickstart.yaml --device cuda:0,cuda:1 --store "$out/both" 2>"$out/both.log" || { tail -n 20 "$out/both.log"; exit 1; }
+  if grep 'left rows' "$out/both.log"; then exit 1; fi
 fi
 grep -h 'computed on' "$out/cuda.log" || { echo "generation did not say where it computed"; exit 1; }
 python3 - "$out" "${SCORES:-0.02}" <<'PY'
