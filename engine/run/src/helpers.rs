@@ -67,8 +67,8 @@ pub struct Helpers(Mutex<Vec<Helper>>);
 struct Helper {
     command: Command,
     process: Option<Process>,
-    /// What it was asked and has not answered; why not, where it could not be asked.
-    asked: Option<Result<Question, String>>,
+    /// What it was asked and has not answered, and why it could not be asked, if so.
+    asked: Option<(Question, Result<(), String>)>,
     /// The node whose rows it left: it is not asked for more of them.
     left: Option<ActionKey>,
 }
@@ -152,7 +152,7 @@ impl Helper {
         if asked.is_err() {
             self.process = None;
         }
-        self.asked = Some(asked.map(|()| question).map_err(|error| error.to_string()));
+        self.asked = Some((question, asked.map_err(|error| error.to_string())));
     }
 
     fn try_ask(&mut self, question: Question) -> io::Result<()> {
@@ -165,14 +165,15 @@ impl Helper {
 
     /// The answer to what it was asked, if it was asked.
     fn answer(&mut self, stop: &AtomicBool) -> Result<Option<Answer>, StageError> {
-        let answer = match &self.asked {
-            None => return Ok(None),
-            Some(Err(why)) => Answer::Left(why.clone()),
-            Some(Ok(question)) => self.wait(question.key, stop)?,
+        let Some((Question { key, .. }, asked)) = self.asked.take() else {
+            return Ok(None);
         };
-        let asked = self.asked.take();
-        if let (Answer::Left(_), Some(Ok(question))) = (&answer, asked) {
-            self.left = Some(question.key);
+        let answer = match asked {
+            Ok(()) => self.wait(key, stop)?,
+            Err(why) => Answer::Left(why),
+        };
+        if let Answer::Left(_) = answer {
+            self.left = Some(key);
         }
         Ok(Some(answer))
     }
