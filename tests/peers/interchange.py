@@ -3,7 +3,7 @@ generator by transformers, the adapter by peft on the base as transformers reads
 
     python interchange.py ABLATE FOLDER
 
-ABLATE is the program; FOLDER is made, for the experiment and its store. Needs sentence-transformers, peft, gguf.
+ABLATE is the program; FOLDER is made, for the experiment and its store. Needs what interchange.txt beside this file lists.
 """
 import json, pathlib, shutil, string, subprocess, sys
 

@@ -16,7 +16,7 @@ fn trained_models_compute_the_same_in_other_libraries() {
     let found = Command::new(&python).args(["-c", PACKAGES]).output();
     if !found.is_ok_and(|found| found.status.success()) {
         eprintln!(
-            "SKIPPED: `{python}` has not all of gguf, peft and sentence-transformers; set ABLATE_PYTHON to one that has"
+            "SKIPPED: `{python}` has not all of gguf, peft and sentence-transformers; set ABLATE_PYTHON to one that has (tests/peers/interchange.txt)"
         );
         return;
     }

@@ -1,6 +1,7 @@
 //! This machine as a run sees it: its device, its slots, and Ctrl-C.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,23 +26,31 @@ pub(crate) fn devices(asked: &[DeviceChoice]) -> Result<Vec<DeviceChoice>, CliEr
     if let Some((_, device)) = asked.iter().enumerate().find(again) {
         return Err(CliError::Usage(format!("--device names {device} twice")));
     }
-    let mut found: Vec<DeviceChoice> = asked.iter().copied().filter(|device| is_there(*device)).collect();
-    if found.is_empty() {
-        print::message("warning: computing on the CPU");
-        found.push(DeviceChoice::Cpu);
+    let missing: Vec<(usize, String)> = asked.iter().filter_map(|device| missing(*device)).collect();
+    if missing.len() == asked.len() {
+        let why: BTreeSet<&str> = missing.iter().map(|(_, why)| why.as_str()).collect();
+        let why = Vec::from_iter(why).join("; ");
+        print::message(&format!("warning: no CUDA device: {why}; computing on the CPU"));
+        return Ok(vec![DeviceChoice::Cpu]);
     }
-    Ok(found)
-}
-
-fn is_there(device: DeviceChoice) -> bool {
-    let DeviceChoice::Cuda(ordinal) = device else {
-        return true;
-    };
-    let found = ablate_models::device::probe_cuda(ordinal);
-    if let Err(why) = &found {
+    for (ordinal, why) in &missing {
         print::message(&format!("warning: no CUDA device {ordinal}: {why}"));
     }
-    found.is_ok()
+    let there = |device: &&DeviceChoice| {
+        !missing
+            .iter()
+            .any(|(ordinal, _)| **device == DeviceChoice::Cuda(*ordinal))
+    };
+    Ok(asked.iter().filter(there).copied().collect())
+}
+
+/// The GPU and why it cannot be used, if it cannot.
+fn missing(device: DeviceChoice) -> Option<(usize, String)> {
+    let DeviceChoice::Cuda(ordinal) = device else {
+        return None;
+    };
+    let found = ablate_models::device::probe_cuda(ordinal);
+    found.err().map(|why| (ordinal, why))
 }
 
 fn cores() -> usize {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError, RwLockReadGuard,
+        Arc, Mutex, Once, PoisonError, RwLockReadGuard,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -195,6 +195,7 @@ impl Runner<'_> {
             flush: self.options.flush,
             purpose,
             maps: AtomicU32::new(0),
+            shared: Once::new(),
             due: Mutex::new(Instant::now()),
             outputs: Mutex::new(Outputs::default()),
         }

@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
-        Mutex, PoisonError,
+        Mutex, Once, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Instant,
@@ -53,6 +53,8 @@ pub(crate) struct NodeHost<'a> {
     pub(crate) purpose: Purpose<'a>,
     /// How many maps over rows have begun.
     pub(crate) maps: AtomicU32,
+    /// Whether the user was told that others compute its rows, too.
+    pub(crate) shared: Once,
     /// When a checkpoint was last due.
     pub(crate) due: Mutex<Instant>,
     pub(crate) outputs: Mutex<Outputs>,
@@ -277,6 +279,9 @@ impl Host for NodeHost<'_> {
         // Helpers look the inputs of the node up.
         let told = self.committer.flush().map_err(store_error)?;
         told.into_iter().for_each(|warning| self.tell(warning));
+        let processes = own.of();
+        self.shared
+            .call_once(|| self.tell(format!("rows are computed by {processes} processes")));
         self.helpers.ask(Question { key: self.key, map });
         Ok(own)
     }

@@ -29,26 +29,16 @@ pub(crate) fn told(pairs: &[Pair]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples::pair;
 
-    fn pair(query: &str) -> Pair {
-        Pair {
-            query_id: query.into(),
-            query: query.into(),
-            doc_id: "d".into(),
-            text: "A kettle boils water in three minutes.".into(),
-            mean_logprob: None,
-            score: None,
-            reasoning: None,
-            prompt_tokens: 0,
-            new_tokens: 0,
-            finish: "stop".into(),
-        }
+    fn of(query: &str) -> Pair {
+        pair(query, "A kettle boils water in three minutes.")
     }
 
     /// By hand: `kettle boils water` of two runs; all of one; a short query as a whole; none.
     #[test]
     fn overlap_is_the_share_of_runs_in_the_document() {
-        let halves = |query: &str| (2.0 * overlap(&pair(query))) as u32;
+        let halves = |query: &str| (2.0 * overlap(&of(query))) as u32;
         let found = [
             "Kettle boils water fast",
             "boils water in",
@@ -69,7 +59,7 @@ mod tests {
                     "why is tea hot"
                 }
             };
-            (0..20).map(|at| pair(query(at))).collect()
+            (0..20).map(|at| of(query(at))).collect()
         };
         assert!(told(&queries(2)).is_some_and(|line| line.starts_with("2 of 20 queries copy")));
         assert_eq!(told(&queries(1)), None);

@@ -128,19 +128,14 @@ fn missing(figure: Figure, pair: &Pair) -> StageError {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::samples::pair;
 
-    fn pair(doc_id: &str, query: &str, score: Option<f32>) -> Pair {
+    fn kettle(doc_id: &str, query: &str, score: Option<f32>) -> Pair {
         Pair {
             query_id: format!("{doc_id}/{query}"),
-            query: query.into(),
             doc_id: doc_id.into(),
-            text: "A kettle boils water in three minutes.".into(),
-            mean_logprob: None,
             score,
-            reasoning: None,
-            prompt_tokens: 0,
-            new_tokens: 0,
-            finish: "stop".into(),
+            ..pair(query, "A kettle boils water in three minutes.")
         }
     }
 
@@ -156,9 +151,9 @@ mod tests {
     #[test]
     fn figures_are_means_over_the_queries_of_a_document() {
         let pairs = [
-            pair("a", "kettle boils water fast", Some(0.25)),
-            pair("b", "three minutes", Some(1.0)),
-            pair("a", "how hot", Some(0.75)),
+            kettle("a", "kettle boils water fast", Some(0.25)),
+            kettle("b", "three minutes", Some(1.0)),
+            kettle("a", "how hot", Some(0.75)),
         ];
         let both = |a: f64, b: f64| vec![("a".to_owned(), a), ("b".to_owned(), b)];
         assert_eq!(values(Figure::Score, &pairs), both(0.5, 1.0));
@@ -168,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_figure_that_no_stage_gave_is_an_error_with_its_pair() {
-        let pairs = [pair("a", "how hot", None)];
+        let pairs = [kettle("a", "how hot", None)];
         let error = by_document(Figure::Score, &pairs, &[]).unwrap_err();
         assert_eq!(error.to_string(), "the pair `a/how hot` has no `score`");
         assert!(by_document(Figure::MeanLogprob, &pairs, &[]).is_err());
@@ -181,7 +176,7 @@ mod tests {
             title: None,
             text: String::new(),
         });
-        let mut pairs = [pair("b", "three minutes", Some(0.5))];
+        let mut pairs = [kettle("b", "three minutes", Some(0.5))];
         let scores = by_document(Figure::Score, &pairs, &documents).unwrap();
         let values: Vec<_> = scores.iter().map(|score| score.value).collect();
         assert_eq!(values, [0.0, 0.5]);

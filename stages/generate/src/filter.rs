@@ -167,28 +167,23 @@ fn fits(params: &Params, pair: &Pair) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::samples::pair;
 
-    fn pair(id: &str, query: &str, logprob: f32) -> Pair {
+    fn honey(id: &str, query: &str, logprob: f32) -> Pair {
         Pair {
             query_id: id.into(),
-            query: query.into(),
             doc_id: id.into(),
-            text: "Honey keeps for years because it holds so little water.".into(),
             mean_logprob: Some(logprob),
-            score: None,
-            reasoning: None,
-            prompt_tokens: 1,
-            new_tokens: 1,
-            finish: "stop".into(),
+            ..pair(query, "Honey keeps for years because it holds so little water.")
         }
     }
 
     fn kept(params: &str) -> Vec<String> {
         let pairs = vec![
-            pair("a", "why does honey keep", -0.5),
-            pair("b", "Why  does honey keep", -0.4),
-            pair("c", "honey keeps for years", -0.9),
-            pair("d", "x", -0.4),
+            honey("a", "why does honey keep", -0.5),
+            honey("b", "Why  does honey keep", -0.4),
+            honey("c", "honey keeps for years", -0.9),
+            honey("d", "x", -0.4),
         ];
         keep(&serde_json::from_str(params).unwrap(), pairs)
             .unwrap()
@@ -226,7 +221,7 @@ mod tests {
                 hit("c", "a", 1),
             ]
         };
-        let pairs = || ["a", "b", "c"].map(|id| pair(id, "q", -1.0)).to_vec();
+        let pairs = || ["a", "b", "c"].map(|id| honey(id, "q", -1.0)).to_vec();
         let kept = |depth: &str, run: Option<Vec<Hit>>| {
             let params = serde_json::from_str(depth).unwrap();
             let kept = round_trip(&params, pairs(), run).map_err(|error| error.to_string())?;
@@ -241,6 +236,6 @@ mod tests {
     #[test]
     fn ranking_by_a_value_that_is_not_there_is_an_error() {
         let params = serde_json::from_str(r#"{"by": "score", "top": 1}"#).unwrap();
-        assert!(keep(&params, vec![pair("a", "q", -1.0)]).is_err());
+        assert!(keep(&params, vec![honey("a", "q", -1.0)]).is_err());
     }
 }

@@ -22,6 +22,8 @@ mod published;
 mod queries;
 mod query_writing;
 mod remote;
+#[cfg(test)]
+mod samples;
 mod sampling;
 mod shots;
 mod strategies;

@@ -365,20 +365,13 @@ fn shortfall(pair: &Pair, left: usize, asked: usize) -> StageError {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::samples::pair;
 
-    fn pair() -> Pair {
-        Pair {
-            query_id: "d#0".into(),
-            query: "how deep is the lake".into(),
-            doc_id: "d".into(),
-            text: "The lake is ninety metres deep at its north end.".into(),
-            mean_logprob: None,
-            score: None,
-            reasoning: None,
-            prompt_tokens: 1,
-            new_tokens: 1,
-            finish: "stop".into(),
-        }
+    fn lake() -> Pair {
+        pair(
+            "how deep is the lake",
+            "The lake is ninety metres deep at its north end.",
+        )
     }
 
     fn kept(fields: serde_json::Value, texts: &[&str]) -> (Vec<(usize, String)>, BTreeMap<Failure, usize>) {
@@ -393,7 +386,7 @@ mod tests {
         };
         let written: Vec<Written> = texts.iter().map(written).collect();
         let mut failures = BTreeMap::new();
-        let kept = filter.kept(&pair(), &written, &mut failures);
+        let kept = filter.kept(&lake(), &written, &mut failures);
         (kept, failures)
     }
 

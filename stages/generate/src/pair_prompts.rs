@@ -77,21 +77,7 @@ impl PairPrompts {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    fn pair(text: &str) -> Pair {
-        Pair {
-            query_id: "q".into(),
-            query: "why".into(),
-            doc_id: "d".into(),
-            text: text.into(),
-            mean_logprob: None,
-            score: None,
-            reasoning: None,
-            prompt_tokens: 0,
-            new_tokens: 0,
-            finish: "stop".into(),
-        }
-    }
+    use crate::samples::pair;
 
     #[test]
     fn long_documents_are_cut_and_told() {
@@ -100,9 +86,12 @@ mod tests {
             max_document_words: Some(2),
         };
         let prompts = PairPrompts::new(asking, &prompting);
-        assert_eq!(prompts.text(&pair("one two")).unwrap(), "Of one two:");
+        assert_eq!(prompts.text(&pair("why", "one two")).unwrap(), "Of one two:");
         assert_eq!(prompts.told(), None);
-        assert_eq!(prompts.text(&pair("one two three")).unwrap(), "Of one two:");
+        assert_eq!(
+            prompts.text(&pair("why", "one two three")).unwrap(),
+            "Of one two:"
+        );
         assert_eq!(prompts.told().unwrap(), "1 documents were cut to 2 words");
     }
 }

@@ -89,7 +89,7 @@ pub struct Score;
 
 impl Stage for Score {
     const NAME: &'static str = "score";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str = "synthetic queries scored against their documents, by a model, BM25 or both";
     const EXAMPLE: &'static str =
         "scored: {use: score, pairs: queries, by: reranker, model: ms-marco-minilm-l12}";

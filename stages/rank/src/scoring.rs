@@ -8,10 +8,10 @@ use ablate_models::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A query and a document to a logit; version 1.
+/// A query and a document to a logit; version 2.
 const SCORE: RowFunction = RowFunction {
     name: "score-pair",
-    version: 1,
+    version: 2,
 };
 
 /// How pairs are put to a reranker, or texts to an encoder: parameters that several stages share.

@@ -1,12 +1,12 @@
 //! Linear layers with LoRA adapters beside their frozen weights (Hu et al., 2022, arXiv:2106.09685): one operation for all layers that read the same
 //! rows, so that nothing but the answers is written out.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Error, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{
     product::{BLOCK_ROWS, Matrix, Packed, multiply, multiply_shared, product},
-    storage::{numbers, result, with_numbers},
+    storage::{numbers, result, with_all, with_numbers},
 };
 
 /// `x Wᵀ + scale · (x Aᵀ) Bᵀ` of every layer, side by side, on the CPU: `(rows, in)` to `(rows, Σ out)`.
@@ -224,18 +224,14 @@ impl CustomOp3 for AdaptedLinear {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (depth, device, wanted) = (x.dim(1)?, x.device(), x.track_op());
-        let backward = |x: &[f32], a: &[f32], b: &[f32], gradient: &[f32]| {
+        let backward = |[x, a, b, gradient]: [&[f32]; 4]| {
             let call = self.call([x, a, b], depth)?;
             let low = self.low_gradient(&call, gradient);
             // Of embeddings nobody asks for the gradient, which costs as much as the answer.
             let for_x = wanted.then(|| self.input_gradient(&call, gradient, &low));
-            Ok((for_x.transpose()?, self.adapter_gradients(&call, gradient, &low)))
+            Ok::<_, Error>((for_x.transpose()?, self.adapter_gradients(&call, gradient, &low)))
         };
-        let (for_x, [for_a, for_b]) = read(x, |x| {
-            read(a, |a| {
-                read(b, |b| read(gradient, |gradient| backward(x, a, b, gradient)))
-            })
-        })?;
+        let (for_x, [for_a, for_b]) = with_all([x, a, b, gradient], backward)??;
         let tensor = |numbers: Vec<f32>, like: &Tensor| Tensor::from_vec(numbers, like.shape(), device);
         let for_x = for_x.map(|numbers| tensor(numbers, x));
         Ok((
@@ -244,11 +240,6 @@ impl CustomOp3 for AdaptedLinear {
             Some(tensor(for_b, b)?),
         ))
     }
-}
-
-/// Hands the numbers of a tensor to what may fail.
-fn read<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
-    with_numbers(tensor, f)?
 }
 
 #[cfg(test)]

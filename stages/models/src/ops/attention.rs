@@ -1,13 +1,13 @@
 //! Scaled dot-product attention of many heads (Vaswani et al., 2017) within each text of a ragged batch.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{
     Dropout, Segments,
     math::{exp, maximum, sum_of, vectorized},
     product::{Matrix, Packed, multiply},
-    storage::{numbers, result},
+    storage::{computed, numbers, result},
 };
 
 /// `softmax(Q Kᵀ / √d) V` per text and head.
@@ -258,36 +258,20 @@ impl CustomOp1 for Attention {
     }
 
     fn bwd(&self, qkv: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let backward = Backward(self.clone());
-        qkv.apply_op2_no_bwd(&gradient.contiguous()?, &backward).map(Some)
-    }
-}
-
-struct Backward(Attention);
-
-impl CustomOp2 for Backward {
-    fn name(&self) -> &'static str {
-        "attention-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        qkv: &CpuStorage,
-        layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (tokens, wide) = layout.shape().dims2()?;
-        let (hidden, segments) = (wide / 3, &self.0.segments);
-        let texts = segments.split(numbers(qkv, layout)?, wide);
-        let gradients = segments.split(numbers(gradient, gradient_layout)?, hidden);
-        let mut out = vec![0.0; tokens * wide];
-        let outs = segments.split_mut(&mut out, wide);
-        let texts = texts.into_par_iter().zip(gradients).zip(outs).enumerate();
-        texts.for_each(|(text, ((qkv, gradient), out))| {
-            self.0.backward_text(text, qkv, gradient, out, hidden);
-        });
-        Ok(result(out, (tokens, wide)))
+        let (tokens, wide) = qkv.dims2()?;
+        let hidden = wide / 3;
+        let backward = |[qkv, gradient]: [&[f32]; 2]| {
+            let texts = self.segments.split(qkv, wide).into_par_iter();
+            let gradients = self.segments.split(gradient, hidden);
+            let mut out = vec![0.0; tokens * wide];
+            let outs = self.segments.split_mut(&mut out, wide);
+            let texts = texts.zip(gradients).zip(outs).enumerate();
+            texts.for_each(|(text, ((qkv, gradient), out))| {
+                self.backward_text(text, qkv, gradient, out, hidden);
+            });
+            out
+        };
+        computed([qkv, gradient], (tokens, wide), backward).map(Some)
     }
 }
 

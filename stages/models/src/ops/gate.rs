@@ -1,12 +1,12 @@
 //! Gated linear units (Shazeer, 2020, arXiv:2002.05202): `activation(gate) · up`, with gradients.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{
     decoder,
     math::{ROWS_PER_TASK, exp, vectorized},
-    storage::{numbers, result},
+    storage::{computed, numbers, result},
 };
 use crate::decoder::Activation;
 
@@ -94,40 +94,23 @@ impl CustomOp1 for Gate {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let backward = Backward(self.0);
-        x.apply_op2_no_bwd(&gradient.contiguous()?, &backward).map(Some)
-    }
-}
-
-struct Backward(Activation);
-
-impl CustomOp2 for Backward {
-    fn name(&self) -> &'static str {
-        "gate-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (rows, wide) = layout.shape().dims2()?;
-        let (x, gradient) = (numbers(x, layout)?, numbers(gradient, gradient_layout)?);
         let derive = match self.0 {
             Activation::Silu => silu_backward,
             Activation::GeluTanh => gelu_tanh_backward,
             Activation::Gelu | Activation::Relu => {
-                return Err(candle_core::Error::BackwardNotSupported { op: "gate" });
+                return Err(Error::BackwardNotSupported { op: "gate" });
             }
         };
-        let mut out = vec![0.0; rows * wide];
-        let outs = out.par_chunks_mut(wide).with_min_len(ROWS_PER_TASK);
-        outs.zip(x.par_chunks(wide))
-            .zip(gradient.par_chunks(wide / 2))
-            .for_each(|((out, row), gradient)| derive(out, row, gradient));
-        Ok(result(out, (rows, wide)))
+        let (rows, wide) = x.dims2()?;
+        let derived = |[x, gradient]: [&[f32]; 2]| {
+            let mut out = vec![0.0; rows * wide];
+            let outs = out.par_chunks_mut(wide).with_min_len(ROWS_PER_TASK);
+            outs.zip(x.par_chunks(wide))
+                .zip(gradient.par_chunks(wide / 2))
+                .for_each(|((out, row), gradient)| derive(out, row, gradient));
+            out
+        };
+        computed([x, gradient], (rows, wide), derived).map(Some)
     }
 }
 

@@ -1,13 +1,13 @@
 //! GELU by the normal distribution function (Hendrycks and Gimpel, 2016), as `hidden_act: gelu` means it.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{
     linear::linear,
     math::{ELEMENTS_PER_TASK, exp, normal_cdf, vectorized},
     product::{Matrix, Packed, chained},
-    storage::{numbers, result, with_numbers},
+    storage::{computed, numbers, result},
 };
 
 /// `x Φ(x)`, element by element.
@@ -56,20 +56,20 @@ pub fn feed_forward(x: &Tensor, layers: [(&Tensor, &Tensor); 2]) -> Result<Tenso
     if x.dim(1)? != inner.dim(1)? || outer.dim(1)? != width {
         candle_core::bail!("a feed-forward network of {:?} and {:?} on {:?}", inner, outer, x);
     }
-    let out = with_numbers(x, |x| {
-        let inner = with_numbers(inner, |w| Packed::new(Matrix::new(w, width, depth).transposed()))?;
-        let outer = with_numbers(outer, |w| Packed::new(Matrix::new(w, cols, width).transposed()))?;
-        with_numbers(inner_bias, |inner_bias| {
-            with_numbers(outer_bias, |outer_bias| {
-                chained(
-                    Matrix::new(x, rows, depth),
-                    [(&inner, inner_bias), (&outer, outer_bias)],
-                    activate,
-                )
-            })
-        })?
-    })??;
-    Tensor::from_vec(out, (rows, cols), x.device())
+    let tensors = [x, inner, inner_bias, outer, outer_bias];
+    computed(
+        tensors,
+        (rows, cols),
+        |[x, inner, inner_bias, outer, outer_bias]| {
+            let inner = Packed::new(Matrix::new(inner, width, depth).transposed());
+            let outer = Packed::new(Matrix::new(outer, cols, width).transposed());
+            chained(
+                Matrix::new(x, rows, depth),
+                [(&inner, inner_bias), (&outer, outer_bias)],
+                activate,
+            )
+        },
+    )
 }
 
 struct Gelu;
@@ -87,32 +87,15 @@ impl CustomOp1 for Gelu {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        x.apply_op2_no_bwd(&gradient.contiguous()?, &GeluBackward)
-            .map(Some)
-    }
-}
-
-struct GeluBackward;
-
-impl CustomOp2 for GeluBackward {
-    fn name(&self) -> &'static str {
-        "gelu-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, gradient) = (numbers(x, layout)?, numbers(gradient, gradient_layout)?);
-        let mut out = vec![0.0; x.len()];
-        out.par_chunks_mut(ELEMENTS_PER_TASK)
-            .zip(x.par_chunks(ELEMENTS_PER_TASK))
-            .zip(gradient.par_chunks(ELEMENTS_PER_TASK))
-            .for_each(|((out, x), gradient)| derive(out, x, gradient));
-        Ok(result(out, layout.shape()))
+        let derived = |[x, gradient]: [&[f32]; 2]| {
+            let mut out = vec![0.0; x.len()];
+            out.par_chunks_mut(ELEMENTS_PER_TASK)
+                .zip(x.par_chunks(ELEMENTS_PER_TASK))
+                .zip(gradient.par_chunks(ELEMENTS_PER_TASK))
+                .for_each(|((out, x), gradient)| derive(out, x, gradient));
+            out
+        };
+        computed([x, gradient], x.shape(), derived).map(Some)
     }
 }
 

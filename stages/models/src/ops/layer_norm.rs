@@ -1,11 +1,11 @@
 //! Layer normalisation (Ba, Kiros and Hinton, 2016).
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{
     math::{ROWS_PER_TASK, column_sums, sum_of, vectorized},
-    storage::{numbers, result},
+    storage::{computed, numbers, result},
 };
 
 /// Rows of `x`, `(rows, width)`, to mean 0 and variance 1, then times `weight` plus `bias`, both `(width)`.
@@ -73,6 +73,31 @@ vectorized! {
 
 struct LayerNorm(f32);
 
+impl LayerNorm {
+    fn input_gradient(&self, x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+        computed([x, weight, gradient], x.shape(), |[x, weight, gradient]| {
+            let mut out = vec![0.0; x.len()];
+            let task = ROWS_PER_TASK * weight.len();
+            out.par_chunks_mut(task)
+                .zip(x.par_chunks(task))
+                .zip(gradient.par_chunks(task))
+                .for_each(|((out, x), gradient)| backward(out, x, weight, gradient, self.0));
+            out
+        })
+    }
+
+    /// Gradients of weight and bias, `(2, width)`.
+    fn parameter_gradients(&self, x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+        let (rows, width) = x.dims2()?;
+        computed([x, gradient], (2, width), |[x, gradient]| {
+            column_sums(rows, 2 * width, |row, sums| {
+                let row = row * width..(row + 1) * width;
+                add_parameters(sums, &x[row.clone()], &gradient[row], self.0);
+            })
+        })
+    }
+}
+
 impl CustomOp3 for LayerNorm {
     fn name(&self) -> &'static str {
         "layer-norm"
@@ -105,63 +130,9 @@ impl CustomOp3 for LayerNorm {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
-        let for_x = x.apply_op3_no_bwd(weight, &gradient, &InputGradient(self.0))?;
-        let parameters = x.apply_op2_no_bwd(&gradient, &ParameterGradients(self.0))?;
+        let for_x = self.input_gradient(x, weight, gradient)?;
+        let parameters = self.parameter_gradients(x, gradient)?;
         Ok((Some(for_x), Some(parameters.get(0)?), Some(parameters.get(1)?)))
-    }
-}
-
-struct InputGradient(f32);
-
-impl CustomOp3 for InputGradient {
-    fn name(&self) -> &'static str {
-        "layer-norm-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, weight) = (numbers(x, x_layout)?, numbers(weight, weight_layout)?);
-        let gradient = numbers(gradient, gradient_layout)?;
-        let mut out = vec![0.0; x.len()];
-        let task = ROWS_PER_TASK * weight.len();
-        out.par_chunks_mut(task)
-            .zip(x.par_chunks(task))
-            .zip(gradient.par_chunks(task))
-            .for_each(|((out, x), gradient)| backward(out, x, weight, gradient, self.0));
-        Ok(result(out, x_layout.shape()))
-    }
-}
-
-/// Gradients of weight and bias, `(2, width)`.
-struct ParameterGradients(f32);
-
-impl CustomOp2 for ParameterGradients {
-    fn name(&self) -> &'static str {
-        "layer-norm-parameters-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (rows, width) = x_layout.shape().dims2()?;
-        let (x, gradient) = (numbers(x, x_layout)?, numbers(gradient, gradient_layout)?);
-        let add = |row: usize, sums: &mut [f32]| {
-            let row = row * width..(row + 1) * width;
-            add_parameters(sums, &x[row.clone()], &gradient[row], self.0);
-        };
-        Ok(result(column_sums(rows, 2 * width, add), (2, width)))
     }
 }
 

@@ -1,12 +1,12 @@
 //! Linear layers and products of two tensors, with gradients.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{
     math::column_sums,
     product::{Matrix, Packed, multiply, product},
-    storage::{numbers, result},
+    storage::{computed, numbers, result},
 };
 
 /// `x Wᵀ + b`: `(rows, in)`, `(out, in)` and `(out)` to `(rows, out)`.
@@ -81,7 +81,7 @@ impl CustomOp3 for Linear {
         let for_weight = weight
             .track_op()
             .then(|| gradient.apply_op2_no_bwd(x, &Product::TN));
-        let for_bias = bias.track_op().then(|| gradient.apply_op1_no_bwd(&ColumnSums));
+        let for_bias = bias.track_op().then(|| row_sums(&gradient));
         Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
     }
 }
@@ -210,23 +210,14 @@ impl CustomOp2 for Product {
 }
 
 /// Sums over the rows of a matrix.
-struct ColumnSums;
-
-impl CustomOp1 for ColumnSums {
-    fn name(&self) -> &'static str {
-        "column-sums"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, cols) = layout.shape().dims2()?;
-        let x = numbers(x, layout)?;
-        let add = |row: usize, sums: &mut [f32]| {
-            sums.iter_mut()
-                .zip(&x[row * cols..])
-                .for_each(|(sum, x)| *sum += x);
-        };
-        Ok(result(column_sums(rows, cols, add), cols))
-    }
+fn row_sums(x: &Tensor) -> Result<Tensor> {
+    let (rows, cols) = x.dims2()?;
+    computed([x], cols, |[x]| {
+        column_sums(rows, cols, |row, sums| {
+            let row = &x[row * cols..][..cols];
+            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+        })
+    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     attention::{softmax_backward, softmax_rows},
     decoder::rope,
     product::{Matrix, Packed, multiply},
-    storage::{numbers, result},
+    storage::{computed, numbers, result},
 };
 
 /// How far the pairs of numbers of a head are turned, by token.
@@ -236,38 +236,19 @@ impl CustomOp1 for Masked {
     }
 
     fn bwd(&self, qkv: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        let backward = Backward(self.clone());
-        qkv.apply_op2_no_bwd(&gradient.contiguous()?, &backward).map(Some)
-    }
-}
-
-struct Backward(Masked);
-
-impl CustomOp2 for Backward {
-    fn name(&self) -> &'static str {
-        "masked-attention-backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        qkv: &CpuStorage,
-        layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (tokens, wide) = layout.shape().dims2()?;
-        let (qkv, gradient) = (numbers(qkv, layout)?, numbers(gradient, gradient_layout)?);
-        let groups = self.0.groups();
-        let gradients: Vec<_> = groups
-            .par_iter()
-            .map(|group| group.backward(qkv, gradient))
-            .collect();
-        let mut out = vec![0.0; tokens * wide];
-        for (group, parts) in groups.iter().zip(&gradients) {
-            for (part, column) in parts.iter().zip(group.columns()) {
-                group.scattered(part, wide, column, &mut out);
+        let (tokens, wide) = qkv.dims2()?;
+        let backward = |[qkv, gradient]: [&[f32]; 2]| {
+            let groups = self.groups();
+            let gradients = groups.par_iter().map(|group| group.backward(qkv, gradient));
+            let gradients: Vec<_> = gradients.collect();
+            let mut out = vec![0.0; tokens * wide];
+            for (group, parts) in groups.iter().zip(&gradients) {
+                for (part, column) in parts.iter().zip(group.columns()) {
+                    group.scattered(part, wide, column, &mut out);
+                }
             }
-        }
-        Ok(result(out, (tokens, wide)))
+            out
+        };
+        computed([qkv, gradient], (tokens, wide), backward).map(Some)
     }
 }

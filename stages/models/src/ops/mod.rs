@@ -43,7 +43,7 @@ pub use masked::{Masked, Turns, masked_attention};
 pub use norm::squared_norm;
 pub use pool::{normalize, pool_first, pool_mean};
 pub use relative::{Attended, Distances, attend};
-pub use rms_norm::{gated_gelu, rms_norm};
+pub use rms_norm::rms_norm;
 pub use rounding::rounded_to_bf16;
 pub(crate) use storage::with_numbers;
 

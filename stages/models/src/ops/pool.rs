@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::{
     Segments,
-    storage::{numbers, result},
+    storage::{computed, numbers, result},
 };
 
 /// The mean state of each text: `(tokens, width)` to `(texts, width)`.
@@ -65,36 +65,22 @@ impl CustomOp1 for MeanPool {
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        gradient
-            .contiguous()?
-            .apply_op1_no_bwd(&Spread(self.0.clone()))
-            .map(Some)
-    }
-}
-
-/// The reverse of the mean: each text's row, divided by its length, to all of its tokens.
-struct Spread(Segments);
-
-impl CustomOp1 for Spread {
-    fn name(&self) -> &'static str {
-        "mean-pool-backward"
-    }
-
-    fn cpu_fwd(&self, gradient: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let width = layout.shape().dims2()?.1;
-        let gradient = numbers(gradient, layout)?;
-        let mut out = vec![0.0; self.0.tokens() * width];
-        let texts = self.0.split_mut(&mut out, width);
-        texts
-            .into_par_iter()
-            .zip(gradient.par_chunks(width))
-            .for_each(|(text, gradient)| {
-                let share = 1.0 / (text.len() / width) as f32;
-                for row in text.chunks_exact_mut(width) {
-                    row.iter_mut().zip(gradient).for_each(|(out, g)| *out = g * share);
-                }
-            });
-        Ok(result(out, (self.0.tokens(), width)))
+        // Each text's row, divided by its length, to all of its tokens.
+        let (tokens, width) = (self.0.tokens(), gradient.dim(1)?);
+        let spread = |[gradient]: [&[f32]; 1]| {
+            let mut out = vec![0.0; tokens * width];
+            let texts = self.0.split_mut(&mut out, width).into_par_iter();
+            texts
+                .zip(gradient.par_chunks(width))
+                .for_each(|(text, gradient)| {
+                    let share = 1.0 / (text.len() / width) as f32;
+                    for row in text.chunks_exact_mut(width) {
+                        row.iter_mut().zip(gradient).for_each(|(out, g)| *out = g * share);
+                    }
+                });
+            out
+        };
+        computed([gradient], (tokens, width), spread).map(Some)
     }
 }
 

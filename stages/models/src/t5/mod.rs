@@ -15,6 +15,7 @@ pub use config::{Config, FeedForward};
 use crate::{
     Mode,
     bert::Tokens,
+    decoder::Activation,
     ops::{self, Attended, Distances, Segments},
     params::ParamStore,
 };
@@ -281,7 +282,8 @@ impl Pass {
         let inner = match self.config.feed_forward_proj {
             FeedForward::Relu => self.linear(&normed, &[&name("wi")])?.relu()?,
             FeedForward::GatedGelu => {
-                ops::gated_gelu(&self.linear(&normed, &[&name("wi_0"), &name("wi_1")])?)?
+                let wide = self.linear(&normed, &[&name("wi_0"), &name("wi_1")])?;
+                ops::gated(&wide, Activation::GeluTanh)?
             }
         };
         let inner = self.dropped(&inner, &name("wo"))?;
