@@ -12,14 +12,14 @@ const COPIED: f64 = 0.5;
 const WORTH_TELLING: f64 = 0.1;
 
 /// The share of a query's runs of three words, or of the whole of a shorter one, that stand in its document: 0 to 1.
-pub(crate) fn overlap(pair: &Pair) -> f64 {
+pub fn copied_share(pair: &Pair) -> f64 {
     let query = Grams::of(&pair.query, RUN);
     query.within(&Grams::of(&pair.text, query.run()))
 }
 
 /// A line on how many of these queries are copies, if they are many.
 pub(crate) fn told(pairs: &[Pair]) -> Option<String> {
-    let copies = pairs.iter().filter(|pair| overlap(pair) >= COPIED).count();
+    let copies = pairs.iter().filter(|pair| copied_share(pair) >= COPIED).count();
     let all = pairs.len();
     (copies > 0 && copies as f64 >= WORTH_TELLING * all as f64).then(|| {
         format!("{copies} of {all} queries copy their document: half of their runs of {RUN} words, or more, stand in it (`filter` has `max_overlap`)")
@@ -38,7 +38,7 @@ mod tests {
     /// By hand: `kettle boils water` of two runs; all of one; a short query as a whole; none.
     #[test]
     fn overlap_is_the_share_of_runs_in_the_document() {
-        let halves = |query: &str| (2.0 * overlap(&of(query))) as u32;
+        let halves = |query: &str| (2.0 * copied_share(&of(query))) as u32;
         let found = [
             "Kettle boils water fast",
             "boils water in",

@@ -9,7 +9,7 @@ use ablate_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{copying::overlap, likeness::words};
+use crate::{copying::copied_share, likeness::words};
 
 /// Measures queries by the documents they were written for: generators are compared on the documents they share.
 pub struct EvaluatePairs;
@@ -42,7 +42,7 @@ impl Figure {
         match self {
             Self::Score => pair.score.map(f64::from),
             Self::MeanLogprob => pair.mean_logprob.map(f64::from),
-            Self::Overlap => Some(overlap(pair)),
+            Self::Overlap => Some(copied_share(pair)),
             Self::Words => Some(words(&pair.query).len() as f64),
         }
     }

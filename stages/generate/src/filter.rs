@@ -9,7 +9,7 @@ use ablate_core::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::copying::overlap;
+use crate::copying::copied_share;
 
 /// Keeps the better queries; says so when it kept all.
 pub struct Filter;
@@ -160,7 +160,7 @@ fn fits(params: &Params, pair: &Pair) -> bool {
     length >= params.min_chars.unwrap_or(0) as usize
         && length <= params.max_chars.map_or(usize::MAX, |most| most as usize)
         && !copied
-        && params.max_overlap.is_none_or(|most| overlap(pair) <= most)
+        && params.max_overlap.is_none_or(|most| copied_share(pair) <= most)
 }
 
 #[cfg(test)]

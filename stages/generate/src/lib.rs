@@ -31,6 +31,7 @@ mod template;
 mod writer;
 mod writing;
 
+pub use copying::copied_share;
 pub use endpoint::{Batch, Endpoint, GENERATOR_SOURCE, GeneratorSource};
 pub use evaluate_pairs::EvaluatePairs;
 pub use filter::Filter;

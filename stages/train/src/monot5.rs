@@ -73,7 +73,7 @@ impl Defaults for TrainMonoT5 {
 
 impl Stage for TrainMonoT5 {
     const NAME: &'static str = "train/monot5";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const ABOUT: &'static str = "a T5 that answers whether a document is relevant, trained on positives and negatives (monoT5, InPars)";
     const EXAMPLE: &'static str =
         "monot5: {use: train/monot5, data: triples, base: path:models/t5-base, lr: 3e-4, seed: 1}";

@@ -6,7 +6,7 @@ use ablate_core::{
     ArtifactKind, Input, Io, Output, Stage, StageError,
     rows::{Pair, Preferred},
 };
-use ablate_generate::{PROMPT_SOURCE, PairPrompts, Prompting};
+use ablate_generate::{PROMPT_SOURCE, PairPrompts, Prompting, copied_share};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,11 @@ pub struct Params {
     #[serde(default)]
     #[schemars(range(min = 0))]
     margin: f32,
+    /// What copying takes off a score: this times the share of a query's runs of three words that stand in its document. A scorer that counts shared words likes
+    /// copies, and a generator that is tuned to please it learns to copy.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    copying: f32,
     /// How prompts are written.
     #[serde(flatten)]
     prompting: Prompting,
@@ -55,7 +60,7 @@ impl Stage for Preferences {
         for port in PORTS {
             sources.extend(io.optional_rows(port)?.map(|rows| (port, rows)));
         }
-        let documents = by_document(&sources)?;
+        let documents = by_document(&sources, params.copying)?;
         let (all, shared) = (documents.len(), shared(documents, sources.len()));
         let preferred = shared
             .iter()
@@ -85,14 +90,16 @@ struct Scored<'a> {
     score: f32,
 }
 
-/// The queries of each document, in the order of the ports.
+/// The queries of each document, in the order of the ports, their scores less what copying takes off.
 fn by_document<'a>(
     sources: &'a [(&str, Vec<Pair>)],
+    copying: f32,
 ) -> Result<BTreeMap<&'a str, Vec<Scored<'a>>>, StageError> {
     let mut documents: BTreeMap<&str, Vec<Scored<'_>>> = BTreeMap::new();
     for (from, pairs) in sources {
         for pair in pairs {
             let score = pair.score.ok_or_else(|| unscored(from, pair))?;
+            let score = score - copying * copied_share(pair) as f32;
             let scored = Scored { from, pair, score };
             documents.entry(&pair.doc_id).or_default().push(scored);
         }
@@ -182,7 +189,9 @@ mod tests {
         let student = pairs(&[("a", Some(0.25)), ("b", Some(0.5)), ("c", Some(0.625))]);
         let sources = [("teacher", teacher), ("student", student)];
         let shared = shared(
-            by_document(&sources).map_err(|error| error.to_string()).unwrap(),
+            by_document(&sources, 0.0)
+                .map_err(|error| error.to_string())
+                .unwrap(),
             2,
         );
         let prompts = PairPrompts::parse("Of {document}:")
@@ -212,11 +221,31 @@ mod tests {
         assert_eq!(first.prompt, "Of text of a:");
     }
 
+    /// By hand: of the copy, .9, a whole run stands in the document; of the question, .6, none does.
+    #[test]
+    fn copies_lose_what_they_share() {
+        let written = |query: &str, score| Pair {
+            query: query.into(),
+            text: "honey keeps for years".into(),
+            ..pairs(&[("a", Some(score))]).remove(0)
+        };
+        let sources = [
+            ("teacher", vec![written("honey keeps for", 0.9)]),
+            ("student", vec![written("why does it not spoil", 0.6)]),
+        ];
+        let scores = |copying| -> Vec<f32> {
+            let documents = by_document(&sources, copying).map_err(|error| error.to_string());
+            documents.unwrap()["a"].iter().map(|query| query.score).collect()
+        };
+        assert_eq!(scores(0.0), [0.9, 0.6]);
+        assert_eq!(scores(0.5), [0.9 - 0.5, 0.6]);
+    }
+
     #[test]
     fn scores_that_are_close_are_no_preference() {
         assert_eq!(preferred(0.25).len(), 1);
         let sources = [("student", pairs(&[("a", None)]))];
-        let message = by_document(&sources).err().unwrap().to_string();
+        let message = by_document(&sources, 0.0).err().unwrap().to_string();
         assert_eq!(message, "the query `a#0` at `student` has no score");
     }
 }

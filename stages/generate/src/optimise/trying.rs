@@ -10,7 +10,7 @@ use super::{OptimisePrompt, Params};
 use crate::{
     answers::Rule,
     asking::Asking,
-    copying::overlap,
+    copying::copied_share,
     query_writing::pair,
     writer::{Spent, Writer},
     writing::{DecodingParams, Share, Writing, Written},
@@ -116,7 +116,7 @@ impl<'a> Trying<'a> {
     }
 
     fn judged(&self, pair: Pair, worth: f64) -> Tried {
-        let worth = if overlap(&pair) > self.params.max_overlap {
+        let worth = if copied_share(&pair) > self.params.max_overlap {
             0.0
         } else {
             worth

@@ -142,10 +142,10 @@ impl Pass {
         self.last(&x, Stack::Decoder)
     }
 
-    fn attended<'a>(&self, segments: &'a Segments) -> Attended<'a> {
+    fn attended(&self, queries: &Segments, keys: &Segments) -> Attended {
         Attended {
-            queries: segments,
-            keys: segments,
+            queries: queries.clone(),
+            keys: keys.clone(),
             heads: self.config.num_heads,
             causal: false,
             dropout: None,
@@ -232,7 +232,7 @@ impl Pass {
             dropout: self
                 .mode
                 .dropout(&format!("{attention}.weights"), self.config.dropout_rate),
-            ..self.attended(segments)
+            ..self.attended(segments, segments)
         };
         let mixed = ops::attend(
             &queries,
@@ -254,11 +254,10 @@ impl Pass {
         let normed = self.norm(&x, &format!("{layer}.layer_norm"))?;
         let attention = format!("{layer}.EncDecAttention");
         let shape = Attended {
-            keys,
             dropout: self
                 .mode
                 .dropout(&format!("{attention}.weights"), self.config.dropout_rate),
-            ..self.attended(queries)
+            ..self.attended(queries, keys)
         };
         let queries = self.linear(&normed, &[&format!("{attention}.q")])?;
         let mixed = ops::attend(&queries, &self.keys_values(memory, &attention)?, shape, None)?;
@@ -293,13 +292,6 @@ impl Pass {
     /// The numbers of a half for every distance between tokens of texts up to `longest`.
     fn distances(&self, stack: Stack, longest: usize) -> Result<Distances> {
         let reach = longest.saturating_sub(1) as isize;
-        if stack == Stack::Decoder && reach == 0 {
-            return Ok(Distances::new(
-                vec![0.0; self.config.num_heads],
-                self.config.num_heads,
-                0,
-            ));
-        }
         let buckets: Vec<usize> = (-reach..=reach)
             .map(|distance| self.config.bucket(stack, distance))
             .collect();
@@ -320,12 +312,11 @@ fn relative(stack: Stack) -> String {
 /// Every parameter that is read, and its shape.
 fn shapes(config: &Config) -> Vec<(String, Vec<usize>)> {
     let (model, inner, wide) = (config.d_model, config.inner(), config.d_ff);
+    let distances = vec![config.relative_attention_num_buckets, config.num_heads];
     let mut shapes = vec![
         (EMBEDDINGS.to_owned(), vec![config.vocab_size, model]),
-        (
-            relative(Stack::Encoder),
-            vec![config.relative_attention_num_buckets, config.num_heads],
-        ),
+        (relative(Stack::Encoder), distances.clone()),
+        (relative(Stack::Decoder), distances),
         ("encoder.final_layer_norm.weight".into(), vec![model]),
         ("decoder.final_layer_norm.weight".into(), vec![model]),
     ];
