@@ -139,8 +139,20 @@ impl Store {
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         self.gate.pass(&self.root)?;
         let root = fs_err::File::open(&self.root)?;
-        rustix::fs::syncfs(root.file()).map_err(|e| StoreError::io(&self.root, e.into()))
+        sync_file_system(root.file()).map_err(|e| StoreError::io(&self.root, e))
     }
+}
+
+#[cfg(target_os = "linux")]
+fn sync_file_system(file: &std::fs::File) -> std::io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
+}
+
+/// All file systems: one alone cannot be asked for.
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_: &std::fs::File) -> std::io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
 }
 
 fn format_of(root: &Path) -> Result<Option<u32>, StoreError> {

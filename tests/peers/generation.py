@@ -1,11 +1,12 @@
-"""Prefill and decoding, ours beside llama.cpp's, interleaved.
+"""Prefill and decoding, ours beside llama.cpp's or transformers', interleaved.
 
-    cargo build --release -p ablate-generate --example generation_peer
-    python tests/peers/generation.py MODEL_FOLDER LLAMA_BIN [THREADS] [ROUNDS]
+    cargo build --release --workspace --example generation_peer
+    python tests/peers/generation.py MODEL_FOLDER LLAMA_BIN|transformers [THREADS] [ROUNDS]
 
-`MODEL_FOLDER` holds one GGUF file, `LLAMA_BIN` llama-bench and llama-batched-bench. Each line is the best of the rounds, in
-tokens a second of wall time and of CPU time (all threads); on a shared machine the latter says more. llama-batched-bench prints wall
-time alone, so its CPU time is that of the whole process less that of reading the prompts, which a run of one token tells.
+`MODEL_FOLDER` holds one GGUF file, `LLAMA_BIN` llama-bench and llama-batched-bench; transformers (pip install torch transformers gguf) reads
+the file into f32. Each line is the best of the rounds, in tokens a second of wall time and of CPU time (all threads); on a shared machine the
+latter says more. llama-batched-bench prints wall time alone, so its CPU time is that of the whole process less that of reading the prompts, which
+a run of one token tells. Of transformers the forward passes are timed, not what `generate` does around them.
 """
 
 import json
@@ -57,26 +58,73 @@ def batched(binary, gguf, threads, rows):
     return float(json.loads(line)["speed_tg"]), rows * (STEPS - 1) / max(whole - prompts, 0.01)
 
 
-def speeds(folder, binary, threads, rounds):
+def transformers(gguf, threads, what, *numbers):
+    """In a process of its own, as ours: see `by_transformers`."""
+    out, *_ = timed([sys.executable, __file__, "by-transformers", gguf, threads, what, *numbers])
+    tokens, wall, cpu = out.split()[-3:]
+    return int(tokens) / float(wall), int(tokens) / max(float(cpu), 0.01)
+
+
+def by_transformers(gguf, threads, what, *numbers):
+    """Tokens, wall seconds and CPU seconds of a prefill of so many tokens, or of steps of so many rows after prompts, warmed up by one before."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    torch.set_num_threads(threads)
+    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    texts = lambda rows, tokens: torch.randint(100, 6000, (rows, tokens))
+
+    def prefill(tokens):
+        clock = time.monotonic(), time.process_time()
+        model(texts(1, tokens), logits_to_keep=1)
+        return tokens, clock
+
+    def decode(rows, steps, prompt):
+        cache = model(texts(rows, prompt), logits_to_keep=1, use_cache=True).past_key_values
+        clock, token = (time.monotonic(), time.process_time()), texts(rows, 1)
+        for _ in range(steps):
+            seen = model(token, past_key_values=cache, use_cache=True)
+            cache, token = seen.past_key_values, seen.logits[:, -1:].argmax(-1)
+        return rows * steps, clock
+
+    with torch.inference_mode():
+        for _ in range(2):
+            tokens, (wall, cpu) = {"prefill": prefill, "decode": decode}[what](*numbers)
+            print(tokens, time.monotonic() - wall, time.process_time() - cpu)
+
+
+def peers(folder, peer, threads):
+    """The peer's prefill, and its decoding of so many rows."""
     gguf = next(Path(folder).glob("*.gguf"))
-    pairs = [("prefill", lambda: ours(folder, threads, "prefill", PREFILL), lambda: bench(binary, gguf, threads, PREFILL, 0))]
+    if peer == "transformers":
+        return (lambda: transformers(gguf, threads, "prefill", PREFILL),
+                lambda rows: transformers(gguf, threads, "decode", rows, STEPS, PROMPT))
+    binary = Path(peer)
+    return lambda: bench(binary, gguf, threads, PREFILL, 0), lambda rows: batched(binary, gguf, threads, rows)
+
+
+def speeds(folder, peer, threads, rounds):
+    their_prefill, their_decode = peers(folder, peer, threads)
+    pairs = [("prefill", lambda: ours(folder, threads, "prefill", PREFILL), their_prefill)]
     for rows in BATCHES:
         pairs.append((f"decode, {rows} rows", lambda rows=rows: ours(folder, threads, "decode", rows, STEPS, PROMPT),
-                      lambda rows=rows: batched(binary, gguf, threads, rows)))
+                      lambda rows=rows: their_decode(rows)))
     best = {name: [(0, 0), (0, 0)] for name, *_ in pairs}
     for _ in range(rounds):
         for name, *sides in pairs:
             for at, side in enumerate(sides):
                 best[name][at] = tuple(map(max, best[name][at], side()))
     print(f"{threads} threads, best of {rounds}, load {os.getloadavg()[0]:.1f}")
-    print("| | ours, tokens/s | per CPU s | llama.cpp, tokens/s | per CPU s | ratio | of CPU |\n|---|---:|---:|---:|---:|---:|---:|")
+    print("| | ours, tokens/s | per CPU s | theirs, tokens/s | per CPU s | ratio | of CPU |\n|---|---:|---:|---:|---:|---:|---:|")
     for name, ((wall, cpu), (their_wall, their_cpu)) in best.items():
         print(f"| {name} | {wall:.1f} | {cpu:.1f} | {their_wall:.1f} | {their_cpu:.1f} | {wall / their_wall:.2f} | {cpu / their_cpu:.2f} |")
 
 
 def main(arguments):
+    if arguments[0] == "by-transformers":
+        by_transformers(Path(arguments[1]), int(arguments[2]), arguments[3], *map(int, arguments[4:]))
+        return
     threads, rounds = (int(text) for text in (arguments[2:4] + ["1", "3"][len(arguments[2:4]):]))
-    speeds(os.path.abspath(arguments[0]), Path(arguments[1]), threads, rounds)
+    speeds(os.path.abspath(arguments[0]), arguments[1], threads, rounds)
 
 
 if __name__ == "__main__":

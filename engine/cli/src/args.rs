@@ -173,7 +173,7 @@ pub(crate) struct Experiment {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) experiment: Experiment,
-    /// Compute on `cpu`, `cuda` or `cuda:N`; on several, as in `cuda:0,cuda:1`, a process on each computes a part of the
+    /// Compute on `cpu`, `cuda`, `cuda:N` or `metal`; on several, as in `cuda:0,cuda:1`, a process on each computes a part of the
     /// rows of nodes that generate, score or encode
     #[arg(long, default_value = "cpu", value_parser = device, value_delimiter = ',')]
     pub(crate) device: Vec<DeviceChoice>,
@@ -400,7 +400,8 @@ fn device(text: &str) -> Result<DeviceChoice, String> {
     match text.split_once(':') {
         None if text == "cpu" => Ok(DeviceChoice::Cpu),
         None if text == "cuda" => Ok(DeviceChoice::Cuda(0)),
+        None if text == "metal" => Ok(DeviceChoice::Metal),
         Some(("cuda", number)) => number.parse().map(DeviceChoice::Cuda).map_err(|e| e.to_string()),
-        _ => Err("write cpu, cuda or cuda:N".into()),
+        _ => Err("write cpu, cuda, cuda:N or metal".into()),
     }
 }

@@ -1,7 +1,7 @@
 //! This machine as a run sees it: its device, its slots, and Ctrl-C.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,31 +26,19 @@ pub(crate) fn devices(asked: &[DeviceChoice]) -> Result<Vec<DeviceChoice>, CliEr
     if let Some((_, device)) = asked.iter().enumerate().find(again) {
         return Err(CliError::Usage(format!("--device names {device} twice")));
     }
-    let missing: Vec<(usize, String)> = asked.iter().filter_map(|device| missing(*device)).collect();
+    let reason = |device: &DeviceChoice| Some((*device, ablate_models::device::probe(*device).err()?));
+    let missing: BTreeMap<DeviceChoice, String> = asked.iter().filter_map(reason).collect();
     if missing.len() == asked.len() {
-        let why: BTreeSet<&str> = missing.iter().map(|(_, why)| why.as_str()).collect();
+        let why: BTreeSet<&str> = missing.values().map(String::as_str).collect();
         let why = Vec::from_iter(why).join("; ");
-        print::message(&format!("warning: no CUDA device: {why}; computing on the CPU"));
+        print::message(&format!("warning: no GPU: {why}; computing on the CPU"));
         return Ok(vec![DeviceChoice::Cpu]);
     }
-    for (ordinal, why) in &missing {
-        print::message(&format!("warning: no CUDA device {ordinal}: {why}"));
+    for (device, why) in &missing {
+        print::message(&format!("warning: no device {device}: {why}"));
     }
-    let there = |device: &&DeviceChoice| {
-        !missing
-            .iter()
-            .any(|(ordinal, _)| **device == DeviceChoice::Cuda(*ordinal))
-    };
-    Ok(asked.iter().filter(there).copied().collect())
-}
-
-/// The GPU and why it cannot be used, if it cannot.
-fn missing(device: DeviceChoice) -> Option<(usize, String)> {
-    let DeviceChoice::Cuda(ordinal) = device else {
-        return None;
-    };
-    let found = ablate_models::device::probe_cuda(ordinal);
-    found.err().map(|why| (ordinal, why))
+    let there = asked.iter().filter(|device| !missing.contains_key(device));
+    Ok(there.copied().collect())
 }
 
 fn cores() -> usize {

@@ -163,13 +163,15 @@ pub struct Needs {
 pub type Numeric = &'static str;
 
 /// The device a run computes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum DeviceChoice {
     /// The CPU.
     #[default]
     Cpu,
     /// The CUDA device of this number.
     Cuda(usize),
+    /// The GPU of a Mac.
+    Metal,
 }
 
 /// As the command line takes it.
@@ -178,6 +180,7 @@ impl fmt::Display for DeviceChoice {
         match self {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
+            Self::Metal => f.write_str("metal"),
         }
     }
 }

@@ -86,6 +86,7 @@ impl MachineSlots {
             (Slot::Cpu, _) => ("core".to_owned(), self.capacity.cpu),
             (Slot::Device, DeviceChoice::Cpu) => ("cpu".to_owned(), self.capacity.device),
             (Slot::Device, DeviceChoice::Cuda(number)) => (format!("cuda{number}"), self.capacity.device),
+            (Slot::Device, DeviceChoice::Metal) => ("metal".to_owned(), self.capacity.device),
         };
         lock_of(folder, &kind, count, 1)
     }

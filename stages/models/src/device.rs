@@ -5,9 +5,20 @@ use candle_core::Device;
 
 /// Opens the device; one that cannot be had is an error that says why.
 pub fn open(choice: DeviceChoice) -> Result<Device, StageError> {
+    try_open(choice).map_err(StageError::new)
+}
+
+fn try_open(choice: DeviceChoice) -> Result<Device, String> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
-        DeviceChoice::Cuda(ordinal) => cuda(ordinal).map_err(StageError::new),
+        DeviceChoice::Cuda(_) if !candle_core::utils::cuda_is_available() => {
+            Err("this ablate was built without the feature `cuda`".into())
+        }
+        DeviceChoice::Cuda(ordinal) => fenced(|| Device::new_cuda(ordinal)),
+        DeviceChoice::Metal if !candle_core::utils::metal_is_available() => {
+            Err("this ablate was built without the feature `metal`".into())
+        }
+        DeviceChoice::Metal => fenced(|| Device::new_metal(0)),
     }
 }
 
@@ -26,27 +37,26 @@ pub(crate) fn free_bytes(_: &Device) -> Option<usize> {
     None
 }
 
-/// Whether the CUDA device `ordinal` can be opened; if not, why in one line.
-pub fn probe_cuda(ordinal: usize) -> Result<(), String> {
+/// Whether the device can be opened; if not, why in one line.
+pub fn probe(choice: DeviceChoice) -> Result<(), String> {
     // A missing library is an answer here: nothing that a panic should be printed for.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));
-    let found = cuda(ordinal);
+    let found = try_open(choice);
     std::panic::set_hook(hook);
     found.map(drop)
 }
 
 /// The driver's binding panics when a library is not there, so the attempt is fenced.
-fn cuda(ordinal: usize) -> Result<Device, String> {
-    if !candle_core::utils::cuda_is_available() {
-        return Err("this ablate was built without the feature `cuda`".into());
-    }
+fn fenced(
+    open: impl FnOnce() -> candle_core::Result<Device> + std::panic::UnwindSafe,
+) -> Result<Device, String> {
     // What follows a dash is the list of every file name tried.
     let first_line = |text: &str| {
         let line = text.lines().next().unwrap_or_default();
         line.split(" - ").next().unwrap_or_default().to_owned()
     };
-    match std::panic::catch_unwind(|| Device::new_cuda(ordinal)) {
+    match std::panic::catch_unwind(open) {
         Ok(Ok(device)) => Ok(device),
         Ok(Err(error)) => Err(first_line(&error.to_string())),
         Err(panic) => Err(panic

@@ -22,7 +22,7 @@ pub(crate) fn helper(args: &Helper, store: &Store) -> Result<(), CliError> {
     // As many processes share the CPU as there are parts; a GPU has one.
     let at_once = match args.device {
         DeviceChoice::Cpu => args.part.of() as usize,
-        DeviceChoice::Cuda(_) => 1,
+        DeviceChoice::Cuda(_) | DeviceChoice::Metal => 1,
     };
     let options = Options {
         id: "helper",
