@@ -148,7 +148,7 @@ fn sync_file_system(file: &std::fs::File) -> std::io::Result<()> {
     Ok(rustix::fs::syncfs(file)?)
 }
 
-/// All file systems: one alone cannot be asked for.
+/// All file systems: one alone cannot be asked for. macOS begins to write and does not wait for the drive, so that there a power cut may cost the last nodes.
 #[cfg(not(target_os = "linux"))]
 fn sync_file_system(_: &std::fs::File) -> std::io::Result<()> {
     rustix::fs::sync();

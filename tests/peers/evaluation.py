@@ -4,7 +4,7 @@
 usage: tests/peers/evaluation.py target/release/ablate [QUERIES] [DEPTH]
 needs: pip install pytrec_eval-terrier ranx
 
-The best of five rounds. Ten judged documents of a query are in the run, ten are not. `ablate eval` and pytrec_eval begin with the files, ranx with dictionaries.
+The best of five rounds, but for making ranx's run. Ten judged documents of a query are in the run, ten are not. `ablate eval` and pytrec_eval begin with the files, ranx with dictionaries.
 """
 import os, pathlib, random, subprocess, sys, tempfile, time
 import pytrec_eval

@@ -141,7 +141,9 @@ fn rows_do_not_depend_on_how_many_processes_compute_them() {
     assert_eq!(queries(alone.path()), queries(shared.path()));
     assert_eq!([segments(alone.path()), segments(shared.path())], [1, 3]);
     let again = answer(shared.path(), &["run", "e.yaml", "--device", "cpu,cpu,cpu"]);
-    assert!(statuses(&again).values().all(|status| status == "reused"));
+    let statuses = statuses(&again);
+    assert_eq!(statuses.len(), 4, "{statuses:?}");
+    assert!(statuses.values().all(|status| status == "reused"), "{statuses:?}");
 }
 
 #[test]

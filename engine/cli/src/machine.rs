@@ -1,7 +1,7 @@
 //! This machine as a run sees it: its device, its slots, and Ctrl-C.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +15,7 @@ use ablate_run::{Capacity, MachineSlots, MemoryBudget};
 
 use crate::{args::Flush, error::CliError, places, print};
 
-/// Those of the devices asked for that are there, one line for each that is not; the CPU if none is.
+/// Those of the devices asked for that are there, the CPU if none is; one line tells what is not.
 ///
 /// # Errors
 /// If a GPU is named twice.
@@ -28,14 +28,17 @@ pub(crate) fn devices(asked: &[DeviceChoice]) -> Result<Vec<DeviceChoice>, CliEr
     }
     let reason = |device: &DeviceChoice| Some((*device, ablate_models::device::probe(*device).err()?));
     let missing: BTreeMap<DeviceChoice, String> = asked.iter().filter_map(reason).collect();
-    if missing.len() == asked.len() {
-        let why: BTreeSet<&str> = missing.values().map(String::as_str).collect();
-        let why = Vec::from_iter(why).join("; ");
-        print::message(&format!("warning: no GPU: {why}; computing on the CPU"));
-        return Ok(vec![DeviceChoice::Cpu]);
+    let none = missing.len() == asked.len();
+    let end = if none { "; computing on the CPU" } else { "" };
+    let told = missing
+        .iter()
+        .map(|(device, why)| format!("no device {device} ({why})"));
+    let told: Vec<String> = told.collect();
+    if !told.is_empty() {
+        print::message(&format!("warning: {}{end}", told.join(", ")));
     }
-    for (device, why) in &missing {
-        print::message(&format!("warning: no device {device}: {why}"));
+    if none {
+        return Ok(vec![DeviceChoice::Cpu]);
     }
     let there = asked.iter().filter(|device| !missing.contains_key(device));
     Ok(there.copied().collect())

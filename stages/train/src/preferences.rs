@@ -23,8 +23,8 @@ pub struct Params {
     #[serde(default)]
     #[schemars(range(min = 0))]
     margin: f32,
-    /// What copying takes off a score: this times the share of a query's runs of three words that stand in its document. A scorer that counts shared words likes
-    /// copies, and a generator that is tuned to please it learns to copy.
+    /// What copying takes off a score before scores are compared and written out: this times the share of a query's runs of three words that stand in its document. A
+    /// scorer that counts shared words likes copies, and a generator that is tuned to please it learns to copy.
     #[serde(default)]
     #[schemars(range(min = 0))]
     copying: f32,
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(first.prompt, "Of text of a:");
     }
 
-    /// By hand: of the copy, .9, a whole run stands in the document; of the question, .6, none does.
+    /// By hand: of the one query, .75, a run of two stands in the document; of the other, .6, none does.
     #[test]
     fn copies_lose_what_they_share() {
         let written = |query: &str, score| Pair {
@@ -230,15 +230,19 @@ mod tests {
             ..pairs(&[("a", Some(score))]).remove(0)
         };
         let sources = [
-            ("teacher", vec![written("honey keeps for", 0.9)]),
+            ("teacher", vec![written("honey keeps for decades", 0.75)]),
             ("student", vec![written("why does it not spoil", 0.6)]),
         ];
-        let scores = |copying| -> Vec<f32> {
+        let prompts = PairPrompts::parse("Of {document}:").map_err(|error| error.to_string());
+        let prompts = prompts.unwrap();
+        let chosen = |copying| {
             let documents = by_document(&sources, copying).map_err(|error| error.to_string());
-            documents.unwrap()["a"].iter().map(|query| query.score).collect()
+            let row = prefer(&prompts, &documents.unwrap()["a"], 0.0).unwrap();
+            let row = row.map_err(|error| error.to_string()).unwrap();
+            (row.chosen_from, row.chosen_score, row.rejected_score)
         };
-        assert_eq!(scores(0.0), [0.9, 0.6]);
-        assert_eq!(scores(0.5), [0.9 - 0.5, 0.6]);
+        assert_eq!(chosen(0.0), ("teacher".to_owned(), 0.75, 0.6));
+        assert_eq!(chosen(0.5), ("student".to_owned(), 0.6, 0.5));
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub fn attention(
     }
 }
 
+/// A score that is below every other: of what is not seen.
+pub(super) const HIDDEN: f32 = -1e30;
+
 #[derive(Clone)]
 struct Attention {
     segments: Segments,
@@ -103,10 +106,11 @@ impl<'a> Head<'a> {
     }
 }
 
-fn drop_weights(weights: &mut [f32], dropout: Option<Dropout>) {
+/// Drops weights in place, the first of which draws number `first` of the stream.
+pub(super) fn drop_weights(weights: &mut [f32], dropout: Option<Dropout>, first: usize) {
     if let Some(mask) = dropout {
-        for (i, weight) in weights.iter_mut().enumerate() {
-            *weight *= mask.factor(i);
+        for (at, weight) in weights.iter_mut().enumerate() {
+            *weight *= mask.factor(first + at);
         }
     }
 }
@@ -136,7 +140,7 @@ impl Attention {
     fn forward_text(&self, text: usize, qkv: &[f32], out: &mut [f32], hidden: usize) {
         for (head, dropout) in self.heads(text, qkv, hidden) {
             let mut weights = head.weights();
-            drop_weights(&mut weights, dropout);
+            drop_weights(&mut weights, dropout, 0);
             let values = Packed::new(head.part(2));
             multiply(
                 head.square(&weights),
@@ -152,7 +156,7 @@ impl Attention {
         for (head, dropout) in self.heads(text, qkv, hidden) {
             let weights = head.weights();
             let mut dropped = weights.clone();
-            drop_weights(&mut dropped, dropout);
+            drop_weights(&mut dropped, dropout, 0);
             let gradient = Matrix::window(&gradient[head.first..], head.length, head.width, hidden);
             let mut write = |part: usize, a: Matrix<'_>, b: Matrix<'_>| {
                 let out = &mut out[part * hidden + head.first..];
@@ -162,7 +166,7 @@ impl Attention {
             let mut scores = vec![0.0; weights.len()];
             let values = Packed::new(head.part(2).transposed());
             multiply(gradient, &values, &mut scores, head.length, false);
-            drop_weights(&mut scores, dropout);
+            drop_weights(&mut scores, dropout, 0);
             softmax_backward(&mut scores, &weights, head.length, head.scale());
             write(0, head.square(&scores), head.part(1));
             write(1, head.square(&scores).transposed(), head.part(0));
@@ -213,7 +217,7 @@ impl Attention {
 
     /// 0 for keys of a text, a very small number for padding: `(texts, 1, 1, longest)`.
     fn mask(&self, device: &candle_core::Device) -> Result<Tensor> {
-        let empty = |row: u32| if row == u32::MAX { -1e30 } else { 0.0_f32 };
+        let empty = |row: u32| if row == u32::MAX { HIDDEN } else { 0.0_f32 };
         let mask: Vec<f32> = self.padding(u32::MAX).into_iter().map(empty).collect();
         let (texts, longest) = (self.segments.lengths().len(), self.segments.longest());
         Tensor::from_vec(mask, (texts, 1, 1, longest), device)

@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn kernels_and_compositions_agree() {
-        let x = [(random((70, 38), "x") * 2.0).unwrap()];
+        let x = [(random((70, 38), "x") * 3.0).unwrap()];
         for activation in [
             Activation::Silu,
             Activation::GeluTanh,
@@ -135,10 +135,20 @@ mod tests {
                 |x| composed(&x[0], activation),
                 1e-5,
             );
-            let inference = gated(&x[0], activation).unwrap();
-            let difference = (inference - composed(&x[0], activation).unwrap()).unwrap();
-            let largest = difference.abs().unwrap().max_all().unwrap();
-            assert!(largest.to_scalar::<f32>().unwrap() < 1e-5);
+            // The error function is the one that candle approximates otherwise.
+            let tolerance = if activation == Activation::Gelu {
+                1e-5
+            } else {
+                2e-6
+            };
+            let numbers = |x: Result<Tensor>| crate::params::to_vec(&x.unwrap()).unwrap();
+            let both = numbers(gated(&x[0], activation)).into_iter();
+            for (a, b) in both.zip(numbers(composed(&x[0], activation))) {
+                assert!(
+                    (a - b).abs() < tolerance * b.abs().max(1.0),
+                    "{activation:?}: {a} and {b}"
+                );
+            }
         }
     }
 }

@@ -81,7 +81,7 @@ impl CustomOp3 for Linear {
         let for_weight = weight
             .track_op()
             .then(|| gradient.apply_op2_no_bwd(x, &Product::TN));
-        let for_bias = bias.track_op().then(|| row_sums(&gradient));
+        let for_bias = bias.track_op().then(|| sum_of_rows(&gradient));
         Ok((for_x.transpose()?, for_weight.transpose()?, for_bias.transpose()?))
     }
 }
@@ -209,8 +209,8 @@ impl CustomOp2 for Product {
     }
 }
 
-/// Sums over the rows of a matrix.
-fn row_sums(x: &Tensor) -> Result<Tensor> {
+/// The sum of the rows of a matrix.
+fn sum_of_rows(x: &Tensor) -> Result<Tensor> {
     let (rows, cols) = x.dims2()?;
     computed([x], cols, |[x]| {
         column_sums(rows, cols, |row, sums| {

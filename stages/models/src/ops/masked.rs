@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::{
     Segments,
-    attention::{softmax_backward, softmax_rows},
+    attention::{HIDDEN, softmax_backward, softmax_rows},
     decoder::rope,
     product::{Matrix, Packed, multiply},
     storage::{computed, numbers, result},
@@ -60,9 +60,6 @@ struct Group<'a> {
     /// Which key-value head.
     at: usize,
 }
-
-/// Scores that are below every other.
-const HIDDEN: f32 = -1e30;
 
 impl Group<'_> {
     /// Query heads of the group.

@@ -1,6 +1,6 @@
 //! The size of a gradient.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::{math::ELEMENTS_PER_TASK, storage::with_numbers};
@@ -8,7 +8,7 @@ use super::{math::ELEMENTS_PER_TASK, storage::with_numbers};
 /// The sum of the squares of a tensor's numbers, added up in f64 by fixed chunks.
 pub fn squared_norm(x: &Tensor) -> Result<f64> {
     if !x.device().is_cpu() {
-        return x.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>();
+        return x.sqr()?.sum_all()?.to_scalar::<f32>().map(f64::from);
     }
     let square = |x: &f32| f64::from(*x) * f64::from(*x);
     with_numbers(x, |x| {

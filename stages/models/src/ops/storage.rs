@@ -17,7 +17,7 @@ pub(super) fn result(numbers: Vec<f32>, shape: impl Into<Shape>) -> (CpuStorage,
 }
 
 /// Hands the numbers of tensors on the CPU to `f`.
-pub(crate) fn with_all<const N: usize, T>(
+pub(super) fn with_all<const N: usize, T>(
     tensors: [&Tensor; N],
     f: impl FnOnce([&[f32]; N]) -> T,
 ) -> Result<T> {
@@ -40,7 +40,7 @@ pub(crate) fn with_numbers<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> R
     with_all([tensor], |[numbers]| f(numbers))
 }
 
-/// A tensor of numbers computed from those of others, as backward passes make them: outside of every graph.
+/// A tensor of numbers computed from those of others, outside of every graph: what a backward pass gives, or what needs no gradient.
 pub(super) fn computed<const N: usize>(
     tensors: [&Tensor; N],
     shape: impl Into<Shape>,

@@ -292,8 +292,8 @@ impl Pass {
     /// The numbers of a half for every distance between tokens of texts up to `longest`.
     fn distances(&self, stack: Stack, longest: usize) -> Result<Distances> {
         let reach = longest.saturating_sub(1) as isize;
-        let buckets: Vec<usize> = (-reach..=reach)
-            .map(|distance| self.config.bucket(stack, distance))
+        let buckets: Vec<u32> = (-reach..=reach)
+            .map(|distance| self.config.bucket(stack, distance) as u32)
             .collect();
         Distances::of_table(&self.value(&relative(stack))?, &buckets)
     }

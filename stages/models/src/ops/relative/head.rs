@@ -2,14 +2,11 @@
 
 use super::{
     super::{
-        attention::{softmax_backward, softmax_rows},
+        attention::{HIDDEN, drop_weights, softmax_backward, softmax_rows},
         product::{Matrix, Packed, multiply},
     },
     Attended,
 };
-
-/// Scores that are below every other.
-const HIDDEN: f32 = -1e30;
 
 /// One head of one text: windows into the rows of all heads.
 pub(super) struct Head<'a> {
@@ -83,7 +80,7 @@ impl<'a> Head<'a> {
         let mut scores = self.scores(self.query(), self.part(0).transposed());
         for (query, row) in scores.chunks_exact_mut(self.tokens()).enumerate() {
             if !self.distances.is_empty() {
-                let added = &self.distances[self.first(query)..];
+                let added = &self.distances[self.first(query)..][..self.tokens()];
                 row.iter_mut().zip(added).for_each(|(score, more)| *score += more);
             }
             if self.shape.causal {
@@ -94,19 +91,15 @@ impl<'a> Head<'a> {
         scores
     }
 
-    fn drop_weights(&self, weights: &mut [f32]) {
-        if let Some(dropout) = self.shape.dropout {
-            let (mask, first) = (dropout.part(self.text), self.index * weights.len());
-            for (at, weight) in weights.iter_mut().enumerate() {
-                *weight *= mask.factor(first + at);
-            }
-        }
+    fn drop(&self, weights: &mut [f32]) {
+        let dropout = self.shape.dropout.map(|dropout| dropout.part(self.text));
+        drop_weights(weights, dropout, self.index * weights.len());
     }
 
     /// What its queries take of the values, into its columns of `out`.
     pub(super) fn forward(&self, out: &mut [f32]) {
         let mut weights = self.weights();
-        self.drop_weights(&mut weights);
+        self.drop(&mut weights);
         let (weights, values) = (self.square(&weights), Packed::new(self.part(1)));
         multiply(weights, &values, &mut out[self.column()..], self.width, false);
     }
@@ -116,9 +109,9 @@ impl<'a> Head<'a> {
         let gradient = Matrix::window(&gradient[self.column()..], self.rows(), self.own(), self.width);
         let weights = self.weights();
         let mut dropped = weights.clone();
-        self.drop_weights(&mut dropped);
+        self.drop(&mut dropped);
         let mut scores = self.scores(gradient, self.part(1).transposed());
-        self.drop_weights(&mut scores);
+        self.drop(&mut scores);
         softmax_backward(&mut scores, &weights, self.tokens(), 1.0);
         let (column, wide) = (self.column(), 2 * self.width);
         let for_queries = &mut out.queries[column..];
@@ -141,8 +134,10 @@ impl<'a> Head<'a> {
         );
         if !self.distances.is_empty() {
             for (query, row) in scores.chunks_exact(self.tokens()).enumerate() {
-                let sums = for_distances[self.first(query)..].iter_mut();
-                sums.zip(row).for_each(|(sum, gradient)| *sum += gradient);
+                let sums = &mut for_distances[self.first(query)..][..row.len()];
+                sums.iter_mut()
+                    .zip(row)
+                    .for_each(|(sum, gradient)| *sum += gradient);
             }
         }
     }

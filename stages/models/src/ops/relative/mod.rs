@@ -16,31 +16,35 @@ use head::{Gradients, Head};
 /// What is added to the score of a query and a key that stand `key − query` apart, by head.
 #[derive(Clone, Debug)]
 pub struct Distances {
-    /// For each head the numbers of the distances `-reach..=reach`.
-    values: Tensor,
-    reach: usize,
+    /// `(buckets, heads)`.
+    table: Tensor,
+    /// The bucket of each distance `-reach..=reach`.
+    buckets: Tensor,
 }
 
 impl Distances {
     /// From a `table` of `(buckets, heads)` and the bucket of each distance `-reach..=reach`; gradients reach the table.
-    pub fn of_table(table: &Tensor, buckets: &[usize]) -> Result<Self> {
-        let places: Vec<u32> = buckets.iter().map(|bucket| *bucket as u32).collect();
-        let places = Tensor::new(places, table.device())?;
-        let values = table.to_dtype(DType::F32)?.index_select(&places, 0)?;
+    pub fn of_table(table: &Tensor, buckets: &[u32]) -> Result<Self> {
         Ok(Self {
-            values: values.t()?.contiguous()?,
-            reach: buckets.len() / 2,
+            table: table.clone(),
+            buckets: Tensor::new(buckets, table.device())?,
         })
     }
 
-    /// `(heads, queries, keys)` of one text.
-    fn of_text(&self, queries: usize, keys: usize) -> Result<Tensor> {
-        let row = |query: usize| (0..keys).map(move |key| (self.reach + key - query) as u32);
-        let places: Vec<u32> = (0..queries).flat_map(row).collect();
-        let places = Tensor::new(places, self.values.device())?;
-        let numbers = self.values.index_select(&places, 1)?;
-        numbers.reshape((self.values.dim(0)?, queries, keys))
+    /// The numbers of all distances, `(heads, 2 · reach + 1)`. Every layer takes its own, so that what layers share is a parameter: see [`crate::Mode`].
+    fn values(&self) -> Result<Tensor> {
+        let values = self.table.to_dtype(DType::F32)?.index_select(&self.buckets, 0)?;
+        values.t()?.contiguous()
     }
+}
+
+/// Those of [`Distances::values`] for the queries and keys of a text, `(heads, queries, keys)`.
+fn of_text(values: &Tensor, queries: usize, keys: usize) -> Result<Tensor> {
+    let (heads, distances) = values.dims2()?;
+    let row = |query: usize| (0..keys).map(move |key| (distances / 2 + key - query) as u32);
+    let places: Vec<u32> = (0..queries).flat_map(row).collect();
+    let numbers = values.index_select(&Tensor::new(places, values.device())?, 1)?;
+    numbers.reshape((heads, queries, keys))
 }
 
 /// Of which shape the sequences of an attention are.
@@ -66,14 +70,17 @@ pub fn attend(
     shape: Attended,
     distances: Option<&Distances>,
 ) -> Result<Tensor> {
+    let values = distances.map(Distances::values).transpose()?;
     if !queries.device().is_cpu() {
-        return composed(queries, keys_values, &shape, distances);
+        return composed(queries, keys_values, &shape, values.as_ref());
     }
-    let none = Tensor::zeros((shape.heads, 0), DType::F32, &Device::Cpu)?;
-    let values = distances.map_or(&none, |distances| &distances.values);
+    let values = match values {
+        Some(values) => values,
+        None => Tensor::zeros((shape.heads, 0), DType::F32, &Device::Cpu)?,
+    };
     queries
         .contiguous()?
-        .apply_op3(&keys_values.contiguous()?, values, shape)
+        .apply_op3(&keys_values.contiguous()?, &values, shape)
 }
 
 impl Attended {
@@ -189,7 +196,7 @@ fn composed(
     queries: &Tensor,
     keys_values: &Tensor,
     shape: &Attended,
-    distances: Option<&Distances>,
+    distances: Option<&Tensor>,
 ) -> Result<Tensor> {
     let width = queries.dim(1)?;
     let by_head = |x: Tensor| {
@@ -215,7 +222,7 @@ fn composed(
         };
         let scores = product_nt(&by_head(queries.narrow(0, row, rows)?)?, &of(0)?)?;
         let scores = match distances {
-            Some(distances) => (scores + distances.of_text(rows, tokens)?)?,
+            Some(distances) => (scores + of_text(distances, rows, tokens)?)?,
             None => scores,
         };
         let scores = match shape.causal {
@@ -258,37 +265,50 @@ mod tests {
         }
     }
 
-    /// Without distances; of a table where distances beyond one share a bucket.
+    fn dropouts() -> [Option<Dropout>; 2] {
+        [None, Some(Dropout::new(0.3, &Seed::root(9)))]
+    }
+
     #[test]
     fn the_kernel_and_the_composition_agree() {
-        let dropout = Some(Dropout::new(0.3, &Seed::root(9)));
-        let buckets: Vec<usize> = (-6..=6_isize).map(|at| (at.clamp(-2, 2) + 2) as usize).collect();
-        for (causal, dropout) in [(false, None), (true, None), (false, dropout), (true, dropout)] {
-            let own = Attended {
-                causal,
-                dropout,
-                ..shape([4, 1, 7], [4, 1, 7])
-            };
-            let inputs = [
-                random((12, 12), "q"),
-                random((12, 24), "kv"),
-                random((5, 3), "table"),
-            ];
-            let distances = |x: &[Tensor]| Distances::of_table(&x[2], &buckets);
-            agree(
-                &inputs,
-                |x| attend(&x[0], &x[1], own.clone(), Some(&distances(x)?)),
-                |x| composed(&x[0], &x[1], &own, Some(&distances(x)?)),
-                2e-5,
-            );
-            let other = Attended {
+        let inputs = [random((12, 12), "q"), random((16, 24), "kv")];
+        for dropout in dropouts() {
+            let shape = Attended {
                 dropout,
                 ..shape([4, 1, 7], [4, 5, 7])
             };
             agree(
-                &[random((12, 12), "q"), random((16, 24), "kv")],
-                |x| attend(&x[0], &x[1], other.clone(), None),
-                |x| composed(&x[0], &x[1], &other, None),
+                &inputs,
+                |x| attend(&x[0], &x[1], shape.clone(), None),
+                |x| composed(&x[0], &x[1], &shape, None),
+                2e-5,
+            );
+        }
+    }
+
+    /// Of a table where distances beyond one share a bucket.
+    #[test]
+    fn they_agree_on_distances_too() {
+        let buckets: Vec<u32> = (-6..=6_i32).map(|at| (at.clamp(-2, 2) + 2) as u32).collect();
+        let inputs = [
+            random((12, 12), "q"),
+            random((12, 24), "kv"),
+            random((5, 3), "table"),
+        ];
+        for (causal, dropout) in [false, true]
+            .into_iter()
+            .flat_map(|causal| dropouts().map(|d| (causal, d)))
+        {
+            let shape = Attended {
+                causal,
+                dropout,
+                ..shape([4, 1, 7], [4, 1, 7])
+            };
+            let distances = |x: &[Tensor]| Distances::of_table(&x[2], &buckets);
+            agree(
+                &inputs,
+                |x| attend(&x[0], &x[1], shape.clone(), Some(&distances(x)?)),
+                |x| composed(&x[0], &x[1], &shape, Some(&distances(x)?.values()?)),
                 2e-5,
             );
         }
@@ -303,7 +323,7 @@ mod tests {
             &Device::Cpu,
         );
         let distances = Distances::of_table(&table.unwrap(), &[0, 1, 2, 3, 4]).unwrap();
-        let rows = to_vec(&distances.of_text(3, 3).unwrap()).unwrap();
+        let rows = to_vec(&of_text(&distances.values().unwrap(), 3, 3).unwrap()).unwrap();
         assert_eq!(rows[..3], [4.0, 6.0, 8.0], "the first query of the first head");
         assert_eq!(rows[15..], [1.0, 3.0, 5.0], "the last of the second");
     }
