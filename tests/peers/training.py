@@ -1,12 +1,13 @@
-"""Steps of training beside PyTorch, one after the other and round again: the bi-encoder and the cross-encoder over MiniLM, adapters on SmolLM2.
+"""Steps of training beside PyTorch, one after the other and round again: the bi-encoder and the cross-encoder over MiniLM, monoT5 over a T5 of
+small's shape with random weights, adapters on SmolLM2.
 
     python training.py STEPS_PROGRAM MINILM_FOLDER SMOLLM2_GGUF [THREADS] [ROUNDS]
 
 STEPS_PROGRAM is target/release/examples/steps (cargo build --release --workspace --examples), which gets the allocator's setting of the program. Same
-batches by shape: 32 rows of three texts, or 32 pairs, of 128 tokens; 4 completions of 128 tokens through LoRA of rank 16 on all linear layers. f32, AdamW, clipping; dropout as configured.
+batches by shape: 32 rows of three texts, or 32 pairs, of 128 tokens; 16 prompts of 128 tokens; 4 completions of 128 tokens through LoRA of rank 16 on all linear layers. f32, AdamW, clipping; dropout as configured.
 The least of all rounds is printed. Needs: pip install torch transformers peft gguf
 """
-import os, pathlib, resource, subprocess, sys, time
+import os, pathlib, resource, subprocess, sys, tempfile, time
 
 program, minilm, gguf = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
 threads = int(sys.argv[4]) if len(sys.argv) > 4 else os.cpu_count()
@@ -28,6 +29,11 @@ def timed(kind, steps=6):
         batch = ids(4, 6000)
         labels = batch.clone()
         labels[:, :112] = -100
+        loss_of = lambda: model(input_ids=batch, labels=labels).loss
+    elif kind == "monot5":
+        from transformers import AutoModelForSeq2SeqLM
+        model = AutoModelForSeq2SeqLM.from_pretrained(os.environ["FOLDER"])
+        batch, labels = ids(16, 20000), torch.tensor([[5, 1], [6, 1]]).repeat(8, 1)
         loss_of = lambda: model(input_ids=batch, labels=labels).loss
     elif kind == "crossencoder":
         model = AutoModelForSequenceClassification.from_pretrained(minilm, num_labels=1)
@@ -56,6 +62,19 @@ def timed(kind, steps=6):
     print(f"{wall:.3f} s a step, {processor:.3f} processor s, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
+def small_t5(into):
+    """A T5 of small's shape, whose tokens are the words that the program writes."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import T5Config, T5ForConditionalGeneration
+    words = "Query: Document: Relevant: true false water light house paper stone river music green".split()
+    tokenizer = Tokenizer(models.Unigram([("<pad>", 0.), ("</s>", 0.), ("<unk>", 0.), *(("▁" + word, -1.) for word in words)], unk_id=2))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    T5ForConditionalGeneration(T5Config(decoder_start_token_id=0)).save_pretrained(into)
+    tokenizer.save(str(pathlib.Path(into) / "tokenizer.json"))
+    return into
+
+
 def numbers(command, **environment):
     out = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **environment}).stdout.strip().splitlines()[-1]
     return [float(word) for word in out.replace(",", "").split() if word[0].isdigit()]
@@ -65,11 +84,12 @@ if "KIND" in os.environ:
     timed(os.environ["KIND"])
     sys.exit()
 print("| | ablate s | PyTorch s | ratio | ablate processor s | PyTorch processor s | ratio | ablate MiB | PyTorch MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-for kind in ("biencoder", "crossencoder", "lora"):
+t5 = tempfile.TemporaryDirectory()
+folders = {"biencoder": minilm, "crossencoder": minilm, "monot5": small_t5(t5.name), "lora": str(gguf.parent)}
+for kind, folder in folders.items():
     ours, theirs = [], []
     for _ in range(rounds):
-        folder = str(gguf.parent) if kind == "lora" else minilm
         ours.append(numbers([program, kind, folder], RAYON_NUM_THREADS=str(threads), MIMALLOC_PURGE_DELAY="10000"))
-        theirs.append(numbers([sys.executable, *sys.argv], KIND=kind))
+        theirs.append(numbers([sys.executable, *sys.argv], KIND=kind, FOLDER=folder))
     a, b = ([min(column) for column in zip(*runs)] for runs in (ours, theirs))
     print(f"| {kind} | {a[0]:.2f} | {b[0]:.2f} | {b[0] / a[0]:.2f} | {a[1]:.2f} | {b[1]:.2f} | {b[1] / a[1]:.2f} | {a[2]:.0f} | {b[2]:.0f} |", flush=True)

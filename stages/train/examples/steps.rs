@@ -1,8 +1,8 @@
 //! Times steps of training, for comparison with other libraries: `steps KIND MODEL_FOLDER [STEPS [TOKENS [checkpointed]]]`. Of the steps (6)
 //! the first is left out.
 //!
-//! KIND is `biencoder` (32 rows of three texts of so many tokens, 128), `crossencoder` (32 pairs) or `lora` (4 prompts, the last 16 tokens are
-//! learnt, rank 16 on all linear layers). Prints wall and processor seconds a step, and the most memory that was used.
+//! KIND is `biencoder` (32 rows of three texts of so many tokens, 128), `crossencoder` (32 pairs), `monot5` (16 prompts) or `lora` (4 prompts, the last
+//! 16 tokens are learnt, rank 16 on all linear layers). Prints wall and processor seconds a step, and the most memory that was used.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::{path::Path, time::Instant};
@@ -12,10 +12,11 @@ use ablate_models::{
     Precision, TunedGenerator,
     decoder::Lora,
     encoder::SentenceEncoder,
-    reranker::{CrossEncoder, Truncation},
+    reranker::{CrossEncoder, MonoT5, Truncation},
 };
 use ablate_train::{
     Objective, Settings,
+    answers::Answers,
     completions::{Completions, Example},
     optimizer::Decay,
     ranking::{Ranking, RankingSettings},
@@ -137,6 +138,14 @@ fn crossencoder(folder: &Path, run: &Run) -> Result<(), StageError> {
     time(&objective, BATCH, run)
 }
 
+fn monot5(folder: &Path, run: &Run) -> Result<(), StageError> {
+    let mut model = MonoT5::load(folder, &Device::Cpu)?;
+    model.set_max_length(Some(run.tokens));
+    let rows = triples(run.tokens + 19, true);
+    let objective = Answers::new(&model, &rows[..8], false, None)?;
+    time(&objective, objective.rows(), run)
+}
+
 fn lora(folder: &Path, run: &Run) -> Result<(), StageError> {
     let lora = Lora {
         rank: 16,
@@ -172,6 +181,7 @@ fn main() {
     let done = match kind {
         "biencoder" => biencoder(folder, &run),
         "crossencoder" => crossencoder(folder, &run),
+        "monot5" => monot5(folder, &run),
         _ => lora(folder, &run),
     };
     done.unwrap();
