@@ -4,8 +4,9 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{
-    math::{ROWS_PER_TASK, column_sums, sum_of, vectorized},
-    storage::{computed, numbers, result},
+    math::{ROWS_PER_TASK, sum_of, vectorized},
+    row_gradients,
+    storage::{numbers, result},
 };
 
 /// Rows of `x`, `(rows, width)`, to mean 0 and variance 1, then times `weight` plus `bias`, both `(width)`.
@@ -73,31 +74,6 @@ vectorized! {
 
 struct LayerNorm(f32);
 
-impl LayerNorm {
-    fn input_gradient(&self, x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-        computed([x, weight, gradient], x.shape(), |[x, weight, gradient]| {
-            let mut out = vec![0.0; x.len()];
-            let task = ROWS_PER_TASK * weight.len();
-            out.par_chunks_mut(task)
-                .zip(x.par_chunks(task))
-                .zip(gradient.par_chunks(task))
-                .for_each(|((out, x), gradient)| backward(out, x, weight, gradient, self.0));
-            out
-        })
-    }
-
-    /// Gradients of weight and bias, `(2, width)`.
-    fn parameter_gradients(&self, x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-        let (rows, width) = x.dims2()?;
-        computed([x, gradient], (2, width), |[x, gradient]| {
-            column_sums(rows, 2 * width, |row, sums| {
-                let row = row * width..(row + 1) * width;
-                add_parameters(sums, &x[row.clone()], &gradient[row], self.0);
-            })
-        })
-    }
-}
-
 impl CustomOp3 for LayerNorm {
     fn name(&self) -> &'static str {
         "layer-norm"
@@ -130,8 +106,12 @@ impl CustomOp3 for LayerNorm {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let for_x = self.input_gradient(x, weight, gradient)?;
-        let parameters = self.parameter_gradients(x, gradient)?;
+        let for_x = row_gradients::of_rows([x, weight, gradient], |out, [x, weight, gradient]| {
+            backward(out, x, weight, gradient, self.0);
+        })?;
+        let parameters = row_gradients::of_parameters([x, gradient], 2, |sums, [x, gradient]| {
+            add_parameters(sums, x, gradient, self.0);
+        })?;
         Ok((Some(for_x), Some(parameters.get(0)?), Some(parameters.get(1)?)))
     }
 }

@@ -29,6 +29,7 @@ pub mod product;
 mod relative;
 mod rms_norm;
 mod rounding;
+mod row_gradients;
 mod storage;
 
 pub use adamw::{AdamW, Moments};

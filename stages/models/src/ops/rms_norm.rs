@@ -5,8 +5,9 @@ use rayon::prelude::*;
 
 use super::{
     decoder,
-    math::{ROWS_PER_TASK, column_sums, sum_of, vectorized},
-    storage::{computed, numbers, result},
+    math::{ROWS_PER_TASK, sum_of, vectorized},
+    row_gradients,
+    storage::{numbers, result},
 };
 
 /// `x / sqrt(mean(x²) + eps) · weight` of each row (Zhang and Sennrich, 2019).
@@ -61,30 +62,6 @@ vectorized! {
 
 struct RmsNorm(f32);
 
-impl RmsNorm {
-    fn input_gradient(&self, x: &Tensor, weight: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-        computed([x, weight, gradient], x.shape(), |[x, weight, gradient]| {
-            let mut out = vec![0.0; x.len()];
-            let task = ROWS_PER_TASK * weight.len();
-            out.par_chunks_mut(task)
-                .zip(x.par_chunks(task))
-                .zip(gradient.par_chunks(task))
-                .for_each(|((out, x), gradient)| backward(out, x, weight, gradient, self.0));
-            out
-        })
-    }
-
-    fn weight_gradient(&self, x: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-        let (rows, width) = x.dims2()?;
-        computed([x, gradient], width, |[x, gradient]| {
-            column_sums(rows, width, |row, sums| {
-                let row = row * width..(row + 1) * width;
-                add_weight(sums, &x[row.clone()], &gradient[row], self.0);
-            })
-        })
-    }
-}
-
 impl CustomOp2 for RmsNorm {
     fn name(&self) -> &'static str {
         "rms-norm"
@@ -113,9 +90,21 @@ impl CustomOp2 for RmsNorm {
         _result: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let for_x = x.track_op().then(|| self.input_gradient(x, weight, gradient));
-        let for_weight = weight.track_op().then(|| self.weight_gradient(x, gradient));
-        Ok((for_x.transpose()?, for_weight.transpose()?))
+        let for_x = || {
+            row_gradients::of_rows([x, weight, gradient], |out, [x, weight, gradient]| {
+                backward(out, x, weight, gradient, self.0);
+            })
+        };
+        let for_weight = || {
+            let sums = row_gradients::of_parameters([x, gradient], 1, |sums, [x, gradient]| {
+                add_weight(sums, x, gradient, self.0);
+            });
+            sums?.get(0)
+        };
+        Ok((
+            x.track_op().then(for_x).transpose()?,
+            weight.track_op().then(for_weight).transpose()?,
+        ))
     }
 }
 
