@@ -1,0 +1,152 @@
+//! Which of the texts that a model wrote are negatives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ablate_core::{StageError, rows::Pair};
+
+use super::Params;
+use crate::{
+    answers::{Failure, Rule},
+    likeness::{Grams, words},
+    writing::Written,
+};
+
+/// What tells a negative from other texts.
+pub(super) struct Filter {
+    rule: Rule,
+    refusals: Vec<String>,
+    max_likeness: f64,
+    run_words: usize,
+}
+
+impl Filter {
+    pub(super) fn new(params: &Params) -> Result<Self, StageError> {
+        Ok(Self {
+            rule: Rule::new(params.answer_after.as_deref(), None).map_err(StageError::new)?,
+            refusals: params.refusals.iter().map(|text| plain(text)).collect(),
+            max_likeness: params.max_likeness,
+            run_words: params.run_words as usize,
+        })
+    }
+
+    /// The negatives among the texts of a query, each with the number of its sample.
+    pub(super) fn kept(
+        &self,
+        pair: &Pair,
+        written: &[Written],
+        failures: &mut BTreeMap<Failure, usize>,
+    ) -> Vec<(usize, String)> {
+        let positive = Grams::of(&pair.text, self.run_words);
+        let (mut kept, mut seen) = (Vec::new(), BTreeSet::new());
+        for (sample, written) in written.iter().enumerate() {
+            match self.negative(&written.text, &positive) {
+                Ok(text) if seen.insert(words(&text)) => kept.push((sample, text)),
+                Ok(_) => *failures.entry("repeat another of their query").or_insert(0) += 1,
+                Err(failure) => *failures.entry(failure).or_insert(0) += 1,
+            }
+        }
+        kept
+    }
+
+    fn negative(&self, text: &str, positive: &Grams) -> Result<String, Failure> {
+        let (text, _) = self.rule.apply(text)?;
+        let start = plain(&text);
+        if words(&text).is_empty() {
+            Err("were empty")
+        } else if self.refusals.iter().any(|refusal| start.starts_with(refusal)) {
+            Err("were refusals")
+        } else if Grams::of(&text, self.run_words).jaccard(positive) > self.max_likeness {
+            Err("were too close to the positive")
+        } else {
+            Ok(text)
+        }
+    }
+}
+
+/// In lower case, with plain apostrophes and without what stands around an answer.
+fn plain(text: &str) -> String {
+    text.trim_start_matches(|character: char| !character.is_alphanumeric())
+        .to_lowercase()
+        .replace('\u{2019}', "'")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::samples::pair;
+
+    fn lake() -> Pair {
+        pair(
+            "how deep is the lake",
+            "The lake is ninety metres deep at its north end.",
+        )
+    }
+
+    fn kept(fields: serde_json::Value, texts: &[&str]) -> (Vec<(usize, String)>, BTreeMap<Failure, usize>) {
+        let filter = Filter::new(&serde_json::from_value(fields).unwrap()).unwrap();
+        let written = |text: &&str| Written {
+            text: (*text).to_owned(),
+            reasoning: None,
+            mean_logprob: None,
+            prompt_tokens: 1,
+            new_tokens: 1,
+            finish: "stop".into(),
+        };
+        let written: Vec<Written> = texts.iter().map(written).collect();
+        let mut failures = BTreeMap::new();
+        let kept = filter.kept(&lake(), &written, &mut failures);
+        (kept, failures)
+    }
+
+    const TEXTS: [&str; 8] = [
+        "<think>A lake.</think>\nLakes are measured with a line and a weight.",
+        "lakes are measured with a line, and a weight",
+        "The lake is ninety metres deep at its north shore.",
+        "\u{201c}I can\u{2019}t help with that.",
+        "<think>never ends",
+        " ***\n",
+        "Ships cross the lake from north to south.",
+        "",
+    ];
+
+    #[test]
+    fn each_filter_is_met() {
+        let (kept, failures) = kept(serde_json::json!({}), &TEXTS);
+        assert_eq!(
+            kept,
+            [
+                (0, "Lakes are measured with a line and a weight.".to_owned()),
+                (6, "Ships cross the lake from north to south.".to_owned())
+            ]
+        );
+        let counted: Vec<(Failure, usize)> = failures.into_iter().collect();
+        assert_eq!(
+            counted,
+            [
+                ("end before the thinking does", 1),
+                ("repeat another of their query", 1),
+                ("were empty", 2),
+                ("were refusals", 1),
+                ("were too close to the positive", 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn filters_can_be_left_out() {
+        let fields = serde_json::json!({"refusals": [], "max_likeness": 1.0});
+        let (kept, failures) = kept(fields, &TEXTS);
+        let samples: Vec<usize> = kept.iter().map(|(sample, _)| *sample).collect();
+        assert_eq!(samples, [0, 2, 3, 6]);
+        assert_eq!(failures.len(), 3);
+    }
+
+    #[test]
+    fn the_passage_may_stand_behind_a_marker() {
+        let fields = serde_json::json!({"answer_after": "Passage:"});
+        let (kept, failures) = kept(fields, &["Here it is. Passage: Ships.", "Ships."]);
+        assert_eq!(kept, [(0, "Ships.".to_owned())]);
+        assert_eq!(failures["do not hold `answer_after`"], 1);
+    }
+}
