@@ -20,9 +20,13 @@ impl Runner<'_> {
     pub(crate) fn room(&self, index: NodeIndex) -> Result<[SlotGuard; 2], StageError> {
         let (needs, stop) = (self.plan.node(index).needs(), self.options.stop);
         let slots = &self.options.slots;
-        let slot = slots.acquire(needs.slot, stop)?;
+        let tell = |note: &str| {
+            let (node, note) = (self.plan.node(index).name.clone(), note.to_owned());
+            (self.events)(Event::NodeNote { node, note });
+        };
+        let slot = slots.acquire(needs.slot, stop, &tell)?;
         let (tables, models) = self.bytes_read(index)?;
-        let memory = slots.acquire_memory(needs.memory.bytes(tables, models), stop)?;
+        let memory = slots.acquire_memory(needs.memory.bytes(tables, models), stop, &tell)?;
         self.clear(index)?;
         Ok([slot, memory])
     }

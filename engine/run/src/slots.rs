@@ -9,7 +9,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ablate_core::{DeviceChoice, Slot, StageError};
@@ -18,6 +18,8 @@ use crate::Capacity;
 
 /// How long to wait between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
+/// A wait that is worth a word.
+const LONG: Duration = Duration::from_secs(3);
 
 /// Nodes that need less memory than this do not count: there are no more of them than cores.
 const SMALL: u64 = 64 << 20;
@@ -67,15 +69,30 @@ pub(crate) struct SlotGuard {
 }
 
 impl MachineSlots {
-    /// Waits for a free slot; an error if the run is interrupted first. Called by who holds the lock of an action, and
-    /// nobody waits for an action with a slot in hand: so nobody waits in a circle.
-    pub(crate) fn acquire(&self, slot: Slot, stop: &AtomicBool) -> Result<SlotGuard, StageError> {
-        wait(stop, || self.try_acquire(slot))
+    /// Waits for a free slot; an error if the run is interrupted first. A long wait is told. Called by who holds the lock of an action,
+    /// and nobody waits for an action with a slot in hand: so nobody waits in a circle.
+    pub(crate) fn acquire(
+        &self,
+        slot: Slot,
+        stop: &AtomicBool,
+        tell: &dyn Fn(&str),
+    ) -> Result<SlotGuard, StageError> {
+        let what = match slot {
+            Slot::Cpu => "waits for a core: other runs take them all",
+            Slot::Device => "waits for the device: another run computes on it",
+        };
+        wait(stop, || tell(what), || self.try_acquire(slot))
     }
 
     /// Waits for `bytes` of memory. Called by who holds a slot, and nobody waits for a slot with memory in hand.
-    pub(crate) fn acquire_memory(&self, bytes: u64, stop: &AtomicBool) -> Result<SlotGuard, StageError> {
-        wait(stop, || self.try_acquire_memory(bytes))
+    pub(crate) fn acquire_memory(
+        &self,
+        bytes: u64,
+        stop: &AtomicBool,
+        tell: &dyn Fn(&str),
+    ) -> Result<SlotGuard, StageError> {
+        let what = "waits for memory: other runs take it";
+        wait(stop, || tell(what), || self.try_acquire_memory(bytes))
     }
 
     pub(crate) fn try_acquire(&self, slot: Slot) -> io::Result<Option<SlotGuard>> {
@@ -105,14 +122,19 @@ impl MachineSlots {
 
 fn wait(
     stop: &AtomicBool,
+    tell: impl Fn(),
     mut take: impl FnMut() -> io::Result<Option<SlotGuard>>,
 ) -> Result<SlotGuard, StageError> {
+    let mut told_at = Some(Instant::now() + LONG);
     loop {
         if let Some(guard) = take()? {
             return Ok(guard);
         }
         if stop.load(Ordering::Relaxed) {
             return Err(StageError::Cancelled);
+        }
+        if told_at.take_if(|at| Instant::now() >= *at).is_some() {
+            tell();
         }
         std::thread::sleep(PAUSE);
     }
@@ -175,8 +197,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let slots = slots(folder.path(), DeviceChoice::Cpu);
         let _held = slots.try_acquire(Slot::Device).unwrap().unwrap();
-        let stopped = slots.acquire(Slot::Device, &AtomicBool::new(true));
+        let stopped = slots.acquire(Slot::Device, &AtomicBool::new(true), &|_| {});
         assert!(matches!(stopped, Err(StageError::Cancelled)));
+        let stop = AtomicBool::new(false);
+        let tell = |note: &str| {
+            assert_eq!(note, "waits for the device: another run computes on it");
+            stop.store(true, Ordering::Relaxed);
+        };
+        let told = slots.acquire(Slot::Device, &stop, &tell);
+        assert!(matches!(told, Err(StageError::Cancelled)));
     }
 
     #[test]
