@@ -4,6 +4,8 @@
 # usage: tests/gpu/run.sh ABLATE [PROBE]
 #   ABLATE  the program, built with the feature `cuda` (cargo build --release --features cuda)
 #   PROBE   a program that checks single CUDA operations: run first as `PROBE --device cuda`; left out if not given
+# Where `decoder_speed` and `steps` lie beside ABLATE (cargo build --release --workspace --examples --features cuda) and
+# python3 has torch, transformers and peft, decoding and training are timed beside them, with random weights, too.
 # env: ABLATE_MODELS  where the models of experiments/quickstart.yaml lie, on machines that cannot fetch them
 #      OUT            where stores and answers go; a temporary folder if not given
 #      SCORES         most that a mean of the table may differ between CPU and GPU (default 0.02)
@@ -67,4 +69,13 @@ for a, b in zip(cpu["table"], cuda["table"]):
         print(f"{a['system']:12} {str(a['point']):26} {measure:8} {one:8.4f} {other:8.4f}{'  DIFFERS' if wrong else ''}")
 sys.exit(failed)
 PY
+beside=$(dirname "$ablate")
+if [ -x "$beside/decoder_speed" ] && python3 -c 'import torch, transformers'; then
+  echo "== decoding beside transformers"
+  python3 tests/gpu/decoding.py "$beside/decoder_speed" cuda 8b 2>"$out/decoding.log" || { tail -n 20 "$out/decoding.log"; exit 1; }
+fi
+if [ -x "$beside/steps" ] && python3 -c 'import torch, transformers, peft'; then
+  echo "== steps of training beside PyTorch"
+  python3 tests/peers/training.py "$beside/steps" random random "$(nproc)" 1 cuda 2>"$out/training.log" || { tail -n 20 "$out/training.log"; exit 1; }
+fi
 echo "all GPU checks passed"

@@ -199,6 +199,13 @@ mod tests {
         let _held = slots.try_acquire(Slot::Device).unwrap().unwrap();
         let stopped = slots.acquire(Slot::Device, &AtomicBool::new(true), &|_| {});
         assert!(matches!(stopped, Err(StageError::Cancelled)));
+    }
+
+    #[test]
+    fn a_long_wait_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let slots = slots(folder.path(), DeviceChoice::Cpu);
+        let _held = slots.try_acquire(Slot::Device).unwrap().unwrap();
         let stop = AtomicBool::new(false);
         let tell = |note: &str| {
             assert_eq!(note, "waits for the device: another run computes on it");

@@ -38,7 +38,7 @@ fn one() -> u32 {
 
 impl Stage for Generate {
     const NAME: &'static str = "generate";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const ABOUT: &'static str =
         "queries written by a language model, each from one document, with log-probabilities";
     const EXAMPLE: &'static str = "queries: {use: generate, documents: docs, prompt: ablate/vanilla, model: smollm2-135m-instruct, \

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    mem::take,
     sync::{Mutex, PoisonError},
     vec::IntoIter,
 };
@@ -144,11 +145,9 @@ impl<D: Decoder> Lane<'_, D> {
 
     /// Writes a token of every row, and gives away the rows that are over.
     fn step(&self, group: &mut D::Group, rows: &mut Vec<Live>) -> Result<(), StageError> {
-        let feeds: Vec<&[u32]> = rows.iter().map(|row| row.feed.as_slice()).collect();
-        let logits = self.model.step(self.prefix, group, &feeds)?;
-        // A vocabulary's worth of exponentials a row.
-        let advance = |(row, logits): (&mut Live, &Vec<f32>)| self.advance(row, logits);
-        let advanced = rows.par_iter_mut().zip(&logits).map(advance);
+        let chosen = self.chosen(group, rows)?;
+        let advance = |(row, chosen): (&mut Live, (u32, f32))| self.advance(row, chosen);
+        let advanced = rows.par_iter_mut().zip(chosen).map(advance);
         let over: Vec<bool> = advanced.collect::<Result<_, _>>()?;
         let going: Vec<usize> = (0..rows.len()).filter(|row| !over[*row]).collect();
         self.model.keep(group, &going)?;
@@ -160,11 +159,24 @@ impl<D: Decoder> Lane<'_, D> {
         Ok(())
     }
 
-    /// Takes a row's next token; whether the row is over.
-    fn advance(&self, row: &mut Live, logits: &[f32]) -> Result<bool, StageError> {
+    /// The next token of every row with its log-probability.
+    fn chosen(&self, group: &mut D::Group, rows: &mut [Live]) -> Result<Vec<(u32, f32)>, StageError> {
+        let feeds: Vec<Vec<u32>> = rows.iter_mut().map(|row| take(&mut row.feed)).collect();
+        let feeds: Vec<&[u32]> = feeds.iter().map(Vec::as_slice).collect();
         let sampling = self.decoding.sampling;
-        let (token, logprob) = choose(logits, &row.seen, sampling, &mut row.stream);
-        if sampling.repetition_penalty.is_some() {
+        if sampling.takes_likeliest() {
+            return self.model.step_likeliest(self.prefix, group, &feeds);
+        }
+        let logits = self.model.step(self.prefix, group, &feeds)?;
+        // A vocabulary's worth of exponentials a row.
+        let choose =
+            |(row, logits): (&mut Live, &Vec<f32>)| choose(logits, &row.seen, sampling, &mut row.stream);
+        Ok(rows.par_iter_mut().zip(&logits).map(choose).collect())
+    }
+
+    /// Gives a row its next token; whether the row is over.
+    fn advance(&self, row: &mut Live, (token, logprob): (u32, f32)) -> Result<bool, StageError> {
+        if self.decoding.sampling.repetition_penalty.is_some() {
             row.seen.insert(token);
         }
         row.draft.tokens.push(token);

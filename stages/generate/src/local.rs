@@ -24,10 +24,10 @@ use crate::{
     writing::{Format, Writing, Written},
 };
 
-/// A prompt and a stream to what a model writes; version 2: attention adds in another order.
+/// A prompt and a stream to what a model writes; version 2: attention adds in another order; 3: a draw adds the masses of tokens in another one.
 const WRITE: RowFunction = RowFunction {
     name: "generate",
-    version: 2,
+    version: 3,
 };
 
 /// The generator at the port `model`, adapted where there is an adapter.

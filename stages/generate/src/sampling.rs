@@ -1,8 +1,13 @@
 //! From logits to a token.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    collections::{BTreeSet, BinaryHeap},
+};
 
 use ablate_core::Stream;
+use ablate_models::decoder::{likeliest, log_probability};
 
 /// How tokens are chosen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +25,13 @@ pub struct Sampling {
     pub repetition_penalty: Option<f64>,
 }
 
+impl Sampling {
+    /// Whether the likeliest token of the model is taken each time.
+    pub(crate) fn takes_likeliest(self) -> bool {
+        self.temperature == 0.0 && self.repetition_penalty.is_none()
+    }
+}
+
 /// The chosen token and its log-probability as the model predicts it, neither tempered nor penalised; `seen` are the
 /// tokens that are penalised.
 pub(crate) fn choose(
@@ -33,7 +45,7 @@ pub(crate) fn choose(
         None => Cow::Borrowed(logits),
     };
     let token = if sampling.temperature == 0.0 {
-        greedy(&penalised)
+        likeliest(&penalised)
     } else {
         sample(&penalised, sampling, stream)
     };
@@ -54,56 +66,95 @@ fn penalised(logits: &[f32], seen: &BTreeSet<u32>, penalty: f32) -> Vec<f32> {
     logits
 }
 
-/// The likeliest token; of equals the first.
-fn greedy(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (at, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = at;
-        }
-    }
-    best as u32
-}
-
-/// `ln softmax(logits)[token]`, summed in f64.
-fn log_probability(logits: &[f32], token: u32) -> f32 {
-    let top = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    let total: f64 = logits.iter().map(|logit| (f64::from(*logit) - top).exp()).sum();
-    (f64::from(logits[token as usize]) - top - total.ln()) as f32
-}
-
+/// Draws a token. Most of the mass lies on a few of a whole vocabulary, so tokens are put in order only as far as the draw goes.
 fn sample(logits: &[f32], sampling: Sampling, stream: &mut Stream) -> u32 {
     let top = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let weight = |logit: &f32| ((f64::from(*logit) - top) / sampling.temperature).exp();
-    let mut kept: Vec<(u32, f64)> = logits
-        .iter()
-        .enumerate()
-        .map(|(at, logit)| (at as u32, weight(logit)))
-        .collect();
-    kept.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    kept.truncate(sampling.top_k.unwrap_or(kept.len()).max(1));
-    if let Some(share) = sampling.min_p {
-        kept.retain(|(_, weight)| *weight >= share);
-    }
-    if let Some(mass) = sampling.top_p {
-        let total: f64 = kept.iter().map(|(_, weight)| weight).sum();
-        let mut seen = 0.0;
-        let enough = kept.iter().position(|(_, weight)| {
-            seen += weight;
-            seen >= mass * total
-        });
-        kept.truncate(enough.map_or(kept.len(), |at| at + 1));
-    }
-    let total: f64 = kept.iter().map(|(_, weight)| weight).sum();
-    let mut at = stream.uniform() * total;
-    for (token, weight) in &kept {
-        at -= weight;
-        if at < 0.0 {
-            return *token;
+    let weighted = logits.iter().zip(0..).map(|(logit, token)| Weighted {
+        weight: weight(logit),
+        token,
+    });
+    let weighted: Vec<Weighted> = weighted.collect();
+    let everything = mass(&weighted);
+    let mut rest = BinaryHeap::from(weighted);
+    let falling = std::iter::from_fn(move || rest.pop());
+    match (sampling.top_k, sampling.min_p) {
+        (None, None) => among(falling, everything, sampling.top_p, stream),
+        (top_k, min_p) => {
+            let likely = falling.take(top_k.unwrap_or(logits.len()).max(1));
+            let kept: Vec<Weighted> = likely
+                .take_while(|one| one.weight >= min_p.unwrap_or(0.0))
+                .collect();
+            let total = mass(&kept);
+            among(kept.into_iter(), total, sampling.top_p, stream)
         }
     }
-    kept.last().map_or(0, |(token, _)| *token)
 }
+
+/// Draws among tokens of so much mass, given from the likeliest on, or among the first of them that together reach the share `top_p`.
+fn among(
+    falling: impl Iterator<Item = Weighted>,
+    total: f64,
+    top_p: Option<f64>,
+    stream: &mut Stream,
+) -> u32 {
+    let Some(share) = top_p else {
+        return at_mass(falling, stream.uniform() * total);
+    };
+    let mut seen = 0.0;
+    let missing = |one: &Weighted| {
+        let before = seen;
+        seen += one.weight;
+        before == 0.0 || before < share * total
+    };
+    let nucleus: Vec<Weighted> = falling.take_while(missing).collect();
+    let total = mass(&nucleus);
+    at_mass(nucleus.into_iter(), stream.uniform() * total)
+}
+
+/// The token with which the mass is more than so much; the last one if it never is.
+fn at_mass(tokens: impl Iterator<Item = Weighted>, mut left: f64) -> u32 {
+    let mut last = 0;
+    for Weighted { weight, token } in tokens {
+        last = token;
+        left -= weight;
+        if left < 0.0 {
+            break;
+        }
+    }
+    last
+}
+
+fn mass(tokens: &[Weighted]) -> f64 {
+    tokens.iter().map(|one| one.weight).sum()
+}
+
+/// A token and its mass; the greater is the likelier, of equals the first.
+struct Weighted {
+    weight: f64,
+    token: u32,
+}
+
+impl Ord for Weighted {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_weight = self.weight.total_cmp(&other.weight);
+        by_weight.then(other.token.cmp(&self.token))
+    }
+}
+
+impl PartialOrd for Weighted {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Weighted {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Weighted {}
 
 #[cfg(test)]
 mod tests {
@@ -210,5 +261,64 @@ mod tests {
             .map(|c| c > 0),
             [false, true, true, true]
         );
+    }
+
+    /// Over a whole vocabulary, the plain way: everything in order, cut by one rule after the other.
+    #[test]
+    fn a_draw_is_that_from_the_whole_vocabulary_in_order() {
+        let mut numbers = Seed::root(8).stream();
+        let logits: Vec<f32> = (0..5_000).map(|_| (numbers.uniform() * 12.0) as f32).collect();
+        let sampling = |top_k, top_p, min_p| Sampling {
+            temperature: 0.6,
+            top_k,
+            top_p,
+            min_p,
+            repetition_penalty: None,
+        };
+        for sampling in [
+            sampling(None, None, None),
+            sampling(Some(20), Some(0.95), Some(0.0)),
+            sampling(None, Some(0.9), None),
+            sampling(None, Some(0.0), None),
+            sampling(None, None, Some(0.05)),
+            sampling(Some(300), Some(0.8), Some(0.1)),
+        ] {
+            let mut streams = [Seed::root(3).stream(), Seed::root(3).stream()];
+            for _ in 0..200 {
+                let drawn = sample(&logits, sampling, &mut streams[0]);
+                assert_eq!(
+                    drawn,
+                    in_order(&logits, sampling, &mut streams[1]),
+                    "{sampling:?}"
+                );
+            }
+        }
+    }
+
+    fn in_order(logits: &[f32], sampling: Sampling, stream: &mut Stream) -> u32 {
+        let top = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        let mut all: Vec<(f64, u32)> = logits
+            .iter()
+            .zip(0..)
+            .map(|(logit, token)| (((f64::from(*logit) - top) / sampling.temperature).exp(), token))
+            .collect();
+        all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        all.truncate(sampling.top_k.unwrap_or(all.len()));
+        all.retain(|(weight, _)| *weight >= sampling.min_p.unwrap_or(0.0));
+        let sums = |all: &[(f64, u32)]| {
+            let sum = |sum: &mut f64, one: &(f64, u32)| {
+                *sum += one.0;
+                Some(*sum)
+            };
+            all.iter().scan(0.0, sum).collect::<Vec<f64>>()
+        };
+        if let (Some(share), Some(total)) = (sampling.top_p, sums(&all).last()) {
+            let enough = sums(&all).iter().position(|sum| *sum >= share * total);
+            all.truncate(enough.map_or(all.len(), |at| at + 1));
+        }
+        let sums = sums(&all);
+        let drawn = stream.uniform() * sums.last().copied().unwrap_or(0.0);
+        let at = sums.iter().position(|sum| *sum > drawn);
+        all[at.unwrap_or(all.len() - 1)].1
     }
 }

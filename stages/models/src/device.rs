@@ -18,7 +18,9 @@ fn try_open(choice: DeviceChoice) -> Result<Device, String> {
         DeviceChoice::Metal if !candle_core::utils::metal_is_available() => {
             Err("this ablate was built without the feature `metal`".into())
         }
-        DeviceChoice::Metal => fenced(|| Device::new_metal(0)).map_err(|_| "Metal has none".into()),
+        DeviceChoice::Metal => {
+            fenced(|| Device::new_metal(0)).map_err(|why| format!("Metal gives none: {why}"))
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use ablate_models::{
     Mode, Precision,
     decoder::{
         CpuDecoder, Decoder, DeviceDecoder, Family, Prompted, Settings, TunedDecoder, expected_tensors,
+        likeliest, log_probability,
     },
     params::to_vec,
 };
@@ -102,6 +103,33 @@ fn bf16_stays_near_transformers_and_takes_half_the_cache() {
         let largest = logits.flat_map(|row| list(row, |logit| logit.as_f64().unwrap().abs()));
         let share = f64::from(worst(&half, &fixture, case)) / largest.fold(0.0, f64::max);
         assert!((1e-4..0.04).contains(&share), "{}: {share}", case["name"]);
+    }
+}
+
+/// What `step_likeliest` gives for two rows, against the logits of `step`.
+fn likeliest_of<D: Decoder>(model: &D, rows: &[&[u32]]) {
+    let prefix = model.prefix(&[]).unwrap_or_else(told);
+    let group = || model.group(&prefix, rows.len()).unwrap_or_else(told);
+    let logits = model.step(&prefix, &mut group(), rows).unwrap_or_else(told);
+    let found = model
+        .step_likeliest(&prefix, &mut group(), rows)
+        .unwrap_or_else(told);
+    assert_eq!(found.len(), rows.len());
+    for ((token, logprob), logits) in found.into_iter().zip(&logits) {
+        assert_eq!(token, likeliest(logits));
+        assert!((logprob - log_probability(logits, token)).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn the_likeliest_tokens_are_those_of_the_logits() {
+    let fixture = fixture();
+    let ids = ids(&fixture);
+    for case in fixture["cases"].as_array().unwrap() {
+        let rows = [&ids[..11], &ids[3..5]];
+        likeliest_of(&cpu(case), &rows);
+        likeliest_of(&tensors(case, Precision::F32), &rows);
+        likeliest_of(&tensors(case, Precision::Bf16), &rows);
     }
 }
 

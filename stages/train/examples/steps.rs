@@ -1,5 +1,5 @@
-//! Times steps of training, for comparison with other libraries: `steps KIND MODEL_FOLDER [STEPS [TOKENS [checkpointed]]]`. Of the steps (6)
-//! the first is left out.
+//! Times steps of training, for comparison with other libraries: `steps KIND MODEL_FOLDER [STEPS [TOKENS [DEVICE [checkpointed]]]]`. Of the steps (6)
+//! the first is left out. DEVICE is `cpu`, with f32, or `cuda`, with bf16 around f32 weights.
 //!
 //! KIND is `biencoder` (32 rows of three texts of so many tokens, 128), `crossencoder` (32 pairs), `monot5` (16 prompts) or `lora` (4 prompts, the last
 //! 16 tokens are learnt, rank 16 on all linear layers). Prints wall and processor seconds a step, and the most memory that was used.
@@ -7,10 +7,11 @@
 
 use std::{path::Path, time::Instant};
 
-use ablate_core::{Seed, StageError, rows::Triple};
+use ablate_core::{DeviceChoice, Seed, StageError, rows::Triple};
 use ablate_models::{
     Precision, TunedGenerator,
     decoder::Lora,
+    device,
     encoder::SentenceEncoder,
     reranker::{CrossEncoder, MonoT5, Truncation},
 };
@@ -46,6 +47,7 @@ struct Run {
     steps: usize,
     /// Of a text, with the special ones.
     tokens: usize,
+    device: Device,
     gradient_checkpointing: bool,
 }
 
@@ -68,7 +70,7 @@ fn triples(tokens: usize, pairs: bool) -> Vec<Triple> {
     (0..BATCH).map(triple).collect()
 }
 
-fn settings(gradient_checkpointing: bool) -> Settings {
+fn settings(run: &Run) -> Settings {
     Settings {
         learning_rate: 2e-5,
         warmup: 0.1,
@@ -76,17 +78,18 @@ fn settings(gradient_checkpointing: bool) -> Settings {
         weight_decay: 0.01,
         max_gradient_norm: 1.0,
         dropout: None,
-        precision: Precision::F32,
-        gradient_checkpointing,
+        precision: if run.device.is_cpu() {
+            Precision::F32
+        } else {
+            Precision::Bf16
+        },
+        gradient_checkpointing: run.gradient_checkpointing,
         seed: Seed::root(1),
     }
 }
 
 fn time(objective: &dyn Objective, rows: usize, run: &Run) -> Result<(), StageError> {
-    let (batches, settings) = (
-        vec![(0..rows).collect(); run.steps],
-        settings(run.gradient_checkpointing),
-    );
+    let (batches, settings) = (vec![(0..rows).collect(); run.steps], settings(run));
     let mut begun = (Instant::now(), processor());
     let mut times = Vec::new();
     train(objective, &batches, &settings, None, None, &mut |_| {
@@ -119,7 +122,7 @@ fn peak() -> f64 {
 }
 
 fn biencoder(folder: &Path, run: &Run) -> Result<(), StageError> {
-    let mut encoder = SentenceEncoder::load(folder, &Device::Cpu)?;
+    let mut encoder = SentenceEncoder::load(folder, &run.device)?;
     encoder.set_max_length(run.tokens)?;
     let rows = triples(run.tokens, false);
     let settings = RankingSettings {
@@ -131,7 +134,7 @@ fn biencoder(folder: &Path, run: &Run) -> Result<(), StageError> {
 }
 
 fn crossencoder(folder: &Path, run: &Run) -> Result<(), StageError> {
-    let mut model = CrossEncoder::over(folder, &Device::Cpu, &Seed::root(1))?;
+    let mut model = CrossEncoder::over(folder, &run.device, &Seed::root(1))?;
     model.set_truncation(Some(run.tokens), Truncation::LongestFirst)?;
     let rows = triples(run.tokens, true);
     let objective = Relevance::new(&model, &rows[..BATCH / 2], RelevanceLoss::Bce, None)?;
@@ -139,7 +142,7 @@ fn crossencoder(folder: &Path, run: &Run) -> Result<(), StageError> {
 }
 
 fn monot5(folder: &Path, run: &Run) -> Result<(), StageError> {
-    let mut model = MonoT5::load(folder, &Device::Cpu)?;
+    let mut model = MonoT5::load(folder, &run.device)?;
     model.set_max_length(Some(run.tokens));
     let rows = triples(run.tokens + 19, true);
     let objective = Answers::new(&model, &rows[..8], false, None)?;
@@ -153,7 +156,7 @@ fn lora(folder: &Path, run: &Run) -> Result<(), StageError> {
         dropout: 0.0,
         targets: vec!["all-linear".into()],
     };
-    let generator = TunedGenerator::load(folder, Some(&lora), &Seed::root(1), &Device::Cpu)?;
+    let generator = TunedGenerator::load(folder, Some(&lora), &Seed::root(1), &run.device)?;
     let ids = |row: u32, count: u32| {
         (0..count)
             .map(move |at| 100 + (row * 31 + at * 17) % 5000)
@@ -176,7 +179,12 @@ fn main() {
     let run = Run {
         steps: number(2, 6),
         tokens: number(3, 128),
-        gradient_checkpointing: arguments.get(4).is_some_and(|word| word == "checkpointed"),
+        device: device::open(match arguments.get(4).map(String::as_str) {
+            Some("cuda") => DeviceChoice::Cuda(0),
+            _ => DeviceChoice::Cpu,
+        })
+        .unwrap(),
+        gradient_checkpointing: arguments.get(5).is_some_and(|word| word == "checkpointed"),
     };
     let done = match kind {
         "biencoder" => biencoder(folder, &run),

@@ -186,7 +186,7 @@ fn refusals() -> Vec<String> {
 
 impl Stage for WriteNegatives {
     const NAME: &'static str = "negatives/llm";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "hard negatives written by a language model for each query and its positive; copies and refusals left out";
     const EXAMPLE: &'static str = "imagined: {use: negatives/llm, pairs: kept, model: smollm2-135m-instruct, per_query: 1, \
          decoding: {max_new_tokens: 200}}";

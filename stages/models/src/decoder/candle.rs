@@ -1,28 +1,26 @@
-//! The decoder on a device, with candle's tensors, in f32 or bf16. Fused operations without gradients.
+//! The parts of a decoder computed with candle's tensors, in f32 or bf16. Fused operations without gradients.
 
 use ablate_core::StageError;
-use candle_core::{DType, Device, DeviceLocation, Tensor, shape::ShapeWithOneHole};
+use candle_core::{DType, Device, Tensor, shape::ShapeWithOneHole};
 use candle_nn::{
     ops::{layer_norm, rms_norm, softmax_last_dim},
     rotary_emb::{rope, rope_i},
 };
 
 use super::{
-    Activation, Config, Decoder, Layout, TensorSpec, Transformer, Weights,
+    Activation, Config, TensorSpec, Weights,
     group::{Group, Slots},
     skeleton::{Backend, Load},
     weights::{MatrixSpec, Norm},
 };
-use crate::{Precision, device::free_bytes};
-
-/// A decoder on a device.
-pub type DeviceDecoder = Transformer<Tensors>;
+use crate::Precision;
 
 /// Computes with candle's tensors.
 pub struct Tensors {
-    device: Device,
-    precision: Precision,
-    neighbours: bool,
+    pub(super) device: Device,
+    pub(super) precision: Precision,
+    /// Whether a rotation pairs numbers that stand beside each other.
+    pub(super) neighbours: bool,
 }
 
 /// A linear layer: `(out, in)` and `(out)`.
@@ -35,7 +33,7 @@ pub(super) struct Layer {
 pub(super) struct Step<'s> {
     group: &'s mut Group,
     rows: usize,
-    tokens: usize,
+    pub(super) tokens: usize,
     /// Cosines and sines, `(rows, tokens, pairs)`, by rotation.
     turns: Vec<(Tensor, Tensor)>,
     /// What each token may see, `(rows, 1, tokens, slots)`, by window.
@@ -48,7 +46,8 @@ impl Tensors {
         Tensor::from_vec(numbers, shape, &self.device)?.to_dtype(self.precision.dtype())
     }
 
-    fn step<'s>(
+    /// What a step of these feeds needs, and the position of each token, padding included.
+    pub(super) fn step<'s>(
         &self,
         config: &Config,
         group: &'s mut Group,
@@ -260,6 +259,10 @@ impl Backend for Tensors {
         Ok(())
     }
 
+    fn capped(&self, x: Tensor, cap: f64) -> Result<Tensor, StageError> {
+        Ok(((x.to_dtype(DType::F32)? / cap)?.tanh()? * cap)?)
+    }
+
     fn numbers(&self, x: Tensor) -> Result<Vec<f32>, StageError> {
         Ok(x.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?)
     }
@@ -289,104 +292,4 @@ fn indices(tokens: &[usize], device: &Device) -> candle_core::Result<Tensor> {
         tokens.iter().map(|token| *token as u32).collect::<Vec<_>>(),
         device,
     )
-}
-
-impl DeviceDecoder {
-    /// Takes the weights to `device`.
-    ///
-    /// # Errors
-    /// If a tensor is missing, misshapen or of an unknown type; all such tensors are told. If the device has no room.
-    pub fn load_on(
-        config: Config,
-        layout: &Layout,
-        weights: &mut dyn Weights,
-        device: &Device,
-        precision: Precision,
-    ) -> Result<Self, StageError> {
-        let backend = Tensors {
-            device: device.clone(),
-            precision,
-            neighbours: layout.neighbours,
-        };
-        Self::build(config, layout, weights, backend)
-    }
-
-    /// In what numbers it computes.
-    pub fn precision(&self) -> Precision {
-        self.backend.precision
-    }
-
-    /// Where it computes and in what numbers: `cuda:0 in f32`.
-    pub fn place(&self) -> String {
-        let device = match self.backend.device.location() {
-            DeviceLocation::Cpu => "cpu".to_owned(),
-            DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-            DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
-        };
-        format!("{device} in {}", self.backend.precision.word())
-    }
-
-    /// The states, `(rows · tokens, hidden)`, after all layers; rows are padded to the longest feed.
-    fn fed(&self, group: &mut Group, feeds: &[&[u32]]) -> Result<Tensor, StageError> {
-        let (mut step, mut positions) = self.backend.step(self.config(), group, feeds)?;
-        let tokens = step.tokens;
-        let mut ids = Vec::with_capacity(positions.len());
-        for (feed, positions) in feeds.iter().zip(positions.chunks_exact_mut(tokens)) {
-            // Padding stands where the row's last token does, so that no position is asked for that is not learned.
-            let last = positions[feed.len().max(1) - 1];
-            positions[feed.len()..].fill(last);
-            ids.extend(
-                feed.iter()
-                    .copied()
-                    .chain(std::iter::repeat_n(0, tokens - feed.len())),
-            );
-        }
-        self.states(&ids, &positions, &mut step)
-    }
-}
-
-impl Decoder for DeviceDecoder {
-    const GROUPS_AT_ONCE: bool = false;
-    const MOST_ROWS: usize = 256;
-    type Prefix = Group;
-    type Group = Group;
-
-    /// Half of what the device has left: the rest is for states and logits, and for caches that move to more room.
-    fn cache_bytes(&self) -> usize {
-        free_bytes(&self.backend.device).map_or(4 << 30, |free| free / 2)
-    }
-
-    fn prefix(&self, tokens: &[u32]) -> Result<Group, StageError> {
-        let mut group = Group::of(1);
-        if !tokens.is_empty() {
-            self.fed(&mut group, &[tokens])?;
-        }
-        Ok(group)
-    }
-
-    fn group(&self, prefix: &Group, rows: usize) -> Result<Group, StageError> {
-        Ok(prefix.copies(rows)?)
-    }
-
-    fn step(&self, _: &Group, group: &mut Group, feeds: &[&[u32]]) -> Result<Vec<Vec<f32>>, StageError> {
-        let states = self.fed(group, feeds)?;
-        let tokens = states.dim(0)? / feeds.len();
-        let last = |(row, feed): (usize, &&[u32])| row * tokens + feed.len().max(1) - 1;
-        let last: Vec<usize> = feeds.iter().enumerate().map(last).collect();
-        self.logits(&states, &last)
-    }
-
-    fn keep(&self, group: &mut Group, rows: &[usize]) -> Result<(), StageError> {
-        Ok(group.keep(rows, &self.backend.device)?)
-    }
-
-    fn join(&self, group: &mut Group, others: Group) -> Result<(), StageError> {
-        Ok(group.join(others, &self.backend.device)?)
-    }
-
-    fn row_bytes(&self, prefix: usize, tokens: usize) -> usize {
-        let config = self.config();
-        let (_, key) = config.query_and_key_widths();
-        2 * (prefix + tokens) * key * config.layers.len() * self.backend.precision.dtype().size_in_bytes()
-    }
 }

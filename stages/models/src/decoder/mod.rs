@@ -10,10 +10,12 @@ mod candle;
 mod config;
 mod convert;
 mod cpu;
+mod device;
 mod experts;
 pub mod families;
 mod group;
 mod layout;
+mod logits;
 mod rotary;
 mod settings;
 mod skeleton;
@@ -22,15 +24,17 @@ mod weights;
 
 use ablate_core::StageError;
 use candle_core::Device;
+use rayon::prelude::*;
 
 pub(crate) use adapter::Adapted;
 pub use build::expected_tensors;
-pub use candle::DeviceDecoder;
 pub use config::{Activation, Biases, Config, FeedForward, LayerKind, NormKind};
 pub(crate) use convert::Converted;
 pub use cpu::CpuDecoder;
+pub use device::DeviceDecoder;
 pub use families::Family;
 pub use layout::Layout;
+pub use logits::{likeliest, log_probability};
 pub use rotary::Rotary;
 pub use settings::Settings;
 pub use skeleton::Transformer;
@@ -66,6 +70,22 @@ pub trait Decoder: Sync {
         group: &mut Self::Group,
         feeds: &[&[u32]],
     ) -> Result<Vec<Vec<f32>>, StageError>;
+
+    /// The same, but of each row's next token only the likeliest with its log-probability, of equals the first: a device need not hand over a vocabulary's worth of
+    /// logits for each row.
+    fn step_likeliest(
+        &self,
+        prefix: &Self::Prefix,
+        group: &mut Self::Group,
+        feeds: &[&[u32]],
+    ) -> Result<Vec<(u32, f32)>, StageError> {
+        let logits = self.step(prefix, group, feeds)?;
+        let chosen = |logits: &Vec<f32>| {
+            let token = likeliest(logits);
+            (token, log_probability(logits, token))
+        };
+        Ok(logits.par_iter().map(chosen).collect())
+    }
 
     /// Drops all rows but these, given in ascending order.
     fn keep(&self, group: &mut Self::Group, rows: &[usize]) -> Result<(), StageError>;

@@ -55,6 +55,8 @@ pub(super) trait Backend: Sized + Sync {
         weights: &[f32],
         y: Self::States,
     ) -> Result<(), StageError>;
+    /// `cap · tanh(x / cap)`.
+    fn capped(&self, x: Self::States, cap: f64) -> Result<Self::States, StageError>;
     /// The numbers on the host, row-major.
     fn numbers(&self, x: Self::States) -> Result<Vec<f32>, StageError>;
 }
@@ -174,18 +176,8 @@ impl<B: Backend> Transformer<B> {
     }
 
     /// The logits after these tokens, `vocabulary` each.
-    pub(super) fn logits(&self, x: &B::States, tokens: &[usize]) -> Result<Vec<Vec<f32>>, StageError> {
-        let mut logits = self.backend.numbers(self.pass().scores(x, tokens)?)?;
-        if let Some(cap) = self.config.logit_cap {
-            let cap = cap as f32;
-            logits
-                .iter_mut()
-                .for_each(|logit| *logit = cap * (*logit / cap).tanh());
-        }
-        Ok(logits
-            .chunks_exact(self.config.vocab_size)
-            .map(<[f32]>::to_vec)
-            .collect())
+    pub(super) fn logits(&self, x: &B::States, tokens: &[usize]) -> Result<B::States, StageError> {
+        self.pass().logits(x, tokens)
     }
 }
 
@@ -341,10 +333,14 @@ impl<'a, B: Backend> Pass<'a, B> {
     }
 
     /// The logits after these tokens, before a cap.
-    pub(super) fn scores(&self, x: &B::States, tokens: &[usize]) -> Result<B::States, StageError> {
+    pub(super) fn logits(&self, x: &B::States, tokens: &[usize]) -> Result<B::States, StageError> {
         let normed = self
             .backend
             .normed(&self.parts.norm, &self.backend.pick(x, tokens)?)?;
-        self.backend.linear(self.head, &normed)
+        let logits = self.backend.linear(self.head, &normed)?;
+        match self.config.logit_cap {
+            Some(cap) => self.backend.capped(logits, cap),
+            None => Ok(logits),
+        }
     }
 }

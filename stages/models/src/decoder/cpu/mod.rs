@@ -261,6 +261,13 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn capped(&self, mut x: States, cap: f64) -> Result<States, StageError> {
+        let cap = cap as f32;
+        let capped = |logit: &mut f32| *logit = cap * (*logit / cap).tanh();
+        x.numbers.iter_mut().for_each(capped);
+        Ok(x)
+    }
+
     fn numbers(&self, x: States) -> Result<Vec<f32>, StageError> {
         Ok(x.numbers)
     }
@@ -376,7 +383,9 @@ impl Decoder for CpuDecoder {
             let room = |next: &(&mut Cache, &[u32])| tokens + next.1.len() <= PASS;
             if !feeds.peek().is_some_and(room) {
                 let states = self.forward(prefix, &mut rows)?;
-                logits.extend(self.logits(&states, &ends(&rows))?);
+                let numbers = self.logits(&states, &ends(&rows))?.numbers;
+                let of_rows = numbers.chunks_exact(self.config().vocab_size);
+                logits.extend(of_rows.map(<[f32]>::to_vec));
                 (tokens, rows) = (0, Vec::new());
             }
         }

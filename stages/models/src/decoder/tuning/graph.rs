@@ -238,6 +238,10 @@ impl Backend for Graph<'_> {
         Ok(gated(&x, activation)?)
     }
 
+    fn capped(&self, x: Tensor, cap: f64) -> std::result::Result<Tensor, StageError> {
+        Ok(((x / cap)?.tanh()? * cap)?)
+    }
+
     fn pick(&self, x: &Tensor, tokens: &[usize]) -> std::result::Result<Tensor, StageError> {
         let tokens: Vec<u32> = tokens.iter().map(|token| *token as u32).collect();
         Ok(x.index_select(&Tensor::new(tokens, x.device())?, 0)?)

@@ -188,11 +188,7 @@ impl TunedDecoder {
         let pass = Pass::new(&graph, &self.config, &self.body);
         let embedded = pass.embedded(&fed.concat(), &positions)?;
         let batch = Batch::new(&self.config, texts, (&self.device, mode), self.layout.neighbours)?;
-        let logits = pass.scores(&self.through(embedded, batch, mode)?, &asked)?;
-        Ok(match self.config.logit_cap {
-            Some(cap) => ((logits / cap)?.tanh()? * cap)?,
-            None => logits,
-        })
+        pass.logits(&self.through(embedded, batch, mode)?, &asked)
     }
     fn graph(&self, mode: Mode<'_>) -> Graph<'_> {
         Graph {
