@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ablate_core::StageError;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokenizers::Tokenizer;
 
 /// The files a tokenizer may have.
@@ -33,4 +33,27 @@ pub(crate) fn load_tokenizer(file: &Path) -> Result<Tokenizer, StageError> {
     let bytes = fs_err::read(file)?;
     Tokenizer::from_bytes(bytes)
         .map_err(|error| StageError::new(format!("`{}` is no tokenizer: {error}", file.display())))
+}
+
+/// The same of a file that need not be there.
+pub(crate) fn optional_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, StageError> {
+    if file.exists() {
+        json(file).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// Tokens that the tokenizer of a folder lets a text have; none said where it is a number that stands for no limit.
+pub(crate) fn tokenizer_limit(folder: &Path) -> Result<Option<usize>, StageError> {
+    #[derive(Deserialize)]
+    struct Limit {
+        model_max_length: Option<f64>,
+    }
+    const NO_LIMIT: f64 = 1e9;
+    let limit: Option<Limit> = optional_json(&folder.join("tokenizer_config.json"))?;
+    let limit = limit.and_then(|limit| limit.model_max_length);
+    Ok(limit
+        .filter(|tokens| (1.0..NO_LIMIT).contains(tokens))
+        .map(|tokens| tokens as usize))
 }

@@ -3,18 +3,22 @@
 
 #[expect(dead_code, reason = "shared with tests that use all of it")]
 mod common;
+#[path = "common/t5.rs"]
+#[allow(dead_code)]
+mod t5;
 
 use ablate_core::StageError;
 use ablate_models::{
     Mode,
     bert::{self, Bert, Tokens},
     distilbert::{self, DistilBert},
-    encoder::{Embeddings, SentenceEncoder},
+    encoder::{Embeddings, Prefixes, Role, SentenceEncoder},
     params::{ParamStore, to_vec},
 };
 use candle_core::{Device, Tensor};
 use common::{fixture, minilm, tiny_encoder};
 use serde_json::Value;
+use t5::saved_by_sentence_transformers;
 
 /// The formula of tiny_models.py: value i of the k-th parameter is .2 sin(.7 k + .013 i), plus 1 for norm weights.
 fn formula(parameters: &Value, prefix: &str) -> ParamStore {
@@ -216,5 +220,49 @@ fn minilm_gives_sentence_transformers_vectors() {
     for batch in [1, 7, 32] {
         let again = with_threads(batch.min(2), || encode(&encoder, &texts, batch));
         assert_eq!(bits(&again), bits(&found), "batch {batch}");
+    }
+}
+
+fn prompted(encoder: &SentenceEncoder, role: Role, texts: &[String]) -> Embeddings {
+    let prompted: Vec<String> = texts.iter().map(|text| encoder.prompted(role, text)).collect();
+    encode(encoder, &prompted, 2)
+}
+
+#[test]
+fn folders_of_sentence_transformers_6_give_its_vectors_with_their_prompts() {
+    let fixture = fixture("sentence_transformers_layout.json");
+    let texts: Vec<String> = serde_json::from_value(fixture["texts"].clone()).unwrap();
+    for case in fixture["cases"].as_array().unwrap() {
+        let folder = saved_by_sentence_transformers(&fixture, case);
+        let mut encoder = SentenceEncoder::load(folder.path(), &Device::Cpu)
+            .map_err(|e| e.to_string())
+            .unwrap();
+        let expected = |name: &str| -> Vec<f32> {
+            let rows: Vec<Vec<f32>> = serde_json::from_value(case[name].clone()).unwrap();
+            rows.concat()
+        };
+        assert_eq!(encoder.max_length(), 10);
+        for (role, name) in [(Role::Query, "queries"), (Role::Document, "documents")] {
+            assert_close(&prompted(&encoder, role, &texts).values, &expected(name), 2e-6);
+        }
+        encoder.set_prefixes(&Prefixes {
+            query_prefix: Some(String::new()),
+            document_prefix: None,
+        });
+        assert_close(
+            &prompted(&encoder, Role::Query, &texts).values,
+            &expected("plain"),
+            2e-6,
+        );
+        let saved = tempfile::tempdir().unwrap();
+        encoder
+            .save(folder.path(), saved.path())
+            .map_err(|e| e.to_string())
+            .unwrap();
+        let again = SentenceEncoder::load(saved.path(), &Device::Cpu)
+            .map_err(|e| e.to_string())
+            .unwrap();
+        assert_eq!(again.prompted(Role::Query, "w1"), "w1");
+        assert_eq!(again.prompted(Role::Document, "w1"), "passage: w1");
     }
 }

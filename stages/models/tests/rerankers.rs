@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 mod common;
 #[path = "common/t5.rs"]
+#[allow(dead_code)]
 mod t5;
 
 use ablate_models::{
@@ -145,6 +146,22 @@ fn a_query_that_leaves_no_room_is_an_error_that_names_it() {
             .set_truncation(Some(4), Truncation::LongestFirst)
             .is_err()
     );
+}
+
+/// As sentence-transformers and transformers read `model_max_length`; a longer limit that is asked for goes before.
+#[test]
+fn pairs_are_cut_where_the_tokenizer_says() {
+    let folder = tiny_cross_encoder();
+    let limit = |tokens: &str| {
+        let config = format!(r#"{{"model_max_length": {tokens}}}"#);
+        fs_err::write(folder.path().join("tokenizer_config.json"), config).unwrap();
+        told(CrossEncoder::load(folder.path(), &Device::Cpu))
+    };
+    assert_eq!(limit("1000000000000000019884624838656").max_length(), 64);
+    let mut model = limit("9");
+    assert_eq!(model.max_length(), 9);
+    told(model.set_truncation(Some(20), Truncation::LongestFirst));
+    assert_eq!(model.max_length(), 20);
 }
 
 /// RoBERTa counts positions from behind the padding token's id, and its head has names of its own.

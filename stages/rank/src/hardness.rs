@@ -6,14 +6,17 @@ use ablate_core::{
     ArtifactKind, Input, Io, Output, Slot, Stage, StageError,
     rows::{Document, Hardness as Row, Triple},
 };
-use ablate_models::{encoder::Embeddings, source::MODEL_SOURCE};
+use ablate_models::{
+    encoder::{Embeddings, Role},
+    source::MODEL_SOURCE,
+};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bm25::Searcher,
-    dense::{dot, unit_vectors},
+    dense::{Encoding, Reading, dot},
     index::{Index, Scheme},
     retrieve::{b, k1},
     scoring::default_batch,
@@ -25,7 +28,6 @@ pub struct Hardness;
 
 /// Parameters of `hardness`.
 #[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Params {
     /// BM25's term frequency saturation.
     #[serde(default = "k1")]
@@ -35,10 +37,9 @@ pub struct Params {
     #[serde(default = "b")]
     #[schemars(range(min = 0, max = 1))]
     b: f64,
-    /// Tokens a text is cut at by the encoder; the model's own limit if not given.
-    #[serde(default)]
-    #[schemars(range(min = 3))]
-    max_length: Option<usize>,
+    /// How the encoder reads texts.
+    #[serde(flatten)]
+    reading: Reading,
     /// Texts the encoder takes at once. Cannot change a result.
     #[serde(default = "default_batch")]
     #[schemars(range(min = 1))]
@@ -47,7 +48,7 @@ pub struct Params {
 
 impl Stage for Hardness {
     const NAME: &'static str = "hardness";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str =
         "how hard negatives are: their ranks in BM25 and for an encoder, and how like the positive they are";
     const EXAMPLE: &'static str = "hard: {use: hardness, triples: triples, corpus: data.corpus}";
@@ -161,13 +162,11 @@ fn dense(params: &Params, triples: &[Triple], rows: &mut [Row], io: &Io<'_>) -> 
         .collect();
     let queries: BTreeSet<&str> = triples.iter().map(|triple| triple.query.as_str()).collect();
     let numbers: BTreeMap<&str, usize> = queries.iter().copied().zip(0..).collect();
-    let texts: Vec<String> = documents
-        .iter()
-        .map(Document::full_text)
-        .chain(queries.iter().map(|query| (*query).to_owned()))
-        .collect();
-    let mut vectors = unit_vectors(io, "encoder", &texts, params.max_length, params.batch)?;
-    let queries = vectors.split_off(documents.len());
+    let texts: Vec<String> = documents.iter().map(Document::full_text).collect();
+    let queries: Vec<String> = queries.iter().map(|query| (*query).to_owned()).collect();
+    let encoding = Encoding::open(io, "encoder", &params.reading, params.batch)?;
+    let vectors = encoding.units(Role::Document, &texts)?;
+    let queries = encoding.units(Role::Query, &queries)?;
     let fill = |(row, triple): (&mut Row, &Triple)| -> Result<(), StageError> {
         let place = |id: &str| places.get(id).copied().ok_or_else(|| stranger(id));
         let (negative, positive) = (place(&triple.neg_id)?, place(&triple.pos_id)?);

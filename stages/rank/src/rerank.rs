@@ -36,7 +36,7 @@ pub struct Rerank;
 
 impl Stage for Rerank {
     const NAME: &'static str = "rerank";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str =
         "the best hits of a run, ordered by a model that reads query and document together";
     const EXAMPLE: &'static str = "reranked: {use: rerank, run: lexical, queries: data.queries.test, corpus: data.corpus, model: ms-marco-minilm-l12, depth: 100}";

@@ -8,7 +8,7 @@ use ablate_core::{
     rows::{Document, Pair},
 };
 use ablate_models::{
-    encoder::Embeddings,
+    encoder::{Embeddings, Role},
     reranker::{Activation, Truncation},
 };
 use schemars::JsonSchema;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bm25::Searcher,
-    dense::{search, unit_vectors},
+    dense::{Encoding, Reading, search},
     index::{Index, Scheme},
     retrieve::{b, k1},
     scoring::{self, Scoring, default_batch},
@@ -117,7 +117,7 @@ impl<'a> Judge<'a> {
         pairs: &[&Pair],
     ) -> Result<Vec<f64>, StageError> {
         let queries: Vec<String> = pairs.iter().map(|pair| pair.query.clone()).collect();
-        let queries = unit_vectors(self.io, SCORER, &queries, None, default_batch())?;
+        let queries = encoding(self.io)?.units(Role::Query, &queries)?;
         let found = search(&queries, vectors, self.depth);
         let worth = |(pair, found): (&&Pair, Vec<crate::dense::Match>)| {
             let place = places.get(&pair.doc_id).ok_or_else(|| stranger(pair))?;
@@ -144,12 +144,17 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// The scorer as a sentence encoder.
+fn encoding<'a>(io: &'a Io<'a>) -> Result<Encoding<'a>, StageError> {
+    Encoding::open(io, SCORER, &Reading::default(), default_batch())
+}
+
 /// The vectors of the corpus.
 fn dense(io: &Io<'_>) -> Result<By, StageError> {
     let documents: Vec<Document> = io.rows(CORPUS)?;
     let texts: Vec<String> = documents.iter().map(Document::full_text).collect();
     Ok(By::Dense {
-        vectors: unit_vectors(io, SCORER, &texts, None, default_batch())?,
+        vectors: encoding(io)?.units(Role::Document, &texts)?,
         places: documents
             .into_iter()
             .map(|document| document.doc_id)

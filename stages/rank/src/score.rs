@@ -6,7 +6,11 @@ use ablate_core::{
     ArtifactKind, Input, Io, Needs, Numeric, Output, Problems, Record, Slot, Stage, StageError,
     rows::{Document, Pair},
 };
-use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
+use ablate_models::{
+    encoder::{Prefixes, Role},
+    reranker::Activation,
+    source::MODEL_SOURCE,
+};
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -15,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     analysis::Analyser,
     bm25::Searcher,
-    dense::{dot, unit_vectors},
+    dense::{Encoding, Reading, dot},
     index::{Fields, Index, Scheme},
     retrieve::{b, k1},
     scoring::{self, Scoring},
@@ -68,6 +72,9 @@ pub struct Params {
     /// How texts are put to the model.
     #[serde(flatten)]
     scoring: Scoring,
+    /// What stands before texts of a sentence encoder.
+    #[serde(flatten)]
+    prefixes: Prefixes,
     /// The parts of `by: weighted`.
     #[serde(default)]
     weights: Weights,
@@ -84,12 +91,23 @@ pub struct Params {
     analyser: Analyser,
 }
 
+impl Params {
+    /// How a sentence encoder reads texts.
+    fn reading(&self) -> Reading {
+        Reading {
+            max_length: self.scoring.max_length,
+            prefixes: self.prefixes.clone(),
+            dim: None,
+        }
+    }
+}
+
 /// The stage.
 pub struct Score;
 
 impl Stage for Score {
     const NAME: &'static str = "score";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const ABOUT: &'static str = "synthetic queries scored against their documents, by a model, BM25 or both";
     const EXAMPLE: &'static str =
         "scored: {use: score, pairs: queries, by: reranker, model: ms-marco-minilm-l12}";
@@ -181,18 +199,11 @@ fn by_reranker(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>,
 /// The cosine of each query and its document.
 fn cosines(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>, StageError> {
     require_model(io)?;
-    let queries = pairs.iter().map(|pair| pair.query.clone());
-    let texts: Vec<String> = queries
-        .chain(pairs.iter().map(|pair| pair.text.clone()))
-        .collect();
-    let mut queries = unit_vectors(
-        io,
-        "model",
-        &texts,
-        params.scoring.max_length,
-        params.scoring.batch,
-    )?;
-    let documents = queries.split_off(pairs.len());
+    let encoding = Encoding::open(io, "model", &params.reading(), params.scoring.batch)?;
+    let queries: Vec<String> = pairs.iter().map(|pair| pair.query.clone()).collect();
+    let queries = encoding.units(Role::Query, &queries)?;
+    let documents: Vec<String> = pairs.iter().map(|pair| pair.text.clone()).collect();
+    let documents = encoding.units(Role::Document, &documents)?;
     Ok(queries
         .rows()
         .zip(documents.rows())

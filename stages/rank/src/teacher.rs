@@ -28,7 +28,7 @@ pub struct Teacher;
 
 impl Stage for Teacher {
     const NAME: &'static str = "teacher";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str = "the logits of a reranker for every query and document of triples: what `train/distillation` learns from";
     const EXAMPLE: &'static str = "judge: {use: teacher, triples: triples, model: ms-marco-minilm-l12}";
     const INPUTS: &'static [Input] = &[

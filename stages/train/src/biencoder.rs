@@ -64,7 +64,7 @@ impl Defaults for TrainBiencoder {}
 
 impl Stage for TrainBiencoder {
     const NAME: &'static str = "train/biencoder";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const ABOUT: &'static str =
         "a dense retriever, trained with multiple negatives ranking over in-batch and hard negatives";
     const EXAMPLE: &'static str = "retriever: {use: train/biencoder, data: triples, base: all-minilm-l6-v2, epochs: 1, batch: 32, lr: 2e-5, seed: 1}";

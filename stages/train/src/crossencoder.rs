@@ -49,7 +49,7 @@ impl Defaults for TrainCrossencoder {}
 
 impl Stage for TrainCrossencoder {
     const NAME: &'static str = "train/crossencoder";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str =
         "a reranker that reads query and document together, trained on positives and negatives";
     const EXAMPLE: &'static str = "reranker: {use: train/crossencoder, data: triples, base: all-minilm-l6-v2, loss: bce, epochs: 1, batch: 32, seed: 1}";

@@ -63,7 +63,7 @@ impl Defaults for TrainDistillation {}
 
 impl Stage for TrainDistillation {
     const NAME: &'static str = "train/distillation";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str =
         "a dense retriever that scores as its teacher does, by margins (MarginMSE) or distributions (KL)";
     const EXAMPLE: &'static str = "distilled: {use: train/distillation, data: triples, teacher: judge, base: all-minilm-l6-v2, loss: margin_mse, scale: 20, seed: 1}";

@@ -6,7 +6,12 @@ use ablate_core::{
     StageError,
     rows::{Hit, Triple},
 };
-use ablate_models::{Mode, encoder::SentenceEncoder, ops, params::ParamStore};
+use ablate_models::{
+    Mode,
+    encoder::{Role, SentenceEncoder},
+    ops,
+    params::ParamStore,
+};
 use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -95,11 +100,10 @@ impl<'a> Imitation<'a> {
 
     /// The student's scores of the documents of some rows, one row after the other: `(documents)`.
     fn scores(&self, rows: &[&Row<'_>], mode: Mode<'_>) -> candle_core::Result<Tensor> {
-        let queries = rows.iter().map(|row| row.query);
-        let documents = rows.iter().flat_map(|row| &row.documents).copied();
+        let queries = rows.iter().map(|row| self.tokens.get(Role::Query, row.query));
+        let documents = rows.iter().flat_map(|row| &row.documents);
         let ids: Vec<&[u32]> = queries
-            .chain(documents)
-            .map(|text| self.tokens.get(text))
+            .chain(documents.map(|text| self.tokens.get(Role::Document, text)))
             .collect();
         let vectors = self.encoder.forward(&ids, mode)?;
         let vectors = if self.encoder.normalizes() {

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ablate_core::{StageError, rows::Triple};
-use ablate_models::encoder::SentenceEncoder;
+use ablate_models::encoder::{Role, SentenceEncoder};
 use candle_core::{Device, Tensor};
+
+use crate::tokens::{Put, prompted, texts};
 
 /// Likely false negatives: they count for nothing in the softmax of the query.
 #[derive(Default)]
@@ -16,7 +18,7 @@ pub struct FalseNegatives<'a> {
 
 /// A model that says which texts are closer to a query than its positive (GISTEmbed; Solatorio, 2024).
 struct Guide<'a> {
-    vectors: BTreeMap<&'a str, Vec<f32>>,
+    vectors: BTreeMap<Put<'a>, Vec<f32>>,
     margin: f64,
 }
 
@@ -43,12 +45,8 @@ impl<'a> FalseNegatives<'a> {
         margin: f64,
         progress: &dyn Fn(usize, usize) -> Result<(), StageError>,
     ) -> Result<Self, StageError> {
-        let texts = rows
-            .iter()
-            .flat_map(|row| [&row.query, &row.pos_text, &row.neg_text]);
-        let texts: BTreeSet<&str> = texts.map(String::as_str).collect();
-        let owned: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-        let vectors = encoder.encode(&owned, 32, progress)?;
+        let texts = texts(rows);
+        let vectors = encoder.encode(&prompted(encoder, &texts), 32, progress)?;
         let rows = vectors.rows().map(<[f32]>::to_vec);
         self.guide = Some(Guide {
             vectors: texts.into_iter().zip(rows).collect(),
@@ -85,8 +83,9 @@ impl<'a> FalseNegatives<'a> {
 }
 
 impl Guide<'_> {
-    fn cosine(&self, a: &str, b: &str) -> f64 {
-        let [a, b] = [a, b].map(|text| self.vectors[text].as_slice());
+    fn cosine(&self, query: &str, document: &str) -> f64 {
+        let [a, b] =
+            [(Role::Query, query), (Role::Document, document)].map(|text| self.vectors[&text].as_slice());
         let dot = |a: &[f32], b: &[f32]| -> f64 {
             a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
         };

@@ -1,7 +1,12 @@
 //! What a bi-encoder learns: to rank the positive of a query before all other texts of the batch.
 
 use ablate_core::{StageError, rows::Triple};
-use ablate_models::{Mode, encoder::SentenceEncoder, gradient_checkpointing::Tape, params::ParamStore};
+use ablate_models::{
+    Mode,
+    encoder::{Role, SentenceEncoder},
+    gradient_checkpointing::Tape,
+    params::ParamStore,
+};
 use candle_core::{Tensor, Var};
 
 use crate::{
@@ -68,11 +73,13 @@ impl<'a> Ranking<'a> {
     /// Token ids of the queries, then the positives, then the negatives.
     fn ids(&self, rows: &[usize]) -> Vec<&[u32]> {
         let rows = || rows.iter().map(|row| &self.rows[*row]);
-        let queries = rows().map(|row| &row.query);
-        let texts = queries
-            .chain(rows().map(|row| &row.pos_text))
+        let queries = rows().map(|row| self.tokens.get(Role::Query, &row.query));
+        let documents = rows()
+            .map(|row| &row.pos_text)
             .chain(rows().map(|row| &row.neg_text));
-        texts.map(|text| self.tokens.get(text)).collect()
+        queries
+            .chain(documents.map(|text| self.tokens.get(Role::Document, text)))
+            .collect()
     }
 
     fn of_vectors(&self, vectors: &Tensor, batch: &[usize]) -> candle_core::Result<Tensor> {

@@ -1,9 +1,12 @@
 //! How the trainers of encoders read texts.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use ablate_core::{StageError, rows::Triple};
-use ablate_models::encoder::SentenceEncoder;
+use ablate_models::encoder::{Prefixes, Role, SentenceEncoder};
 use candle_core::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +18,9 @@ pub(crate) struct Reading {
     #[serde(default = "max_length")]
     #[schemars(range(min = 3))]
     max_length: usize,
+    /// What stands before texts, in training and wherever the trained model is used.
+    #[serde(flatten)]
+    prefixes: Prefixes,
     /// Dropout probability; that of the base's configuration if not given.
     #[serde(default)]
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
@@ -33,30 +39,46 @@ impl Reading {
     pub(crate) fn encoder(&self, base: &Path, device: &Device) -> Result<SentenceEncoder, StageError> {
         let mut encoder = SentenceEncoder::load(base, device)?;
         encoder.set_max_length(self.max_length)?;
+        encoder.set_prefixes(&self.prefixes);
         Ok(encoder)
     }
 }
 
-/// The token ids of the texts of rows, each once, cut as their encoder cuts them.
-pub(crate) struct TokenTable<'a>(BTreeMap<&'a str, Vec<u32>>);
+/// A text as what it is put to an encoder.
+pub(crate) type Put<'a> = (Role, &'a str);
+
+/// The texts of rows, each once.
+pub(crate) fn texts<'a>(rows: &'a [Triple]) -> BTreeSet<Put<'a>> {
+    let of_row = |row: &'a Triple| {
+        [
+            (Role::Query, row.query.as_str()),
+            (Role::Document, row.pos_text.as_str()),
+            (Role::Document, row.neg_text.as_str()),
+        ]
+    };
+    rows.iter().flat_map(of_row).collect()
+}
+
+/// These texts behind their prompts.
+pub(crate) fn prompted(encoder: &SentenceEncoder, texts: &BTreeSet<Put<'_>>) -> Vec<String> {
+    let prompted = |(role, text): &Put<'_>| encoder.prompted(*role, text);
+    texts.iter().map(prompted).collect()
+}
+
+/// The token ids of the texts of rows, cut as their encoder cuts them.
+pub(crate) struct TokenTable<'a>(BTreeMap<Put<'a>, Vec<u32>>);
 
 impl<'a> TokenTable<'a> {
     /// # Errors
     /// If a text cannot be tokenised.
     pub(crate) fn of(encoder: &SentenceEncoder, rows: &'a [Triple]) -> Result<Self, StageError> {
-        let texts = rows
-            .iter()
-            .flat_map(|row| [&row.query, &row.pos_text, &row.neg_text]);
-        let mut table: BTreeMap<&str, Vec<u32>> = texts.map(|text| (text.as_str(), Vec::new())).collect();
-        let texts: Vec<String> = table.keys().map(|text| (*text).to_owned()).collect();
-        for (slot, ids) in table.values_mut().zip(encoder.tokenize(&texts)?) {
-            *slot = ids;
-        }
-        Ok(Self(table))
+        let texts = texts(rows);
+        let ids = encoder.tokenize(&prompted(encoder, &texts))?;
+        Ok(Self(texts.into_iter().zip(ids).collect()))
     }
 
     /// Those of a text of the rows.
-    pub(crate) fn get(&self, text: &str) -> &[u32] {
-        &self.0[text]
+    pub(crate) fn get(&self, role: Role, text: &'a str) -> &[u32] {
+        &self.0[&(role, text)]
     }
 }

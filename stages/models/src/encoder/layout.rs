@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use ablate_core::StageError;
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
-use super::Pooling;
-use crate::files::{TOKENIZER, copy, json};
+use super::{
+    Pooling,
+    prompts::{Named, Prompts},
+};
+use crate::files::{TOKENIZER, copy, json, optional_json, tokenizer_limit};
 
 /// Files beside the parameters and the tokenizer that a trained model takes over from its base.
 const COMPANIONS: [&str; 4] = [
     "config.json",
     "sentence_bert_config.json",
-    "config_sentence_transformers.json",
+    PROMPTS,
     "modules.json",
 ];
 
@@ -28,7 +31,11 @@ pub(super) struct Modules {
     pub(super) normalize: bool,
     /// Tokens a text is cut at, where the model says so.
     pub(super) max_length: Option<usize>,
+    pub(super) prompts: Prompts,
 }
+
+/// What libraries say of the model beside its modules.
+const PROMPTS: &str = "config_sentence_transformers.json";
 
 #[derive(Deserialize)]
 struct Module {
@@ -53,6 +60,7 @@ impl Modules {
             pooling: Pooling::Mean,
             normalize: false,
             max_length: None,
+            prompts: Prompts::default(),
         };
         let list = folder.join("modules.json");
         for module in optional_json::<Vec<Module>>(&list)?.unwrap_or_default() {
@@ -73,8 +81,13 @@ impl Modules {
             }
         }
         let config = modules.transformer().join("sentence_bert_config.json");
-        modules.max_length =
-            optional_json::<SentenceConfig>(&config)?.and_then(|config| config.max_seq_length);
+        let config: Option<SentenceConfig> = optional_json(&config)?;
+        modules.max_length = match config.and_then(|config| config.max_seq_length) {
+            None => tokenizer_limit(&modules.transformer())?,
+            known => known,
+        };
+        let named: Option<Named> = optional_json(&folder.join(PROMPTS))?;
+        modules.prompts = named.as_ref().map(Prompts::named).unwrap_or_default();
         Ok(modules)
     }
 
@@ -83,8 +96,8 @@ impl Modules {
         self.base.join(&self.path)
     }
 
-    /// Copies all but the parameters to the empty `folder`; returns where the parameters go.
-    pub(super) fn copy(&self, folder: &Path) -> Result<PathBuf, StageError> {
+    /// Copies all but the parameters to the empty `folder`, with these prompts; returns where the parameters go.
+    pub(super) fn copy(&self, prompts: &Prompts, folder: &Path) -> Result<PathBuf, StageError> {
         let transformer = folder.join(&self.path);
         fs_err::create_dir_all(&transformer)?;
         for (from, to) in [
@@ -104,7 +117,22 @@ impl Modules {
             }
             None => self.describe(folder)?,
         }
+        if *prompts != self.prompts {
+            self.write_prompts(prompts, folder)?;
+        }
         Ok(transformer.join("model.safetensors"))
+    }
+
+    /// Writes other prompts than the base's, as sentence-transformers finds them.
+    fn write_prompts(&self, prompts: &Prompts, folder: &Path) -> Result<(), StageError> {
+        let mut config: Map<String, Value> = optional_json(&self.base.join(PROMPTS))?.unwrap_or_default();
+        let named = json!({"query": prompts.query, "document": prompts.document});
+        config.insert("prompts".into(), named);
+        config.insert("default_prompt_name".into(), Value::Null);
+        Ok(fs_err::write(
+            folder.join(PROMPTS),
+            format!("{:#}\n", Value::Object(config)),
+        )?)
     }
 
     /// Writes what a plain encoder leaves unsaid.
@@ -140,6 +168,8 @@ impl Modules {
 #[derive(Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the file's own fields")]
 struct PoolingConfig {
+    /// Since sentence-transformers 6, instead of the flags.
+    pooling_mode: Option<Value>,
     #[serde(default)]
     pooling_mode_cls_token: bool,
     #[serde(default)]
@@ -148,25 +178,41 @@ struct PoolingConfig {
     pooling_mode_max_tokens: bool,
     #[serde(default)]
     pooling_mode_mean_sqrt_len_tokens: bool,
+    /// Whether a prompt's tokens are pooled with the text's.
+    include_prompt: Option<bool>,
+}
+
+impl PoolingConfig {
+    fn pooling(&self) -> Option<Pooling> {
+        if let Some(mode) = &self.pooling_mode {
+            return match mode.as_str()? {
+                "mean" => Some(Pooling::Mean),
+                "cls" => Some(Pooling::Cls),
+                _ => None,
+            };
+        }
+        let others = self.pooling_mode_max_tokens || self.pooling_mode_mean_sqrt_len_tokens;
+        match (self.pooling_mode_mean_tokens, self.pooling_mode_cls_token) {
+            (true, false) if !others => Some(Pooling::Mean),
+            (false, true) if !others => Some(Pooling::Cls),
+            _ => None,
+        }
+    }
 }
 
 fn read_pooling(file: &Path) -> Result<Pooling, StageError> {
     let config: PoolingConfig = json(file)?;
-    let others = config.pooling_mode_max_tokens || config.pooling_mode_mean_sqrt_len_tokens;
-    match (config.pooling_mode_mean_tokens, config.pooling_mode_cls_token) {
-        (true, false) if !others => Ok(Pooling::Mean),
-        (false, true) if !others => Ok(Pooling::Cls),
-        _ => Err(StageError::with_help(
-            format!("`{}` asks for a pooling that is not supported", file.display()),
+    let refused = |what: &str| {
+        StageError::with_help(
+            format!(
+                "`{}` asks for a pooling that is not supported{what}",
+                file.display()
+            ),
             "use a model with mean pooling or with CLS pooling",
-        )),
+        )
+    };
+    if config.include_prompt == Some(false) {
+        return Err(refused(": one that leaves the prompt out"));
     }
-}
-
-fn optional_json<T: DeserializeOwned>(file: &Path) -> Result<Option<T>, StageError> {
-    if file.exists() {
-        json(file).map(Some)
-    } else {
-        Ok(None)
-    }
+    config.pooling().ok_or_else(|| refused(""))
 }

@@ -1,6 +1,7 @@
 //! Sentence encoders: model folders in the layout of sentence-transformers, and texts to vectors.
 
 mod layout;
+mod prompts;
 
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 
 pub use crate::batches::RowSink;
 use layout::Modules;
+pub use prompts::{Prefixes, Prompts, Role};
 
 use crate::{
     Mode,
@@ -127,6 +129,7 @@ pub struct SentenceEncoder {
     pooling: Pooling,
     normalize: bool,
     max_length: usize,
+    prompts: Prompts,
     device: Device,
 }
 
@@ -149,6 +152,7 @@ impl SentenceEncoder {
             store,
             pooling: modules.pooling,
             normalize: modules.normalize,
+            prompts: modules.prompts,
             device: device.clone(),
         };
         encoder.set_max_length(modules.max_length.unwrap_or(usize::MAX))?;
@@ -176,6 +180,16 @@ impl SentenceEncoder {
             .with_truncation(Some(truncation))
             .map_err(refused)?;
         Ok(())
+    }
+
+    /// Puts these before texts instead of the model's own prompts, where they are given.
+    pub fn set_prefixes(&mut self, prefixes: &Prefixes) {
+        self.prompts = self.prompts.replaced(prefixes);
+    }
+
+    /// A text as it is encoded: behind the prompt of its role.
+    pub fn prompted(&self, role: Role, text: &str) -> String {
+        format!("{}{text}", self.prompts.of(role))
     }
 
     /// Tokens a text is cut at, the special ones included.
@@ -212,7 +226,7 @@ impl SentenceEncoder {
     /// and beside them the files of `base`, the folder this encoder was loaded from, that go with any parameters.
     /// Equal parameters and files give equal bytes.
     pub fn save(&self, base: &Path, folder: &Path) -> Result<(), StageError> {
-        let parameters = Modules::read(base)?.copy(folder)?;
+        let parameters = Modules::read(base)?.copy(&self.prompts, folder)?;
         self.store.save(&parameters)
     }
 

@@ -13,7 +13,7 @@ use super::Truncation;
 use crate::{
     Mode,
     bert::{self, Bert, Family, Tokens},
-    files::{TOKENIZER, copy, json, load_tokenizer},
+    files::{TOKENIZER, copy, json, load_tokenizer, tokenizer_limit},
     ops,
     params::{ParamStore, to_vec},
 };
@@ -30,6 +30,8 @@ pub struct CrossEncoder {
     head: [String; 2],
     store: ParamStore,
     device: Device,
+    /// Tokens that the tokenizer lets a pair have.
+    limit: usize,
     max_length: usize,
 }
 
@@ -94,6 +96,7 @@ impl CrossEncoder {
             head,
             store,
             device: device.clone(),
+            limit: tokenizer_limit(folder)?.unwrap_or(usize::MAX),
             max_length: 0,
         };
         model.set_truncation(None, Truncation::default())?;
@@ -116,13 +119,13 @@ impl CrossEncoder {
         self.store.save(&folder.join("model.safetensors"))
     }
 
-    /// Cuts pairs at `tokens`, the special ones included, or at the model's last position.
+    /// Cuts pairs at `tokens`, the special ones included, else where the model's tokenizer does; at the model's last position at the latest.
     ///
     /// # Errors
     /// If `tokens` leaves no room between the special tokens.
     pub fn set_truncation(&mut self, tokens: Option<usize>, how: Truncation) -> Result<(), StageError> {
         let positions = self.bert.config().longest();
-        self.max_length = tokens.unwrap_or(positions).min(positions);
+        self.max_length = tokens.unwrap_or(self.limit).min(positions);
         if self.max_length < SHORTEST {
             let message = format!(
                 "max_length {} leaves no room for a query and a document",

@@ -90,3 +90,16 @@ fn tokenizer() -> Value {
         "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "<unk>"},
     })
 }
+
+/// A folder as sentence-transformers 6 saved it (tests/fixtures/sentence_transformers_layout.py).
+pub(crate) fn saved_by_sentence_transformers(fixture: &Value, case: &Value) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in case["files"].as_object().unwrap() {
+        let file = folder.path().join(name);
+        fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+        fs_err::write(file, content.to_string()).unwrap();
+    }
+    let weights = safetensors(&fixture["parameters"]);
+    fs_err::write(folder.path().join("model.safetensors"), weights).unwrap();
+    folder
+}

@@ -4,7 +4,7 @@ use ablate_core::{
     ArtifactKind, Input, Io, Memory, Numeric, Output, Parts, Record, Slot, Stage, StageError,
     rows::{Document, Query, Vector},
 };
-use ablate_models::source::MODEL_SOURCE;
+use ablate_models::{encoder::Role, source::MODEL_SOURCE};
 use arrow::{
     array::RecordBatch,
     datatypes::{ArrowPrimitiveType, Float16Type},
@@ -12,7 +12,7 @@ use arrow::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{blocks, default_batch, vectors::Encoding};
+use super::{Encoding, Reading, blocks, default_batch};
 
 /// The stage.
 pub struct Embed;
@@ -40,15 +40,13 @@ impl Precision {
 
 /// Parameters of `embed`.
 #[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Params {
     /// How exactly numbers are kept.
     #[serde(default)]
     precision: Precision,
-    /// Tokens a text is cut at; the model's own limit if not given.
-    #[serde(default)]
-    #[schemars(range(min = 3))]
-    max_length: Option<usize>,
+    /// How texts are read.
+    #[serde(flatten)]
+    reading: Reading,
     /// Texts encoded at once. Cannot change a result.
     #[serde(default = "default_batch")]
     #[schemars(range(min = 1))]
@@ -57,7 +55,7 @@ pub struct Params {
 
 impl Stage for Embed {
     const NAME: &'static str = "embed";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "documents or queries as vectors of a sentence encoder";
     const EXAMPLE: &'static str = "vectors: {use: embed, corpus: data.corpus, model: all-minilm-l6-v2}";
     const INPUTS: &'static [Input] = &[
@@ -85,16 +83,16 @@ impl Stage for Embed {
     type Params = Params;
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let encoding = Encoding::open(io, "model", params.max_length, params.batch)?;
-        let part = |texts: Result<Texts, StageError>| vectors(params, &encoding, texts?);
+        let encoding = &Encoding::open(io, "model", &params.reading, params.batch)?;
+        let part = |role| move |texts: Result<Texts, StageError>| vectors(params, encoding, role, texts?);
         match (io.optional_parts("corpus")?, io.optional_parts("queries")?) {
             (Some(corpus), None) => {
                 let texts = texts(corpus, |row: Document| (row.full_text(), row.doc_id));
-                io.put_parts::<Vector>("vectors", texts.map(part))
+                io.put_parts::<Vector>("vectors", texts.map(part(Role::Document)))
             }
             (None, Some(queries)) => {
                 let texts = texts(queries, |row: Query| (row.text, row.query_id));
-                io.put_parts::<Vector>("vectors", texts.map(part))
+                io.put_parts::<Vector>("vectors", texts.map(part(Role::Query)))
             }
             _ => Err(StageError::with_help(
                 "either documents or queries are encoded",
@@ -116,9 +114,14 @@ fn texts<R: Record>(
 }
 
 /// The rows of some texts.
-fn vectors(params: &Params, encoding: &Encoding<'_>, texts: Texts) -> Result<RecordBatch, StageError> {
+fn vectors(
+    params: &Params,
+    encoding: &Encoding<'_>,
+    role: Role,
+    texts: Texts,
+) -> Result<RecordBatch, StageError> {
     let (texts, names): (Vec<String>, Vec<String>) = texts.into_iter().unzip();
-    let vectors = encoding.vectors(&texts, |at| format!("`{}`", names[at]))?;
+    let vectors = encoding.vectors(role, &texts, |at| format!("`{}`", names[at]))?;
     let rounded = |vector: &[f32]| vector.iter().map(|x| params.precision.round(*x)).collect();
     let row = |(id, vector): (String, &[f32])| Vector {
         id,

@@ -1,6 +1,7 @@
 //! `retrieve/dense`: exact search by the vectors of a sentence encoder.
 
 mod embed;
+mod reading;
 mod search;
 mod vectors;
 
@@ -8,15 +9,20 @@ use ablate_core::{
     ArtifactKind, Input, Io, Memory, Numeric, Output, Parts, Record, Slot, Stage, StageError,
     rows::{Document, Hit, Query, Vector},
 };
-use ablate_models::{device, encoder::Embeddings, source::MODEL_SOURCE};
+use ablate_models::{
+    device,
+    encoder::{Embeddings, Role},
+    source::MODEL_SOURCE,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use embed::Embed;
+pub(crate) use reading::Reading;
 use search::Best;
 pub(crate) use search::{Match, dot, search};
-pub(crate) use vectors::unit_vectors;
-use vectors::{Encoding, normalize};
+pub(crate) use vectors::Encoding;
+use vectors::normalize;
 
 /// Texts or vectors that are in memory at once.
 const ROWS: usize = 1 << 16;
@@ -24,7 +30,7 @@ const ROWS: usize = 1 << 16;
 /// How two vectors are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Similarity {
+pub(crate) enum Similarity {
     /// Their dot product over their lengths.
     #[default]
     Cosine,
@@ -34,23 +40,21 @@ pub enum Similarity {
 
 /// Parameters of `retrieve/dense`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Params {
     /// Hits kept per query.
     #[serde(default = "default_depth")]
     #[schemars(range(min = 1))]
-    pub depth: usize,
+    depth: usize,
     /// Texts encoded at once.
     #[serde(default = "default_batch")]
     #[schemars(range(min = 1))]
-    pub batch: usize,
+    batch: usize,
     /// How two vectors are compared.
     #[serde(default)]
-    pub similarity: Similarity,
-    /// Tokens a text is cut at; the model's own limit if not given.
-    #[serde(default)]
-    #[schemars(range(min = 3))]
-    pub max_length: Option<usize>,
+    similarity: Similarity,
+    /// How texts are read.
+    #[serde(flatten)]
+    reading: Reading,
 }
 
 fn default_depth() -> usize {
@@ -65,7 +69,7 @@ pub struct RetrieveDense;
 
 impl Stage for RetrieveDense {
     const NAME: &'static str = "retrieve/dense";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "documents ranked by the similarity of their vectors to the query's, exactly";
     const EXAMPLE: &'static str = "dense: {use: retrieve/dense, corpus: data.corpus, queries: data.queries.test, model: retriever, depth: 1000}";
     const INPUTS: &'static [Input] = &[
@@ -95,12 +99,12 @@ impl Stage for RetrieveDense {
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let queries: Vec<Query> = io.rows("queries")?;
-        let encoding = Encoding::open(io, "model", params.max_length, params.batch)?;
+        let encoding = Encoding::open(io, "model", &params.reading, params.batch)?;
         let texts: Vec<String> = queries.iter().map(|query| query.text.clone()).collect();
         let name = |at: usize| format!("query `{}`", queries[at].query_id);
         let asked = match params.similarity {
-            Similarity::Cosine => encoding.unit_vectors(&texts, name),
-            Similarity::Dot => encoding.vectors(&texts, name),
+            Similarity::Cosine => encoding.unit_vectors(Role::Query, &texts, name),
+            Similarity::Dot => encoding.vectors(Role::Query, &texts, name),
         }?;
         let (names, ranked) = match (io.optional_parts("corpus")?, io.optional_parts("vectors")?) {
             (Some(corpus), None) => ranked(params, io, &asked, blocks(corpus), |documents| {
@@ -168,8 +172,8 @@ fn encoded(
     let texts: Vec<String> = documents.iter().map(Document::full_text).collect();
     let name = |at: usize| format!("document `{}`", documents[at].doc_id);
     let vectors = match similarity {
-        Similarity::Cosine => encoding.unit_vectors(&texts, name),
-        Similarity::Dot => encoding.vectors(&texts, name),
+        Similarity::Cosine => encoding.unit_vectors(Role::Document, &texts, name),
+        Similarity::Dot => encoding.vectors(Role::Document, &texts, name),
     }?;
     Ok((
         documents.into_iter().map(|document| document.doc_id).collect(),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use ablate_core::{Digest, Io, Memo, RowFunction, StageError, canon};
 use ablate_models::{
     device,
-    encoder::{Embeddings, SentenceEncoder},
+    encoder::{Embeddings, Role, SentenceEncoder},
 };
 use rayon::prelude::*;
+
+use super::Reading;
 
 /// Texts to vectors; version 1.
 const EMBED: RowFunction = RowFunction {
@@ -18,28 +20,37 @@ const EMBED: RowFunction = RowFunction {
 /// An encoder at work in a stage. Its vectors are shared by all stages that encode with it.
 pub(crate) struct Encoding<'a> {
     encoder: Arc<SentenceEncoder>,
+    /// Numbers kept of each vector.
+    dim: usize,
     memo: Memo<'a>,
     batch: usize,
     io: &'a Io<'a>,
 }
 
 impl<'a> Encoding<'a> {
-    /// The encoder at `port`, its texts cut at `max_length`, at most `batch` at a time.
+    /// The encoder at `port`, reading texts so, at most `batch` at a time.
     ///
     /// # Errors
-    /// If the model cannot be loaded, or `max_length` leaves no room for a text.
+    /// If the model cannot be loaded, `max_length` leaves no room for a text, or vectors have fewer numbers than are to be kept.
     pub(crate) fn open(
         io: &'a Io<'a>,
         port: &str,
-        max_length: Option<usize>,
+        reading: &Reading,
         batch: usize,
     ) -> Result<Self, StageError> {
         let device = device::open(io.device())?;
-        let mut encoder = io.model(port, "f32", |folder| SentenceEncoder::load(folder, &device))?;
-        if let Some(tokens) = max_length {
-            let mut own = SentenceEncoder::clone(&encoder);
-            own.set_max_length(tokens)?;
-            encoder = Arc::new(own);
+        let loaded = io.model(port, "f32", |folder| SentenceEncoder::load(folder, &device))?;
+        let mut encoder = SentenceEncoder::clone(&loaded);
+        encoder.set_prefixes(&reading.prefixes);
+        if let Some(tokens) = reading.max_length {
+            encoder.set_max_length(tokens)?;
+        }
+        let whole = encoder.dim();
+        let dim = reading.dim.unwrap_or(whole);
+        if dim > whole {
+            return Err(StageError::new(format!(
+                "`dim: {dim}` asks for more numbers than the {whole} of the model's vectors"
+            )));
         }
         let meaning = canon::Value::map([
             ("model", io.digest(port)?),
@@ -48,7 +59,8 @@ impl<'a> Encoding<'a> {
         ]);
         let memo = io.memo(EMBED, meaning)?;
         Ok(Self {
-            encoder,
+            encoder: Arc::new(encoder),
+            dim,
             memo,
             batch,
             io,
@@ -57,16 +69,21 @@ impl<'a> Encoding<'a> {
 
     /// Numbers of a vector.
     pub(crate) fn dim(&self) -> usize {
-        self.encoder.dim()
+        self.dim
     }
 
     /// The vectors of texts as the encoder gives them; `name` names a text, by its place, in errors.
     pub(crate) fn vectors(
         &self,
+        role: Role,
         texts: &[String],
         name: impl Fn(usize) -> String,
     ) -> Result<Embeddings, StageError> {
-        let vectors = self.known_or_new(texts)?;
+        let prompted: Vec<String> = texts
+            .iter()
+            .map(|text| self.encoder.prompted(role, text))
+            .collect();
+        let vectors = self.known_or_new(&prompted)?;
         refuse_unsound(&vectors, name)?;
         Ok(vectors)
     }
@@ -74,14 +91,20 @@ impl<'a> Encoding<'a> {
     /// The same, scaled to length 1.
     pub(crate) fn unit_vectors(
         &self,
+        role: Role,
         texts: &[String],
         name: impl Fn(usize) -> String,
     ) -> Result<Embeddings, StageError> {
-        let mut vectors = self.vectors(texts, name)?;
-        if !self.encoder.normalizes() {
+        let mut vectors = self.vectors(role, texts, name)?;
+        if !self.encoder.normalizes() || self.dim < self.encoder.dim() {
             normalize(&mut vectors);
         }
         Ok(vectors)
+    }
+
+    /// The same of texts that are named by themselves.
+    pub(crate) fn units(&self, role: Role, texts: &[String]) -> Result<Embeddings, StageError> {
+        self.unit_vectors(role, texts, |at| format!("the text `{}`", texts[at]))
     }
 
     fn known_or_new(&self, texts: &[String]) -> Result<Embeddings, StageError> {
@@ -98,22 +121,12 @@ impl<'a> Encoding<'a> {
                 io.progress(done, new.len(), "texts")
             })
         })?;
+        let kept = vectors.iter().flat_map(|vector| &vector[..self.dim]);
         Ok(Embeddings {
-            dim: encoder.dim(),
-            values: vectors.concat(),
+            dim: self.dim,
+            values: kept.copied().collect(),
         })
     }
-}
-
-/// The vectors of `texts` by the encoder at `port`, scaled to length 1.
-pub(crate) fn unit_vectors(
-    io: &Io<'_>,
-    port: &str,
-    texts: &[String],
-    max_length: Option<usize>,
-    batch: usize,
-) -> Result<Embeddings, StageError> {
-    Encoding::open(io, port, max_length, batch)?.unit_vectors(texts, |at| format!("the text `{}`", texts[at]))
 }
 
 /// Scales each vector to length 1; a zero vector stays.

@@ -6,11 +6,12 @@ use ablate_core::{
     Io, StageError,
     rows::{Document, Hit, Pair},
 };
+use ablate_models::encoder::Role;
 
 use super::{Origin, Params, pool::Pool};
 use crate::{
     bm25::Searcher,
-    dense::{Match, dot, search, unit_vectors},
+    dense::{Encoding, Match, Reading, dot, search},
     index::{Index, Scheme},
     scoring,
     similarity::Bm25,
@@ -67,19 +68,18 @@ fn others(params: &Params, pair: &Pair, pool: &Pool<'_>, places: impl Iterator<I
 /// By the cosine of vectors, within the margins.
 fn dense(params: &Params, pairs: &[Pair], pool: &Pool<'_>, io: &Io<'_>) -> Result<Vec<Ranked>, StageError> {
     require_scorer(io)?;
-    let documents = pool.corpus.iter().map(Document::full_text);
-    let queries = pairs.iter().map(|pair| pair.query.clone());
-    let positives = pairs.iter().map(|pair| pair.text.clone());
-    let texts: Vec<String> = documents.chain(queries).chain(positives).collect();
-    let mut documents = unit_vectors(
-        io,
-        "scorer",
-        &texts,
-        params.scoring.max_length,
-        params.scoring.batch,
-    )?;
-    let mut queries = documents.split_off(pool.corpus.len());
-    let positives = queries.split_off(pairs.len());
+    let reading = Reading {
+        max_length: params.scoring.max_length,
+        prefixes: params.prefixes.clone(),
+        dim: None,
+    };
+    let encoding = Encoding::open(io, "scorer", &reading, params.scoring.batch)?;
+    let documents: Vec<String> = pool.corpus.iter().map(Document::full_text).collect();
+    let documents = encoding.units(Role::Document, &documents)?;
+    let queries: Vec<String> = pairs.iter().map(|pair| pair.query.clone()).collect();
+    let queries = encoding.units(Role::Query, &queries)?;
+    let positives: Vec<String> = pairs.iter().map(|pair| pair.text.clone()).collect();
+    let positives = encoding.units(Role::Document, &positives)?;
     let depth = params.depth as usize + pool.most_positives();
     let found = search(&queries, &documents, depth).into_iter().zip(pairs);
     let others = |(found, pair): (Vec<Match>, &Pair)| -> Scored {

@@ -39,7 +39,7 @@ pub struct Params {
 
 impl Stage for DenoiseNegatives {
     const NAME: &'static str = "negatives/denoise";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str = "negatives without those that a cross-encoder takes for relevant (RocketQA)";
     const EXAMPLE: &'static str = "clean: {use: negatives/denoise, triples: triples, scorer: ms-marco-minilm-l12, activation: sigmoid, max_score: 0.1}";
     const INPUTS: &'static [Input] = &[

@@ -12,7 +12,7 @@ use ablate_core::{
     ArtifactKind, Input, Io, Needs, Output, Problems, Seed, Slot, Stage, StageError,
     rows::{Document, Pair, Triple},
 };
-use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
+use ablate_models::{encoder::Prefixes, reranker::Activation, source::MODEL_SOURCE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +126,9 @@ pub struct Params {
     /// How texts are put to the model.
     #[serde(flatten)]
     scoring: Scoring,
+    /// What stands before texts of a sentence encoder.
+    #[serde(flatten)]
+    prefixes: Prefixes,
 }
 
 fn depth() -> u32 {
@@ -140,7 +143,7 @@ fn seed() -> u64 {
 
 impl Stage for Negatives {
     const NAME: &'static str = "negatives";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const ABOUT: &'static str = "hard (BM25, dense, cross-encoder) or random negatives for each query, never a positive of it, equal budgets";
     const EXAMPLE: &'static str = "triples: {use: negatives, pairs: kept, corpus: data.corpus, source: bm25, depth: 100, per_query: 1, seed: 1}";
     const INPUTS: &'static [Input] = &[
