@@ -261,7 +261,7 @@ fn a_kind_is_shown_with_what_moves_its_key() {
     let text = printed(&["stages", "retrieve/dense"]);
     for expected in [
         "model    model                 the encoder of documents and queries; a stage, or a model: a name of the catalogue",
-        "similarity  cosine | dot [\"cosine\"]",
+        "similarity       cosine | dot [\"cosine\"]",
         "cosine: Their dot product over their lengths.",
         "Texts encoded at once. Execution only: never moves a result or a key.",
         "  dense: {use: retrieve/dense,",

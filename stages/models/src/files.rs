@@ -30,8 +30,13 @@ pub(crate) fn json<T: DeserializeOwned>(file: &Path) -> Result<T, StageError> {
 
 /// Reads a `tokenizer.json`; the error names it.
 pub(crate) fn load_tokenizer(file: &Path) -> Result<Tokenizer, StageError> {
-    let bytes = fs_err::read(file)?;
-    Tokenizer::from_bytes(bytes)
+    if !file.exists() {
+        return Err(StageError::with_help(
+            format!("there is no `{}`", file.display()),
+            "have transformers write one: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+        ));
+    }
+    Tokenizer::from_bytes(fs_err::read(file)?)
         .map_err(|error| StageError::new(format!("`{}` is no tokenizer: {error}", file.display())))
 }
 

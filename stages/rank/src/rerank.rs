@@ -1,9 +1,9 @@
 //! The `rerank` stage: the head of a run in the order of a cross-encoder or a monoT5.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Numeric, Output, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Numeric, Output, Parts, Record, Slot, Stage, StageError,
     rows::{Document, Hit, Query},
 };
 use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
@@ -57,19 +57,16 @@ impl Stage for Rerank {
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let head = head(io.rows("run")?, params.depth);
-        let (queries, corpus): (Vec<Query>, Vec<Document>) = (io.rows("queries")?, io.rows("corpus")?);
+        let queries: Vec<Query> = io.rows("queries")?;
         let texts: BTreeMap<&str, &str> = queries
             .iter()
             .map(|query| (query.query_id.as_str(), query.text.as_str()))
             .collect();
-        let documents: BTreeMap<&str, String> = corpus
-            .iter()
-            .map(|document| (document.doc_id.as_str(), document.full_text()))
-            .collect();
+        let documents = documents(&head, io.parts("corpus")?)?;
         let mut pairs = Vec::with_capacity(head.len());
         for hit in &head {
             let query = texts.get(hit.query_id.as_str());
-            let document = documents.get(hit.doc_id.as_str());
+            let document = documents.get(&hit.doc_id);
             pairs.push((
                 *query.ok_or_else(|| missing("query", &hit.query_id, "queries"))?,
                 document
@@ -80,6 +77,20 @@ impl Stage for Rerank {
         let logits = scoring::logits(io, "model", &pairs, &params.scoring)?;
         io.put("run", by_logit(head, &logits, params.activation))
     }
+}
+
+/// The texts of the documents that these hits name; the others of the corpus go by.
+fn documents(hits: &[Hit], corpus: Parts<'_>) -> Result<BTreeMap<String, String>, StageError> {
+    let named: BTreeSet<&str> = hits.iter().map(|hit| hit.doc_id.as_str()).collect();
+    let mut texts = BTreeMap::new();
+    for part in corpus {
+        let part: Vec<Document> = Document::decode(&part?)?;
+        let of_hits = part
+            .into_iter()
+            .filter(|document| named.contains(document.doc_id.as_str()));
+        texts.extend(of_hits.map(|document| (document.doc_id.clone(), document.full_text())));
+    }
+    Ok(texts)
 }
 
 /// The `depth` best hits of each query, in the order of the run.

@@ -78,7 +78,7 @@ impl Defaults for TrainCpo {
 
 impl Stage for TrainCpo {
     const NAME: &'static str = "train/cpo";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const ABOUT: &'static str = "a language model that prefers one query to another: contrastive preference optimisation (Xu et al., 2024)";
     const EXAMPLE: &'static str = "preferring: {use: train/cpo, data: preferred, base: smollm2-135m-instruct, loss: sigmoid, beta: 0.1, \
          lora: {rank: 16, alpha: 16}, seed: 1}";

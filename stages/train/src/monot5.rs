@@ -14,7 +14,7 @@ use crate::{
 /// Parameters of `train/monot5`. A row is a pair of a query and a document.
 ///
 /// Defaults are those of InPars' PyTorch script: AdamW, batches of 128, learning rate 3e-4 without warm-up or decay, weight
-/// decay 5e-5, one epoch. Its run on TPUs had a learning rate of 1e-3, Adafactor, and 156 steps.
+/// decay 5e-5, one epoch. experiments/inpars-monot5.yaml has its other recipes.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Params {
     /// Those of all trainers.
@@ -73,7 +73,7 @@ impl Defaults for TrainMonoT5 {
 
 impl Stage for TrainMonoT5 {
     const NAME: &'static str = "train/monot5";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const ABOUT: &'static str = "a T5 that answers whether a document is relevant, trained on positives and negatives (monoT5, InPars)";
     const EXAMPLE: &'static str =
         "monot5: {use: train/monot5, data: triples, base: path:models/t5-base, lr: 3e-4, seed: 1}";

@@ -45,7 +45,7 @@ impl Defaults for TrainSft {
 
 impl Stage for TrainSft {
     const NAME: &'static str = "train/sft";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const ABOUT: &'static str =
         "a language model that writes queries like these, each behind the prompt with its document";
     const EXAMPLE: &'static str = "taught: {use: train/sft, data: kept, prompt: ablate/vanilla, base: smollm2-135m-instruct, lora: {rank: 16}, \

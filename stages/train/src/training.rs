@@ -46,7 +46,7 @@ pub(crate) trait Defaults: 'static {
 #[serde(bound = "D: Defaults")]
 #[schemars(bound = "D: Defaults", rename = "Training")]
 pub(crate) struct Training<D> {
-    /// Times every row is trained on.
+    /// Times every row is trained on, unless `steps` says how long.
     #[serde(default = "D::epochs")]
     #[schemars(range(min = 1))]
     pub(crate) epochs: usize,
@@ -76,7 +76,7 @@ pub(crate) struct Training<D> {
     /// Seed of what is drawn: new parameters, the order of rows, dropout.
     #[serde(default = "seed")]
     pub(crate) seed: u64,
-    /// Ends training after this many steps; the schedule ends with it.
+    /// Trains for this many steps instead of `epochs`: rows come again, in another order, until then (transformers' `max_steps`).
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub(crate) steps: Option<usize>,
@@ -129,7 +129,7 @@ impl<D> Training<D> {
         Seed::root(self.seed)
     }
 
-    /// The batches of all epochs, up to the cap on steps; `epoch` makes those of one.
+    /// The batches of all epochs, or of as many as `steps` asks for; `epoch` makes those of one.
     ///
     /// # Errors
     /// If there are no rows.
@@ -145,8 +145,11 @@ impl<D> Training<D> {
             ));
         }
         let shuffle = self.root().child("shuffle");
-        let batches = (0..self.epochs).flat_map(|number| epoch(&shuffle.child(&number.to_string())));
-        Ok(batches.take(self.steps.unwrap_or(usize::MAX)).collect())
+        let epoch = |number: usize| epoch(&shuffle.child(&number.to_string()));
+        Ok(match self.steps {
+            Some(steps) => (0..).flat_map(epoch).take(steps).collect(),
+            None => (0..self.epochs).flat_map(epoch).collect(),
+        })
     }
 
     /// The same, each epoch all rows in another order.
@@ -162,7 +165,7 @@ impl<D> Training<D> {
     /// Trains as [`train`] does, with the checkpoints and the progress of a stage.
     ///
     /// # Errors
-    /// As [`train`].
+    /// As [`train`], and if `patience` has nothing to look at.
     pub(crate) fn run(
         &self,
         objective: &dyn Objective,
@@ -171,6 +174,12 @@ impl<D> Training<D> {
         dropout: Option<f32>,
         io: &Io<'_>,
     ) -> Result<Vec<Step>, StageError> {
+        if judged.is_empty() && self.patience.is_some() {
+            return Err(StageError::with_help(
+                "`patience` waits for a smaller loss on `dev`, and there is none",
+                "connect `dev`, or leave `patience` out",
+            ));
+        }
         let dev = (!judged.is_empty()).then_some(Dev {
             objective: judge,
             batches: &judged,

@@ -148,11 +148,35 @@ fn a_run_gives_a_model_and_its_curve() {
 }
 
 #[test]
-fn the_cap_on_steps_ends_schedule_and_training() {
+fn fewer_steps_than_the_epochs_have_end_schedule_and_training() {
     let fields = json!({"epochs": 5, "batch": 8, "steps": 4, "warmup": 0.0, "lr": 1e-3});
     let (curve, ..) = run(&rows(20), &fields).map_err(|e| e.to_string()).unwrap();
     let rates: Vec<f64> = curve.iter().map(|step| step.learning_rate).collect();
     assert_eq!(rates, [1e-3, 0.75e-3, 0.5e-3, 0.25e-3]);
+}
+
+#[test]
+fn steps_beyond_the_epochs_repeat_the_rows_in_another_order() {
+    let fields = |more: Value| {
+        let mut fields =
+            json!({"epochs": 1, "batch": 8, "warmup": 0.0, "decay": "constant", "dropout": 0.0, "lr": 1e-3});
+        fields
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        fields
+    };
+    let curve = |more| {
+        run(&rows(20), &fields(more))
+            .map_err(|e| e.to_string())
+            .unwrap()
+            .0
+    };
+    let (once, longer) = (curve(json!({})), curve(json!({"steps": 7})));
+    assert_eq!((once.len(), longer.len()), (3, 7));
+    let losses = |curve: &[Step]| curve.iter().map(|step| step.loss).collect::<Vec<f64>>();
+    assert_eq!(losses(&longer)[..3], losses(&once));
+    assert_eq!(losses(&longer)[..6], losses(&curve(json!({"epochs": 2}))));
 }
 
 #[test]

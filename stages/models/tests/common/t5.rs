@@ -92,6 +92,7 @@ fn tokenizer() -> Value {
 }
 
 /// A folder as sentence-transformers 6 saved it (tests/fixtures/sentence_transformers_layout.py).
+#[allow(dead_code)]
 pub(crate) fn saved_by_sentence_transformers(fixture: &Value, case: &Value) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in case["files"].as_object().unwrap() {
