@@ -1,7 +1,7 @@
-//! A collection in memory, with every problem of its files told by file and line.
+//! A collection as it is read, with every problem of its files told by file and line.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::Path,
 };
 
@@ -9,84 +9,167 @@ use ablate_core::{
     StageError,
     rows::{Document, Judgement, Query},
 };
+use arrow::array::RecordBatch;
 
 use crate::{
-    format::{self, Records, Text},
+    files::Content,
+    format::{Text, each_text, judgements},
     layout::{Part, Role},
+    sorted::Sorter,
 };
 
 /// How many problems of a collection are told at once.
 const TOLD: usize = 20;
+/// Bytes of documents that are sorted in memory; more of them wait in files.
+const IN_MEMORY: usize = 256 << 20;
 
-/// A collection in memory.
-#[derive(Debug, Default)]
+/// A collection, its documents on their way into order.
+#[derive(Debug)]
 pub(crate) struct Beir {
-    pub(crate) corpus: Vec<Document>,
+    corpus: Sorter<Document>,
     pub(crate) queries: Vec<Query>,
     /// Whether there was a file of queries: a file of documents alone is a collection, too.
     pub(crate) queried: bool,
     pub(crate) qrels: BTreeMap<&'static str, Vec<Judgement>>,
-    /// What was passed over.
-    pub(crate) notes: Vec<String>,
+    /// What whoever reads a table of it must know.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A collection whose files are being read.
+struct Reading {
+    beir: Beir,
+    documents: Ids,
+    queries: Ids,
+    problems: Vec<String>,
 }
 
 /// Parses the files of a collection, which lie in `folder`.
-pub(crate) fn parse(files: Vec<(Part, Vec<u8>)>, folder: &Path) -> Result<Beir, StageError> {
-    let mut problems = Vec::new();
-    let mut beir = Beir::default();
-    for (part, bytes) in files {
-        let name = part.name();
+pub(crate) fn parse(files: Vec<(Part, Content)>, folder: &Path) -> Result<Beir, StageError> {
+    let mut reading = Reading {
+        beir: Beir {
+            corpus: Sorter::new(IN_MEMORY),
+            queries: Vec::new(),
+            queried: false,
+            qrels: BTreeMap::new(),
+            warnings: Vec::new(),
+        },
+        documents: Ids::default(),
+        queries: Ids::default(),
+        problems: Vec::new(),
+    };
+    for (part, content) in &files {
+        reading.read(part, content)?;
+    }
+    reading.finish(folder)
+}
+
+impl Reading {
+    fn read(&mut self, part: &Part, content: &Content) -> Result<(), StageError> {
         match part.role {
-            Role::Corpus => {
-                let rows = format::texts(&part, bytes);
-                beir.corpus.extend(sound(name, rows, document, &mut problems));
-            }
+            Role::Corpus => each_text(part, content, |line, text| {
+                let row = text.and_then(document);
+                match self.sound(
+                    part,
+                    line,
+                    row,
+                    |row| &row.doc_id,
+                    |reading| &mut reading.documents,
+                ) {
+                    Some(row) => self.beir.push(row),
+                    None => Ok(()),
+                }
+            }),
             Role::Queries => {
-                beir.queried = true;
-                let rows = format::texts(&part, bytes);
-                beir.queries.extend(sound(name, rows, query, &mut problems));
+                self.beir.queried = true;
+                each_text(part, content, |line, text| {
+                    let row = text.and_then(query);
+                    let row = self.sound(
+                        part,
+                        line,
+                        row,
+                        |row| &row.query_id,
+                        |reading| &mut reading.queries,
+                    );
+                    self.beir.queries.extend(row);
+                    Ok(())
+                })
             }
             Role::Qrels(split) => {
-                let rows = sound(name, format::judgements(&part, bytes), Ok, &mut problems);
-                beir.qrels.entry(split).or_default().extend(rows);
+                let rows = judgements(part, content.read()?).unwrap_or_else(|what| vec![(0, Err(what))]);
+                for (line, row) in rows {
+                    let row = row.map_err(|what| self.tell(part, line, &what));
+                    self.beir.qrels.entry(split).or_default().extend(row.ok());
+                }
+                Ok(())
             }
         }
     }
-    beir.check_ids(&mut problems);
-    if problems.is_empty() {
-        beir.drop_dangling()?;
-        return Ok(beir);
+
+    /// A row whose id is new; of any other it is told what is wrong.
+    fn sound<T>(
+        &mut self,
+        part: &Part,
+        line: usize,
+        row: Result<T, String>,
+        id: impl Fn(&T) -> &String,
+        ids: impl Fn(&mut Self) -> &mut Ids,
+    ) -> Option<T> {
+        match row {
+            Ok(row) if ids(self).insert(id(&row)) => return Some(row),
+            Ok(row) => self.tell(part, line, &format!("`{}` stands twice", id(&row))),
+            Err(what) => self.tell(part, line, &what),
+        }
+        None
     }
-    let more = problems.len().saturating_sub(TOLD);
-    problems.truncate(TOLD);
-    let rest = if more > 0 {
-        format!("\n… and {more} more")
-    } else {
-        String::new()
-    };
-    Err(StageError::with_help(
-        format!("the collection has problems:\n{}{rest}", problems.join("\n")),
-        format!("mend the files in {}", folder.display()),
-    ))
+
+    fn tell(&mut self, part: &Part, line: usize, what: &str) {
+        let name = part.name();
+        self.problems.push(match line {
+            0 => format!("{name}: {what}"),
+            line => format!("{name}:{line}: {what}"),
+        });
+    }
+
+    fn finish(mut self, folder: &Path) -> Result<Beir, StageError> {
+        self.beir.check_pairs(&mut self.problems);
+        let problems = &mut self.problems;
+        if problems.is_empty() {
+            self.beir.check_judgements(&self.documents, &self.queries)?;
+            return Ok(self.beir);
+        }
+        let more = problems.len().saturating_sub(TOLD);
+        problems.truncate(TOLD);
+        let rest = if more > 0 {
+            format!("\n… and {more} more")
+        } else {
+            String::new()
+        };
+        Err(StageError::with_help(
+            format!("the collection has problems:\n{}{rest}", problems.join("\n")),
+            format!("mend the files in {}", folder.display()),
+        ))
+    }
 }
 
-/// The rows of a file that are sound; of the others it is told what is wrong.
-fn sound<R, T>(
-    name: &str,
-    records: Result<Records<R>, String>,
-    row: impl Fn(R) -> Result<T, String>,
-    problems: &mut Vec<String>,
-) -> Vec<T> {
-    let records = records.unwrap_or_else(|what| {
-        problems.push(format!("{name}: {what}"));
-        vec![]
-    });
-    let mut keep = |(at, record): (usize, Result<R, String>)| {
-        let row = record.and_then(&row);
-        row.map_err(|what| problems.push(format!("{name}:{at}: {what}")))
-            .ok()
-    };
-    records.into_iter().filter_map(&mut keep).collect()
+/// Ids that were seen, as digests: those of millions of documents have room.
+#[derive(Default)]
+struct Ids(HashSet<[u8; 16]>);
+
+impl Ids {
+    fn digest(id: &str) -> [u8; 16] {
+        let mut short = [0; 16];
+        short.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..16]);
+        short
+    }
+
+    /// Whether it was not there.
+    fn insert(&mut self, id: &str) -> bool {
+        self.0.insert(Self::digest(id))
+    }
+
+    fn contains(&self, id: &str) -> bool {
+        self.0.contains(&Self::digest(id))
+    }
 }
 
 fn id(id: Option<String>) -> Result<String, String> {
@@ -113,32 +196,49 @@ fn query(line: Text) -> Result<Query, String> {
     })
 }
 
-fn unique<'a>(name: &str, ids: impl Iterator<Item = &'a String>, problems: &mut Vec<String>) {
-    let mut seen = BTreeSet::new();
-    problems.extend(
-        ids.filter(|id| !seen.insert(*id))
-            .map(|id| format!("{name}: `{id}` stands twice")),
-    );
+/// The ids that judgements name and that are not among those known.
+fn dangling(rows: &[Judgement], known: &Ids, id: impl Fn(&Judgement) -> &String) -> Vec<String> {
+    let ids = rows.iter().map(id).filter(|id| !known.contains(id));
+    ids.cloned().collect()
 }
 
 impl Beir {
-    fn check_ids(&self, problems: &mut Vec<String>) {
-        unique(
-            "corpus",
-            self.corpus.iter().map(|document| &document.doc_id),
-            problems,
-        );
-        unique(
-            "queries",
-            self.queries.iter().map(|query| &query.query_id),
-            problems,
-        );
+    /// The documents in memory, in the order of their ids.
+    #[cfg(test)]
+    pub(crate) fn documents(self) -> Vec<Document> {
+        let parts = self.corpus().map_err(|error| error.to_string()).unwrap();
+        let rows = parts.map(|part| {
+            <Document as ablate_core::Record>::decode(&part.map_err(|error| error.to_string()).unwrap())
+        });
+        rows.flat_map(Result::unwrap).collect()
+    }
+
+    fn push(&mut self, document: Document) -> Result<(), StageError> {
+        let title = document.title.as_ref().map_or(0, String::len);
+        let bytes = size_of::<Document>() + document.doc_id.len() + title + document.text.len();
+        self.corpus.push(document, bytes)
+    }
+
+    /// The documents in the order of their ids.
+    ///
+    /// # Errors
+    /// If what did not fit memory cannot be read again.
+    pub(crate) fn corpus(
+        self,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, StageError>> + Send, StageError> {
+        self.corpus.finish()
+    }
+
+    /// Judges each document for a query once.
+    fn check_pairs(&self, problems: &mut Vec<String>) {
         for (split, rows) in &self.qrels {
-            let keys: Vec<String> = rows
+            let mut seen = BTreeSet::new();
+            let again = rows
                 .iter()
-                .map(|row| format!("{} {}", row.query_id, row.doc_id))
-                .collect();
-            unique(&format!("qrels/{split}"), keys.iter(), problems);
+                .filter(|row| !seen.insert((&row.query_id, &row.doc_id)));
+            let told =
+                again.map(|row| format!("qrels/{split}: `{} {}` stands twice", row.query_id, row.doc_id));
+            problems.extend(told);
         }
     }
 
@@ -149,36 +249,29 @@ impl Beir {
         self
     }
 
-    /// Judgements of documents or queries that are not there: real collections have a few, so they are told and
-    /// dropped; a collection where most dangle is the wrong one.
-    fn drop_dangling(&mut self) -> Result<(), StageError> {
-        let documents: BTreeSet<&str> = self
-            .corpus
-            .iter()
-            .map(|document| document.doc_id.as_str())
-            .collect();
-        let queries: BTreeSet<&str> = self.queries.iter().map(|query| query.query_id.as_str()).collect();
+    /// Judgements of documents that are not there stay: what a run cannot find counts against it, as it does for trec_eval.
+    /// Those of queries that are not there are left out, since nothing is asked. Both are told; a collection where most
+    /// dangle is the wrong one.
+    fn check_judgements(&mut self, documents: &Ids, queries: &Ids) -> Result<(), StageError> {
         for (split, rows) in &mut self.qrels {
-            let known = |row: &Judgement| {
-                documents.contains(row.doc_id.as_str()) && queries.contains(row.query_id.as_str())
-            };
-            let Some(example) = rows.iter().find(|row| !known(row)).cloned() else {
-                continue;
-            };
-            let before = rows.len();
-            rows.retain(known);
-            let lost = before - rows.len();
-            let what = format!(
-                "qrels/{split}: {lost} of {before} judgements name a query or document that is not there, as `{}` of `{}`",
-                example.doc_id, example.query_id
-            );
-            if lost * 2 > before {
-                return Err(StageError::with_help(
-                    what,
-                    "check that corpus, queries and qrels belong together",
-                ));
+            let all = rows.len();
+            let lost = dangling(rows, queries, |row| &row.query_id);
+            rows.retain(|row| queries.contains(&row.query_id));
+            let absent = dangling(rows, documents, |row| &row.doc_id);
+            let told = [
+                ("query", &lost, "they are left out"),
+                ("document", &absent, "no run can find it, and they count"),
+            ];
+            let told = told.into_iter().filter(|(_, ids, _)| !ids.is_empty());
+            let told = told.map(|(kind, ids, so)| {
+                let (count, example) = (ids.len(), &ids[0]);
+                format!("qrels/{split}: {count} of {all} judgements name a {kind} that is not there, as `{example}`: {so}")
+            });
+            if (lost.len() + absent.len()) * 2 > all {
+                let help = "check that corpus, queries and qrels belong together";
+                return Err(StageError::with_help(told.collect::<Vec<_>>().join("\n"), help));
             }
-            self.notes.push(format!("{what}: dropped"));
+            self.warnings.extend(told);
         }
         Ok(())
     }
@@ -200,17 +293,21 @@ impl Beir {
 mod tests {
     use super::*;
 
-    fn files(corpus: &str, queries: &str, qrels: &str) -> Vec<(Part, Vec<u8>)> {
+    fn content(text: &str) -> Content {
+        Content::Embedded(text.to_owned().leak().as_bytes())
+    }
+
+    fn files(corpus: &str, queries: &str, qrels: &str) -> Vec<(Part, Content)> {
         [
             (Role::Corpus, "corpus.jsonl", corpus),
             (Role::Queries, "queries.jsonl", queries),
             (Role::Qrels("test"), "qrels/test.tsv", qrels),
         ]
-        .map(|(role, name, text)| (Part::new(role, name).unwrap(), text.as_bytes().to_vec()))
-        .to_vec()
+        .map(|(role, name, text)| (Part::new(role, name).unwrap(), content(text)))
+        .into()
     }
 
-    fn parsed(files: Vec<(Part, Vec<u8>)>) -> Result<Beir, StageError> {
+    fn parsed(files: Vec<(Part, Content)>) -> Result<Beir, StageError> {
         parse(files, Path::new("x"))
     }
 
@@ -222,9 +319,13 @@ mod tests {
     #[test]
     fn lines_split_on_line_feeds_alone_and_numbers_are_ids() {
         let beir = parsed(files(CORPUS, QUERIES, &format!("{HEADER}q1\ta\t2\n"))).unwrap();
-        assert_eq!(beir.corpus[0].text, "one\u{2028}two");
-        assert_eq!(beir.corpus[1].doc_id, "7");
         assert_eq!(beir.judged("test").len(), 1);
+        let documents = beir.documents();
+        assert_eq!(
+            (documents[0].doc_id.as_str(), documents[0].text.as_str()),
+            ("7", "x")
+        );
+        assert_eq!(documents[1].text, "one\u{2028}two");
     }
 
     #[test]
@@ -237,7 +338,7 @@ mod tests {
         for part in [
             "corpus.jsonl:2: bad JSON",
             "corpus.jsonl:4: the line has no `text`",
-            "corpus: `a` stands twice",
+            "corpus.jsonl:3: `a` stands twice",
             "qrels/test.tsv:2: a line is",
         ] {
             assert!(error.contains(part), "{part} is missing in {error}");
@@ -245,15 +346,27 @@ mod tests {
     }
 
     #[test]
-    fn dangling_judgements_are_dropped_and_told() {
+    fn judgements_of_absent_documents_count_and_those_of_absent_queries_do_not() {
+        let judged = "q1\ta\t1\nq2\t7\t1\nq2\tgone\t1\nq9\ta\t1\n";
+        let beir = parsed(files(CORPUS, QUERIES, &format!("{HEADER}{judged}"))).unwrap();
+        let kept: Vec<_> = beir.qrels["test"].iter().map(|row| row.doc_id.as_str()).collect();
+        assert_eq!(kept, ["a", "7", "gone"]);
+        assert_eq!(
+            beir.warnings,
+            [
+                "qrels/test: 1 of 4 judgements name a query that is not there, as `q9`: they are left out",
+                "qrels/test: 1 of 4 judgements name a document that is not there, as `gone`: no run can find it, and \
+                 they count"
+            ]
+        );
+        // A query whose only document is gone is asked, too.
         let beir = parsed(files(
             CORPUS,
             QUERIES,
-            &format!("{HEADER}q1\ta\t1\nq2\t7\t1\nq2\tgone\t1\n"),
+            &format!("{HEADER}q1\ta\t1\nq2\tgone\t1\n"),
         ))
         .unwrap();
-        assert_eq!(beir.qrels["test"].len(), 2);
-        assert!(beir.notes[0].contains("1 of 3 judgements"), "{:?}", beir.notes);
+        assert_eq!(beir.judged("test").len(), 2);
         assert!(parsed(files(CORPUS, QUERIES, &format!("{HEADER}q9\ta\t1\n"))).is_err());
     }
 
@@ -261,7 +374,7 @@ mod tests {
     fn a_split_alone_has_its_queries_alone() {
         let mut all = files(CORPUS, QUERIES, &format!("{HEADER}q1\ta\t2\n"));
         let train = Part::new(Role::Qrels("train"), "qrels/train.tsv").unwrap();
-        all.push((train, format!("{HEADER}q2\ta\t1\n").into_bytes()));
+        all.push((train, content(&format!("{HEADER}q2\ta\t1\n"))));
         let beir = parsed(all).unwrap().only("train");
         assert_eq!(beir.queries.len(), 1);
         assert_eq!(beir.queries[0].query_id, "q2");

@@ -1,8 +1,9 @@
 //! Files of a collection, plain, gzipped or zstd-compressed.
 
 use std::{
-    io::{self, Read},
-    path::Path,
+    io::{self, BufRead, BufReader, Read},
+    mem::take,
+    path::{Path, PathBuf},
 };
 
 use ablate_core::Digest;
@@ -31,22 +32,59 @@ pub(crate) fn list(folder: &Path) -> io::Result<Vec<String>> {
     Ok(files)
 }
 
-/// The bytes of a file, decompressed by its ending.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open(path)?
-        .read_to_end(&mut bytes)
-        .map_err(|error| named(path, &error))?;
-    Ok(bytes)
+/// What a file of a collection holds.
+pub(crate) enum Content {
+    /// These bytes.
+    Embedded(&'static [u8]),
+    /// A file, decompressed by its ending.
+    At(PathBuf),
 }
 
-/// The digest of those bytes.
-pub(crate) fn digest(path: &Path) -> io::Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
-    hasher
-        .update_reader(open(path)?)
-        .map_err(|error| named(path, &error))?;
-    Ok(hasher.finalize().into())
+impl Content {
+    /// All of it.
+    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.each_block(usize::MAX, |block| {
+            bytes = take(block);
+            Ok::<(), io::Error>(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// The digest of it.
+    pub(crate) fn digest(&self) -> io::Result<Digest> {
+        let mut hasher = blake3::Hasher::new();
+        self.each_block(1 << 20, |block| {
+            hasher.update(block);
+            Ok::<(), io::Error>(())
+        })?;
+        Ok(hasher.finalize().into())
+    }
+
+    /// All of it in blocks of whole lines, `size` bytes each and the rest of the last line.
+    pub(crate) fn each_block<E: From<io::Error>>(
+        &self,
+        size: usize,
+        mut each: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (name, content): (&Path, Box<dyn Read>) = match self {
+            Self::Embedded(bytes) => (Path::new("the demo"), Box::new(*bytes)),
+            Self::At(path) => (path, open(path)?),
+        };
+        let (mut reader, mut block) = (BufReader::new(content), Vec::new());
+        loop {
+            block.clear();
+            let mut read = |block: &mut Vec<u8>| {
+                (&mut reader).take(size as u64).read_to_end(block)?;
+                reader.read_until(b'\n', block)
+            };
+            read(&mut block).map_err(|error| named(name, &error))?;
+            if block.is_empty() {
+                return Ok(());
+            }
+            each(&mut block)?;
+        }
+    }
 }
 
 fn open(path: &Path) -> io::Result<Box<dyn Read>> {
@@ -60,4 +98,27 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
 
 fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_whole_lines_and_all_of_the_file() {
+        let text = b"one\ntwo and three\n\nfour";
+        for (size, count) in [(1, 3), (5, 2), (usize::MAX, 1)] {
+            let (mut whole, mut blocks) = (Vec::new(), 0);
+            let read = Content::Embedded(text).each_block(size, |block| {
+                let is_last = whole.len() + block.len() == text.len();
+                assert!(is_last || block.ends_with(b"\n"));
+                whole.extend_from_slice(block);
+                blocks += 1;
+                Ok::<(), io::Error>(())
+            });
+            read.unwrap();
+            assert_eq!((whole.as_slice(), blocks), (&text[..], count));
+        }
+    }
 }

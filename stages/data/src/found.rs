@@ -6,7 +6,8 @@ use ablate_core::{Digest, Places, StageError, canon::Value};
 use ablate_fetch::pins;
 
 use crate::{
-    demo, files,
+    demo,
+    files::{self, Content},
     layout::{Part, Role, parts},
     name::Name,
     snapshot,
@@ -69,22 +70,22 @@ pub(crate) fn folders(name: &str, places: &Places) -> Vec<PathBuf> {
 }
 
 /// The files of the embedded collection.
-pub(crate) fn embedded() -> Vec<(Part, Vec<u8>)> {
+pub(crate) fn embedded() -> Vec<(Part, Content)> {
     let bytes = |part: &Part| demo::FILES.iter().find(|(name, _)| *name == part.path);
     let names: Vec<String> = demo::FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
     let parts = parts(&names).into_iter();
     parts
-        .filter_map(|part| Some((part.clone(), bytes(&part)?.1.to_vec())))
+        .filter_map(|part| Some((part.clone(), Content::Embedded(bytes(&part)?.1))))
         .collect()
 }
 
-/// The files of a collection, decompressed.
+/// The files of a collection.
 ///
 /// # Errors
-/// If it lacks one, or one cannot be read.
-pub(crate) fn read(path: &Path) -> Result<Vec<(Part, Vec<u8>)>, StageError> {
-    let read = |(part, file): (Part, PathBuf)| Ok((part, files::read(&file)?));
-    located(path)?.into_iter().map(read).collect()
+/// If it lacks one.
+pub(crate) fn contents(path: &Path) -> Result<Vec<(Part, Content)>, StageError> {
+    let content = |(part, file): (Part, PathBuf)| (part, Content::At(file));
+    Ok(located(path)?.into_iter().map(content).collect())
 }
 
 /// The parts of a collection and their files; of a file, the documents alone.
@@ -124,13 +125,17 @@ fn located(path: &Path) -> Result<Vec<(Part, PathBuf)>, StageError> {
     ))
 }
 
-/// Over the names and bytes of the decompressed files, so that compressing a collection does not change it.
+/// The digest of a collection at a path.
 pub(crate) fn digest(path: &Path) -> Result<Digest, StageError> {
-    let mut digests = Vec::new();
-    for (part, file) in located(path)? {
-        digests.push((part.name().to_owned(), files::digest(&file)?));
-    }
-    Ok(over(&digests))
+    digest_of(&contents(path)?)
+}
+
+/// Over the names and bytes of the decompressed files, so that compressing a collection does not change it.
+pub(crate) fn digest_of(files: &[(Part, Content)]) -> Result<Digest, StageError> {
+    let digest = |(part, content): &(Part, Content)| Ok((part.name().to_owned(), content.digest()?));
+    Ok(over(
+        &files.iter().map(digest).collect::<Result<Vec<_>, StageError>>()?,
+    ))
 }
 
 /// Over names and digests of files.

@@ -12,6 +12,7 @@ mod name;
 mod pairs;
 mod sample;
 mod snapshot;
+mod sorted;
 mod source;
 
 pub use collection::Collection;

@@ -8,7 +8,7 @@ use ablate_fetch::pins::{self, Pin};
 use crate::{
     archives,
     beir::{self, Beir},
-    found::{Found, digest, embedded, folders, found, over, pinned_revisions, read, revisions},
+    found::{Found, contents, digest, digest_of, embedded, folders, found, pinned_revisions, revisions},
     name::Name,
     snapshot,
 };
@@ -27,7 +27,7 @@ pub(crate) fn load(text: &str, places: &Places) -> Result<Beir, StageError> {
     let name = parsed(text)?;
     let beir = match found(&name, text, places)? {
         Found::Embedded => beir::parse(embedded(), &places.base)?,
-        Found::At(path) => beir::parse(read(&path)?, &path)?,
+        Found::At(path) => beir::parse(contents(&path)?, &path)?,
         Found::Nowhere => return Err(absent(text, &name, places)),
     };
     Ok(match split(&name) {
@@ -134,13 +134,7 @@ impl SourceType for CollectionSource {
         let whole = match found(&name, text, places)? {
             Found::Nowhere => return Ok(pins::pinned(places, KIND, text)?.map(|pin| pin.digest)),
             Found::At(path) => digest(&path)?,
-            Found::Embedded => {
-                let digests: Vec<_> = embedded()
-                    .iter()
-                    .map(|(part, bytes)| (part.name().to_owned(), Digest::of(bytes)))
-                    .collect();
-                over(&digests)
-            }
+            Found::Embedded => digest_of(&embedded())?,
         };
         let digest = of_split(whole, split(&name));
         pins::hold(places, KIND, text, digest)?;
@@ -256,7 +250,13 @@ mod tests {
             ("x/qrels/train.txt", b"7 0 a 1\n"),
         ]);
         let beir = load("./x", &places).unwrap();
-        assert_eq!(beir.corpus[0].full_text(), "t x, y");
+        let texts: Vec<String> = beir
+            .documents()
+            .iter()
+            .map(ablate_core::rows::Document::full_text)
+            .collect();
+        assert_eq!(texts, ["t x, y"]);
+        let beir = load("./x", &places).unwrap();
         assert_eq!(
             (beir.queries[0].query_id.as_str(), beir.queries[0].text.as_str()),
             ("7", "what")
@@ -275,7 +275,7 @@ mod tests {
     fn a_file_is_its_documents() {
         let (_folder, places) = folder(&[("docs.tsv.gz", &gzipped("a\tone\nb\ttwo\n"))]);
         let beir = load("./docs.tsv.gz", &places).unwrap();
-        assert_eq!((beir.corpus.len(), beir.queries.len()), (2, 0));
+        assert_eq!((beir.queries.len(), beir.documents().len()), (0, 2));
         // A path is not pinned, wherever it leads.
         let found = COLLECTION_SOURCE
             .fetch("./docs.tsv.gz", &places, &|_| {})

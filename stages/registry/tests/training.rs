@@ -21,6 +21,11 @@ fn patience_without_anything_to_look_at_is_refused() {
     };
     let fields = || json!({"batch": 4, "max_length": 16, "patience": 2});
     let refused = host().try_run(kind("train/biencoder"), fields()).unwrap_err();
-    assert!(refused.contains("`patience`") && refused.contains("`dev`"), "{refused}");
-    host().with("dev", triples()).run(kind("train/biencoder"), fields());
+    assert!(
+        refused.contains("`patience`") && refused.contains("`dev`"),
+        "{refused}"
+    );
+    host()
+        .with("dev", triples())
+        .run(kind("train/biencoder"), fields());
 }

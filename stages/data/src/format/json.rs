@@ -60,8 +60,9 @@ impl From<Id> for String {
     }
 }
 
-pub(super) fn texts(bytes: &[u8]) -> Records<Text> {
-    lines(bytes, |line: TextLine| {
+/// Of lines from `first` on.
+pub(super) fn texts(bytes: &[u8], first: usize) -> Records<Text> {
+    lines(bytes, first, |line: TextLine| {
         Ok(Text {
             id: line.id.map(String::from),
             title: line.title,
@@ -71,7 +72,7 @@ pub(super) fn texts(bytes: &[u8]) -> Records<Text> {
 }
 
 pub(super) fn judgements(bytes: &[u8]) -> Records<Judgement> {
-    lines(bytes, |line: JudgementLine| {
+    lines(bytes, 1, |line: JudgementLine| {
         Ok(Judgement {
             query_id: line.query.into(),
             doc_id: line.document.into(),
@@ -82,6 +83,7 @@ pub(super) fn judgements(bytes: &[u8]) -> Records<Judgement> {
 
 fn lines<L: DeserializeOwned, T: Send>(
     bytes: &[u8],
+    first: usize,
     record: impl Fn(L) -> Result<T, String> + Sync,
 ) -> Records<T> {
     // On `\n` alone: real corpora hold U+2028 and other line separators inside their texts.
@@ -93,6 +95,6 @@ fn lines<L: DeserializeOwned, T: Send>(
     let parse = |line| serde_json::from_slice(line).map_err(|error| format!("bad JSON: {error}"));
     lines
         .par_iter()
-        .map(|(at, line)| (at + 1, parse(line).and_then(&record)))
+        .map(|(at, line)| (first + at, parse(line).and_then(&record)))
         .collect()
 }

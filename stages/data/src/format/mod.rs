@@ -5,9 +5,12 @@ mod parquet;
 mod separated;
 mod trec;
 
-use ablate_core::rows::Judgement;
+use ablate_core::{StageError, rows::Judgement};
 
-use crate::layout::{Format, Part};
+use crate::{
+    files::Content,
+    layout::{Format, Part},
+};
 
 /// A document or a query as a file has it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,13 +29,35 @@ const QUERY: [&str; 4] = ["query-id", "query_id", "qid", "query"];
 const DOCUMENT: [&str; 5] = ["corpus-id", "corpus_id", "doc_id", "docid", "doc-id"];
 const GRADE: [&str; 5] = ["score", "grade", "relevance", "rel", "label"];
 
-/// The documents or queries of a file.
+/// Bytes of JSON lines that are in memory at once.
+const BLOCK: usize = 8 << 20;
+
+/// The documents or queries of a file, one after the other; JSON lines go by in blocks.
 ///
 /// # Errors
-/// If nothing of it can be read.
-pub(crate) fn texts(part: &Part, bytes: Vec<u8>) -> Result<Records<Text>, String> {
+/// If it cannot be read, or `each` says so.
+pub(crate) fn each_text(
+    part: &Part,
+    content: &Content,
+    mut each: impl FnMut(usize, Result<Text, String>) -> Result<(), StageError>,
+) -> Result<(), StageError> {
+    if part.format != Format::Jsonl {
+        let records = texts(part, content.read()?).unwrap_or_else(|what| vec![(0, Err(what))]);
+        return records.into_iter().try_for_each(|(line, text)| each(line, text));
+    }
+    let mut first = 1;
+    content.each_block(BLOCK, |block| {
+        let lines = if first == 1 { unmarked(block) } else { &block[..] };
+        let records = json::texts(lines, first);
+        first += block.iter().filter(|byte| **byte == b'\n').count();
+        records.into_iter().try_for_each(|(line, text)| each(line, text))
+    })
+}
+
+/// The documents or queries of a file that is in memory.
+fn texts(part: &Part, bytes: Vec<u8>) -> Result<Records<Text>, String> {
     Ok(match part.format {
-        Format::Jsonl => json::texts(&bytes),
+        Format::Jsonl => json::texts(unmarked(&bytes), 1),
         Format::Tsv => separated::texts(utf8(&bytes)?, b'\t'),
         Format::Csv => separated::texts(utf8(&bytes)?, b','),
         Format::Parquet => parquet::texts(bytes)?,
@@ -46,7 +71,7 @@ pub(crate) fn texts(part: &Part, bytes: Vec<u8>) -> Result<Records<Text>, String
 /// If nothing of it can be read.
 pub(crate) fn judgements(part: &Part, bytes: Vec<u8>) -> Result<Records<Judgement>, String> {
     Ok(match part.format {
-        Format::Jsonl => json::judgements(&bytes),
+        Format::Jsonl => json::judgements(unmarked(&bytes)),
         Format::Tsv => separated::judgements(utf8(&bytes)?, b'\t'),
         Format::Csv => separated::judgements(utf8(&bytes)?, b','),
         Format::Parquet => parquet::judgements(bytes)?,
@@ -54,7 +79,13 @@ pub(crate) fn judgements(part: &Part, bytes: Vec<u8>) -> Result<Records<Judgemen
     })
 }
 
+/// Without the byte order mark that spreadsheets and Windows write.
+fn unmarked(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    let bytes = unmarked(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         let line = before.split(|byte| *byte == b'\n').count();
@@ -68,4 +99,28 @@ fn whole(grade: f64) -> Result<i32, String> {
     whole
         .then_some(grade as i32)
         .ok_or_else(|| format!("`{grade}` is no grade: a whole number"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::layout::Role;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_record() {
+        let files = [
+            ("corpus.jsonl", "{\"_id\":\"a\",\"text\":\"x\"}\n"),
+            ("corpus.tsv", "a\tx\n"),
+            ("corpus.csv", "_id,text\na,x\n"),
+        ];
+        for (name, text) in files {
+            let part = Part::new(Role::Corpus, name).unwrap();
+            let found = texts(&part, format!("\u{feff}{text}").into_bytes()).unwrap();
+            assert_eq!(found[0].1.as_ref().unwrap().id.as_deref(), Some("a"), "{name}");
+        }
+        let part = Part::new(Role::Qrels("test"), "qrels/test.qrels").unwrap();
+        let found = judgements(&part, "\u{feff}q 0 a 1\n".into()).unwrap();
+        assert_eq!(found[0].1.as_ref().unwrap().query_id, "q");
+    }
 }

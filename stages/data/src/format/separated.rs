@@ -15,13 +15,30 @@ pub(super) fn texts(text: &str, separator: u8) -> Records<Text> {
         _ => return map(rows, 0, |row| plain(row, separator)),
     };
     let get = |row: &StringRecord, at: usize| row.get(at).map(|cell| cell.trim_end_matches('\r').to_owned());
+    let width = names.map_or(0, StringRecord::len);
     map(rows, 1, |row| {
+        of_width(row, width, separator)?;
         Ok(Text {
             id: get(row, id),
             title: title.and_then(|title| get(row, title)),
             text: get(row, body),
         })
     })
+}
+
+/// Refuses a row that has not as many fields as the line of names: its text was cut, or what follows was swallowed.
+fn of_width(row: &StringRecord, width: usize, separator: u8) -> Result<(), String> {
+    if row.len() == width {
+        return Ok(());
+    }
+    let how = match separator {
+        b'\t' => "tabs separate fields, and none may stand within one",
+        _ => "a field that holds a comma or a line end stands in quotes",
+    };
+    Err(format!(
+        "the row has {} fields and the first line {width}: {how}",
+        row.len()
+    ))
 }
 
 fn plain(row: &StringRecord, separator: u8) -> Result<Text, String> {
@@ -53,8 +70,14 @@ pub(super) fn judgements(text: &str, separator: u8) -> Records<Judgement> {
         _ => None,
     };
     let skip = usize::from(named || found.is_some());
+    let width = names.map_or(0, StringRecord::len);
     let columns = found.unwrap_or([0, 1, 2]);
-    map(rows, skip, |row| judgement(row, columns, separator))
+    map(rows, skip, |row| {
+        if found.is_some() {
+            of_width(row, width, separator)?;
+        }
+        judgement(row, columns, separator)
+    })
 }
 
 fn judgement(row: &StringRecord, columns: [usize; 3], separator: u8) -> Result<Judgement, String> {
@@ -98,7 +121,7 @@ fn rows(text: &str, separator: u8) -> Vec<(usize, Result<StringRecord, String>)>
     let mut record = StringRecord::new();
     loop {
         match reader.read_record(&mut record) {
-            Ok(false) => return rows,
+            Ok(false) => break,
             Ok(true) => {
                 let line = record.position().map_or(0, csv::Position::line) as usize;
                 rows.push((line, Ok(record.clone())));
@@ -106,6 +129,27 @@ fn rows(text: &str, separator: u8) -> Vec<(usize, Result<StringRecord, String>)>
             Err(error) => rows.push((reader.position().line() as usize, Err(error.to_string()))),
         }
     }
+    if let Some(line) = open_quote(text).filter(|_| quotes) {
+        rows.push((line, Err("a quote opens here and nothing closes it".into())));
+    }
+    rows
+}
+
+/// The line of a quote that is still open at the end of a CSV file: all that follows it would be one field.
+fn open_quote(text: &str) -> Option<usize> {
+    let (mut line, mut opened, mut at_start) = (1, None, true);
+    let mut bytes = text.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' if opened.is_none() => opened = at_start.then_some(line),
+            // Two quotes in quotes are one.
+            b'"' if bytes.next_if_eq(&b'"').is_none() => opened = None,
+            _ => {}
+        }
+        at_start = matches!(byte, b',' | b'\n' | b'\r');
+        line += usize::from(byte == b'\n');
+    }
+    opened
 }
 
 fn column(names: &StringRecord, wanted: &[&str]) -> Option<usize> {
@@ -146,6 +190,36 @@ mod tests {
         assert!(
             found[1].1.as_ref().unwrap_err().contains("`id TAB text`"),
             "{found:?}"
+        );
+    }
+
+    #[test]
+    fn rows_that_lose_text_are_refused() {
+        let told = |text: &str, separator| {
+            let rows = texts(text, separator);
+            let told = rows
+                .into_iter()
+                .filter_map(|(line, row)| Some((line, row.err()?)));
+            told.collect::<Vec<_>>()
+        };
+        let comma = told("_id,text\nd1,cat, extra, more\nd2,dog\n", b',');
+        assert_eq!(comma.len(), 1);
+        assert!(
+            comma[0].0 == 2 && comma[0].1.contains("has 4 fields and the first line 2"),
+            "{comma:?}"
+        );
+        let tab = told("_id\ttext\nd1\tcat\textra\n", b'\t');
+        assert!(tab[0].1.contains("tabs separate fields"), "{tab:?}");
+        let open = told("_id,text\nd1,\"a \"\"cat\"\"\nd2,dog\nd3,\"x\"\n", b',');
+        assert!(
+            open.contains(&(2, "a quote opens here and nothing closes it".into())),
+            "{open:?}"
+        );
+        assert!(told("_id,text\nd1,\"a \"\"cat\"\"\n\"\nd2,5\" wide\n", b',').is_empty());
+        assert!(
+            judgements("query-id,corpus-id,score\nq,d,1,7\n", b',')[0]
+                .1
+                .is_err()
         );
     }
 
