@@ -26,6 +26,7 @@ mod remote;
 mod samples;
 mod sampling;
 mod shots;
+mod spelling;
 mod strategies;
 mod template;
 mod writer;

@@ -20,6 +20,7 @@ use crate::{
     chat,
     decode::{Continuation, Draft, Request, cut, decode},
     filling::Piece,
+    spelling::Token,
     writer::{ADAPTER, Spent},
     writing::{Format, Writing, Written},
 };
@@ -64,7 +65,7 @@ pub(crate) fn written(
     let texts = write(generator, &prompts, writing, io)?;
     let samples = writing.samples as usize;
     let written = |(at, text): (usize, Continuation)| Written {
-        mean_logprob: text.mean_logprob(),
+        tokens: spelt(&text),
         reasoning: None,
         text: text.text,
         prompt_tokens: (prompts.head.len() + prompts.rest[at / samples].len()) as u32,
@@ -76,6 +77,16 @@ pub(crate) fn written(
         ..Spent::default()
     };
     Ok((texts.into_iter().enumerate().map(written).collect(), spent))
+}
+
+fn spelt(text: &Continuation) -> Vec<Token> {
+    let numbers = text.ends.iter().zip(&text.logprobs);
+    numbers
+        .map(|(end, logprob)| Token {
+            end: *end,
+            logprob: *logprob,
+        })
+        .collect()
 }
 
 /// Tokens that prompt and answer may have together.

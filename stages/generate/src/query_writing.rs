@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answers::{Failure, Rule},
     asking::Asking,
+    decode::Finish,
     filling::Row,
+    spelling::{mean_logprob, within},
     template::Slot,
     writing::{DecodingParams, Format, Share, Writing, Written},
 };
@@ -96,7 +98,8 @@ impl QueryWriting {
     }
 }
 
-/// The query in what was written for a document, called `DOCUMENT#SAMPLE`.
+/// The query in what was written for a document, called `DOCUMENT#SAMPLE`; log-probability and number of tokens are those of the query
+/// alone.
 ///
 /// # Errors
 /// Why there is none.
@@ -106,17 +109,76 @@ pub(crate) fn pair(
     written: Written,
     rule: &Rule,
 ) -> Result<Pair, Failure> {
-    let (query, reasoning) = rule.apply(&written.text)?;
+    let taken = rule.apply(&written.text)?;
+    let kept = within(written.text.as_bytes(), &written.tokens, &taken.place);
+    let new_tokens = match written.tokens.is_empty() {
+        true => written.new_tokens,
+        false => kept.len() as u32,
+    };
     Ok(Pair {
         query_id: format!("{}#{sample}", document.doc_id),
-        query,
+        query: taken.query,
         doc_id: document.doc_id.clone(),
         text: document.full_text(),
-        mean_logprob: written.mean_logprob,
+        mean_logprob: mean_logprob(&kept),
         score: None,
-        reasoning: written.reasoning.or(reasoning),
+        reasoning: written.reasoning.or(taken.reasoning),
         prompt_tokens: written.prompt_tokens,
-        new_tokens: written.new_tokens,
-        finish: written.finish,
+        new_tokens,
+        finish: match taken.is_cut {
+            true => Finish::Stop.word().into(),
+            false => written.finish,
+        },
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::spelling::Token;
+
+    /// A text of these tokens, the first of log-probability -1, the next of -2 and so on.
+    fn written(tokens: &[&str]) -> Written {
+        let ends = (1..=tokens.len()).map(|count| tokens[..count].concat().len());
+        let token = |(end, number): (usize, u8)| Token {
+            end,
+            logprob: -f32::from(number),
+        };
+        Written {
+            text: tokens.concat(),
+            reasoning: None,
+            tokens: ends.zip(1..).map(token).collect(),
+            prompt_tokens: 9,
+            new_tokens: tokens.len() as u32,
+            finish: "length".into(),
+        }
+    }
+
+    fn query(tokens: &[&str], after: Option<&str>, until: Option<&str>) -> Pair {
+        let document = Document {
+            doc_id: "d".into(),
+            title: None,
+            text: "A lake.".into(),
+        };
+        pair(&document, 0, written(tokens), &Rule::new(after, until).unwrap()).unwrap()
+    }
+
+    /// What is not in the query has no say in its log-probability: a cut by `until` is one by a stop text.
+    #[test]
+    fn figures_are_those_of_the_query() {
+        let tokens = [" how", " deep", "\n", "Query", ":"];
+        let (stopped, cut) = (
+            query(&tokens[..2], None, None),
+            query(&tokens, None, Some("\\n")),
+        );
+        assert_eq!(cut.query, stopped.query);
+        assert_eq!((cut.mean_logprob, cut.new_tokens), (Some(-1.5), 2));
+        assert_eq!((stopped.mean_logprob, stopped.new_tokens), (Some(-1.5), 2));
+        assert_eq!((cut.finish.as_str(), stopped.finish.as_str()), ("stop", "length"));
+        let whole = query(&tokens, None, None);
+        assert_eq!((whole.mean_logprob, whole.new_tokens), (Some(-3.0), 5));
+        let reasoned = query(&["A", " lake", ". Query:", " how", " deep"], Some("Query:"), None);
+        assert_eq!((reasoned.mean_logprob, reasoned.new_tokens), (Some(-4.5), 2));
+    }
 }

@@ -14,10 +14,10 @@ use crate::{
     writing::{Format, Writing, Written},
 };
 
-/// A prompt and a sample to what a server answers; version 1.
+/// A prompt and a sample to what a server answers; version 2: with its tokens.
 const ASK: RowFunction = RowFunction {
     name: "ask",
-    version: 1,
+    version: 2,
 };
 
 /// What the server answers for every prompt and sample, in their order. No row is asked for twice.
@@ -92,7 +92,7 @@ impl From<Answer> for Written {
         Self {
             text: answer.text,
             reasoning: answer.reasoning,
-            mean_logprob: answer.mean_logprob,
+            tokens: answer.tokens,
             prompt_tokens: answer.prompt_tokens,
             new_tokens: answer.new_tokens,
             finish: answer.finish,

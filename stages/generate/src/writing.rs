@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     decode::{Decoding, Sampling},
     filling::Prompts,
+    spelling::Token,
     writer::Writer,
 };
 
@@ -159,8 +160,8 @@ pub(crate) struct Written {
     pub(crate) text: String,
     /// What the model thought before it, where that is told apart.
     pub(crate) reasoning: Option<String>,
-    /// Mean natural-log probability of its tokens, where it is known.
-    pub(crate) mean_logprob: Option<f32>,
+    /// Its tokens, where they are known.
+    pub(crate) tokens: Vec<Token>,
     /// Tokens read.
     pub(crate) prompt_tokens: u32,
     /// Tokens written.

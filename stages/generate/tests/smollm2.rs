@@ -161,6 +161,7 @@ fn a_draft_is_cut_again_under_other_rules() {
     let under = |rules| cut(&generator, &draft, &rules).unwrap();
     let stopped = under(rules(64, " three")).unwrap();
     assert_eq!((stopped.text.as_str(), stopped.finish), ("one two", Finish::Stop));
+    assert_eq!((stopped.tokens.len(), stopped.ends), (2, vec![3, 7]));
     let short = under(rules(1, "\n")).unwrap();
     assert_eq!((short.tokens.len(), short.finish), (1, Finish::Length));
     assert_eq!(under(rules(64, "\n")), None, "it must be written on");
