@@ -152,7 +152,7 @@ pub(crate) fn finished(
         }))
     };
     if let Some((last, before)) = tokens.split_last()
-        && generator.ends.contains(last)
+        && generator.reader.ends.contains(last)
     {
         return keep(spelt(generator, before)?, before, Finish::End);
     }
@@ -172,7 +172,7 @@ pub(crate) fn stopped(text: &str, stop: &[String]) -> Option<usize> {
 }
 
 fn spelt(generator: &Generator, tokens: &[u32]) -> Result<String, StageError> {
-    let text = generator.tokenizer.decode(tokens, true);
+    let text = generator.reader.tokenizer.decode(tokens, true);
     text.map_err(|error| StageError::new(format!("the tokenizer: {error}")))
 }
 

@@ -12,9 +12,10 @@ use crate::{
     asking::Asking,
     decode::Finish,
     filling::Row,
+    reading::Format,
     spelling::{mean_logprob, within},
-    template::Slot,
-    writing::{DecodingParams, Format, Share, Writing, Written},
+    writer::Writer,
+    writing::{DecodingParams, Share, Writing, Written},
 };
 
 /// How a prompt is put to a model, and a query taken from its answer.
@@ -73,22 +74,21 @@ impl QueryWriting {
         self.format.unwrap_or_default()
     }
 
-    /// The queries that a prompt asks for, `samples` for each document.
+    /// The queries that a prompt asks `writer` for, `samples` for each document.
     ///
     /// # Errors
-    /// If the prompt has a place for a query, for which `stage` has none.
+    /// If the tokenizer fails.
     pub(crate) fn writing<'a>(
         &'a self,
-        stage: &str,
         asking: &Asking,
+        writer: &'a Writer,
         documents: &'a [Document],
         samples: u32,
     ) -> Result<Writing<'a>, StageError> {
-        asking.require(stage, &[], &[(Slot::Query, "{query}")])?;
+        let cut = writer.cut(self.max_document_tokens);
         Ok(Writing {
-            prompts: asking.prompts(documents.iter().map(Row::of_document).collect()),
+            prompts: asking.prompts(documents.iter().map(Row::of_document).collect(), cut)?,
             samples,
-            max_document_tokens: self.max_document_tokens,
             format: self.format(),
             decoding: &self.decoding,
             seed: self.seed,
@@ -168,10 +168,7 @@ mod tests {
     #[test]
     fn figures_are_those_of_the_query() {
         let tokens = [" how", " deep", "\n", "Query", ":"];
-        let (stopped, cut) = (
-            query(&tokens[..2], None, None),
-            query(&tokens, None, Some("\\n")),
-        );
+        let (stopped, cut) = (query(&tokens[..2], None, None), query(&tokens, None, Some("\\n")));
         assert_eq!(cut.query, stopped.query);
         assert_eq!((cut.mean_logprob, cut.new_tokens), (Some(-1.5), 2));
         assert_eq!((stopped.mean_logprob, stopped.new_tokens), (Some(-1.5), 2));

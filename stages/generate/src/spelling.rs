@@ -58,7 +58,13 @@ mod tests {
         assert_eq!(means(11..18), Some(-3.0), "its first token spells more");
         assert_eq!(means(0..25), Some(-3.0));
         assert_eq!(means(11..13), None);
-        assert_eq!(within(text, &all, &(14..18)), [Token { end: 4, logprob: -3.0 }]);
+        assert_eq!(
+            within(text, &all, &(14..18)),
+            [Token {
+                end: 4,
+                logprob: -3.0
+            }]
+        );
     }
 
     /// The first token of a character in two has no bytes of its own.

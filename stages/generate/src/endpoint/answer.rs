@@ -136,11 +136,14 @@ fn told(logprobs: &Value) -> Vec<(Vec<u8>, f32)> {
         let bytes = |token: &Value| serde_json::from_value(token["bytes"].clone());
         let bytes = |token: &Value| bytes(token).unwrap_or_else(|_| text(&token["token"]));
         let all = tokens.iter();
-        return all.filter_map(|token| pair(bytes(token), &token["logprob"])).collect();
+        return all
+            .filter_map(|token| pair(bytes(token), &token["logprob"]))
+            .collect();
     }
     let list = |name: &str| logprobs[name].as_array().into_iter().flatten();
     let all = list("tokens").zip(list("token_logprobs"));
-    all.filter_map(|(token, logprob)| pair(text(token), logprob)).collect()
+    all.filter_map(|(token, logprob)| pair(text(token), logprob))
+        .collect()
 }
 
 #[cfg(test)]
@@ -201,7 +204,11 @@ mod tests {
     #[test]
     fn halves_of_characters_have_bytes() {
         let token = |bytes: &[u8]| json!({"token": "\u{fffd}", "bytes": bytes, "logprob": -1.0});
-        let tokens = [token(b"h\xc3"), token(b"\xa9"), json!({"token": "!", "bytes": null, "logprob": -4.0})];
+        let tokens = [
+            token(b"h\xc3"),
+            token(b"\xa9"),
+            json!({"token": "!", "bytes": null, "logprob": -4.0}),
+        ];
         let choice = json!({"message": {"content": "hé!"}, "logprobs": {"content": tokens}});
         let answer = read(&json!({"choices": [choice]})).unwrap();
         let ends: Vec<usize> = answer.tokens.iter().map(|token| token.end).collect();
