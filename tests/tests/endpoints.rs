@@ -123,13 +123,21 @@ fn answer(path: &str, body: &Value) -> Value {
             "<think>hm</think>It is short. Query: what is {}? Yes.",
             prompt.len()
         );
-        let logprobs = json!({"content": [{"token": "x", "logprob": -0.5}]});
+        let (before, query) = text.split_once(": ").unwrap();
+        let token = |text: String, logprob: f64| json!({"token": text, "logprob": logprob});
+        let (query, yes) = query.split_once('?').unwrap();
+        let tokens = [
+            token(format!("{before}:"), -9.0),
+            token(format!(" {query}?"), -0.5),
+            token(yes.to_owned(), -9.0),
+        ];
+        let logprobs = json!({"content": tokens});
         let message = json!({"role": "assistant", "content": text});
         return json!({"choices": [{"message": message, "finish_reason": "stop", "logprobs": logprobs}], "usage": usage});
     }
     assert!(path.ends_with("/v1/completions"), "{path}");
     let text = format!(" what is {}", body["prompt"].as_str().unwrap().len());
-    let logprobs = json!({"tokens": ["a", "b"], "token_logprobs": [-1.0, -2.0]});
+    let logprobs = json!({"tokens": [" what", &text[5..], "\n"], "token_logprobs": [-1.0, -2.0, -9.0]});
     json!({"choices": [{"text": text, "finish_reason": "stop", "logprobs": logprobs}], "usage": usage})
 }
 

@@ -1,11 +1,25 @@
 //! Where in a text the query stands.
 
+use std::ops::Range;
+
 use regex::Regex;
 
 /// What takes a query out of what a model wrote.
 pub(crate) struct Rule {
     after: Option<String>,
     until: Option<Regex>,
+}
+
+/// A query found in a text.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Taken {
+    pub(crate) query: String,
+    /// Its bytes in the text.
+    pub(crate) place: Range<usize>,
+    /// What stands before it.
+    pub(crate) reasoning: Option<String>,
+    /// Whether `until` is what ends it.
+    pub(crate) is_cut: bool,
 }
 
 /// Why there is no query, as it continues "3 of 200 texts ...".
@@ -25,8 +39,8 @@ impl Rule {
         })
     }
 
-    /// The query of a text, and what the model wrote before it.
-    pub(crate) fn apply(&self, text: &str) -> Result<(String, Option<String>), Failure> {
+    /// The query of a text.
+    pub(crate) fn apply(&self, text: &str) -> Result<Taken, Failure> {
         let (thought, said) = thinking(text)?;
         let (before, query) = match &self.after {
             None => (None, said),
@@ -44,9 +58,19 @@ impl Rule {
         if query.is_empty() {
             return Err("were empty");
         }
-        let reasoning = parts.join("\n");
-        Ok((query.to_owned(), (!reasoning.is_empty()).then_some(reasoning)))
+        let (reasoning, start) = (parts.join("\n"), place_of(query, text));
+        Ok(Taken {
+            query: query.to_owned(),
+            place: start..start + query.len(),
+            reasoning: (!reasoning.is_empty()).then_some(reasoning),
+            is_cut: end.is_some(),
+        })
     }
+}
+
+/// Where a slice of a text begins in it.
+fn place_of(slice: &str, text: &str) -> usize {
+    slice.as_ptr() as usize - text.as_ptr() as usize
 }
 
 /// What stands in the thinking block of a reasoning model (`<think>...</think>`), and what follows it.
@@ -69,10 +93,9 @@ mod tests {
 
     #[test]
     fn a_text_is_its_query() {
-        assert_eq!(
-            rule(None, None).apply("  how deep is it? \n"),
-            Ok(("how deep is it?".into(), None))
-        );
+        let taken = rule(None, None).apply("  how deep is it? \n").unwrap();
+        assert_eq!((taken.query.as_str(), taken.reasoning), ("how deep is it?", None));
+        assert_eq!((taken.place, taken.is_cut), (2..17, false));
         assert_eq!(rule(None, None).apply(" \n"), Err("were empty"));
     }
 
@@ -80,9 +103,14 @@ mod tests {
     fn reasoning_is_kept_apart() {
         let text =
             "<think>\nA lake.\n</think>\nIt is about depth. Query: a draft? Query: how deep? And more.";
-        let (query, reasoning) = rule(Some("Query:"), Some("[?]")).apply(text).unwrap();
-        assert_eq!(query, "how deep?");
-        assert_eq!(reasoning.unwrap(), "A lake.\nIt is about depth. Query: a draft?");
+        let taken = rule(Some("Query:"), Some("[?]")).apply(text).unwrap();
+        assert_eq!(taken.query, "how deep?");
+        assert_eq!(&text[taken.place], taken.query);
+        assert!(taken.is_cut);
+        assert_eq!(
+            taken.reasoning.unwrap(),
+            "A lake.\nIt is about depth. Query: a draft?"
+        );
         assert_eq!(
             rule(Some("Query:"), None).apply("no marker"),
             Err("do not hold `answer_after`")

@@ -3,6 +3,7 @@
 use ablate_core::{StageError, rows::PromptRow};
 
 use crate::{
+    cutting::Cut,
     filling::{Prompts, Row},
     shots::{Draw, Shot, Shots},
     strategies::Strategy,
@@ -112,19 +113,9 @@ impl Asking {
         asking.check().map(|()| asking)
     }
 
-    /// The template with all that is the same for every row.
-    fn written_out(&self) -> Template {
-        let next = (self.shots.count() + 1).to_string();
-        let template = self.template.clone().with(Slot::Number, &next);
-        match self.shots.draw {
-            Some(_) => template,
-            None => template.with(Slot::Examples, &self.shots.all()),
-        }
-    }
-
     /// What is the same for every row, with slots for the rest.
     pub(crate) fn text(&self) -> String {
-        self.written_out().text()
+        self.shots.written_into(&self.template).text()
     }
 
     /// As an artifact: `template`, and where there is a place for shots `layout`, `shot/NUMBER` and `draw`.
@@ -183,9 +174,12 @@ impl Asking {
         Ok(())
     }
 
-    /// Ready for rows.
-    pub(crate) fn prompts<'a>(&self, rows: Vec<Row<'a>>) -> Prompts<'a> {
-        Prompts::new(&self.written_out(), self.shots.clone(), rows)
+    /// The prompts of rows, documents cut where they are too long.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub(crate) fn prompts<'a>(&self, rows: Vec<Row<'a>>, cut: Cut<'a>) -> Result<Prompts<'a>, StageError> {
+        Prompts::new(&self.template, &self.shots, rows, cut)
     }
 }
 
@@ -205,27 +199,17 @@ mod tests {
     }
 
     fn written(asking: &Asking, row: Row<'_>) -> String {
-        let prompts = asking.prompts(vec![row]);
-        let pieces = prompts.pieces(0).unwrap();
-        let middle: String = pieces.into_iter().map(|piece| piece.text).collect();
-        format!("{}|{middle}|{}", prompts.head, prompts.tail)
+        let prompts = asking.prompts(vec![row], Cut::Never).unwrap();
+        prompts.filled(0).unwrap().text
     }
 
     #[test]
     fn slots_take_the_texts_of_a_row_and_nothing_in_them_is_a_slot() {
         let asking = Asking::new("T: {title} X: {text}", "", vec![], None).unwrap();
-        let (document, row) = (document(), |asking: &Asking| {
-            written(asking, Row::of_document(&document()))
-        });
-        assert_eq!(row(&asking), "T: |Title X: a {query} text|");
-        let pieces = asking
-            .prompts(vec![Row::of_document(&document)])
-            .pieces(0)
-            .unwrap();
-        assert_eq!(pieces.len(), 2);
-        assert!(!pieces[0].is_document && pieces[1].is_document);
+        let row = |asking: &Asking| written(asking, Row::of_document(&document()));
+        assert_eq!(row(&asking), "T: Title X: a {query} text");
         let whole = Asking::new("{document}", "", vec![], None).unwrap();
-        assert_eq!(row(&whole), "|Title a {query} text|");
+        assert_eq!(row(&whole), "Title a {query} text");
     }
 
     #[test]
@@ -245,11 +229,11 @@ mod tests {
         let (fixed, draw) = (asking(None), Draw { count: 1, seed: 1 });
         assert_eq!(
             written(&fixed, row),
-            "Do.\n1. d1 {title}: q1\n2. d2: q2\n3. |Title a {query} text|:"
+            "Do.\n1. d1 {title}: q1\n2. d2: q2\n3. Title a {query} text:"
         );
         let drawn = written(&asking(Some(draw)), row);
         assert!(
-            drawn.starts_with("Do.\n|1. d") && drawn.ends_with("\n2. Title a {query} text|:"),
+            drawn.starts_with("Do.\n1. d") && drawn.ends_with("\n2. Title a {query} text:"),
             "{drawn}"
         );
         for asking in [fixed, asking(Some(draw))] {

@@ -1,64 +1,86 @@
 //! Conversations as the models that were tuned on them read them: chat templates in Jinja, in a sandbox.
 
 use ablate_core::StageError;
-use ablate_models::generator::Generator;
+use ablate_models::generator::Reader;
 use minijinja::{Environment, Error, ErrorKind, context};
 
-/// What stands for the document while a conversation is written: no text holds it.
-const DOCUMENT: &str = "\u{1}document\u{1}";
 /// What a template may do at most, so that none runs for ever.
 const FUEL: u64 = 1_000_000;
+/// What the template of a model is called.
+const NAME: &str = "chat";
 
-/// What stands before and behind the row's own texts in a conversation, by the chat template of a generator: of a user's
-/// message that begins with `head` and ends with `tail`, and that asks for an answer.
-///
-/// # Errors
-/// If the model has no chat template, or it cannot be used.
-pub(crate) fn conversation(generator: &Generator, head: &str, tail: &str) -> Result<[String; 2], StageError> {
-    let Some(template) = &generator.chat_template else {
-        return Err(StageError::with_help(
-            "the model has no chat template: it was not tuned to answer",
-            "leave out `format: chat`, or name a model whose name ends in -instruct or -it",
-        ));
-    };
-    let text = |token: Option<u32>| {
-        token
-            .and_then(|token| generator.tokenizer.id_to_token(token))
-            .unwrap_or_default()
-    };
-    let tokens = [text(generator.begin), text(generator.ends.first().copied())];
-    let message = format!("{head}{DOCUMENT}{tail}");
-    let written = render(template, &message, &tokens).map_err(|error| {
-        StageError::new(format!("the chat template of the model cannot be used: {error}"))
-    })?;
-    let (head, tail) = written
-        .split_once(DOCUMENT)
-        .ok_or_else(|| StageError::new("the chat template of the model leaves out what the user says"))?;
-    Ok([head.to_owned(), tail.to_owned()])
+/// The chat template of a model, as transformers' `apply_chat_template` with `add_generation_prompt` has it.
+pub(crate) struct Conversation<'a> {
+    environment: Environment<'a>,
+    begin: String,
+    end: String,
 }
 
-/// As transformers' `apply_chat_template` with `add_generation_prompt`; `tokens` begin and end texts.
-fn render(template: &str, message: &str, [begin, end]: &[String; 2]) -> Result<String, Error> {
-    let mut environment = Environment::new();
-    environment.set_fuel(Some(FUEL));
-    environment.set_trim_blocks(true);
-    environment.set_lstrip_blocks(true);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |why: String| -> Result<String, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, why))
-    });
-    // The same text on every day: a date would be another prompt.
-    environment.add_function("strftime_now", |_: String| "26 Jul 2024".to_owned());
-    environment.render_str(
-        template,
-        context! {
+impl<'a> Conversation<'a> {
+    /// # Errors
+    /// If the model has no chat template, or one that is none.
+    pub(crate) fn new(reader: &'a Reader) -> Result<Self, StageError> {
+        let Some(template) = &reader.chat_template else {
+            return Err(StageError::with_help(
+                "the model has no chat template: it was not tuned to answer",
+                "set `format: raw`, or name a model whose name ends in -instruct or -it",
+            ));
+        };
+        let text = |token: Option<u32>| {
+            let text = token.and_then(|token| reader.tokenizer.id_to_token(token));
+            text.unwrap_or_default()
+        };
+        let tokens = [text(reader.begin), text(reader.ends.first().copied())];
+        Self::of(template, tokens).map_err(|error| unusable(&error))
+    }
+
+    /// `begin` and `end` stand around texts.
+    fn of(template: &'a str, [begin, end]: [String; 2]) -> Result<Self, Error> {
+        let mut environment = Environment::new();
+        environment.set_fuel(Some(FUEL));
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |why: String| -> Result<String, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, why))
+        });
+        // The same text on every day: a date would be another prompt.
+        environment.add_function("strftime_now", |_: String| "26 Jul 2024".to_owned());
+        environment.add_template(NAME, template)?;
+        Ok(Self {
+            environment,
+            begin,
+            end,
+        })
+    }
+
+    /// The conversation in which a user says this and is to be answered.
+    ///
+    /// # Errors
+    /// If the template cannot be used.
+    pub(crate) fn asking(&self, message: &str) -> Result<String, StageError> {
+        let written = self.render(message).map_err(|error| unusable(&error))?;
+        match written.contains(message.trim()) {
+            true => Ok(written),
+            false => Err(StageError::new(
+                "the chat template of the model leaves out what the user says",
+            )),
+        }
+    }
+
+    fn render(&self, message: &str) -> Result<String, Error> {
+        self.environment.get_template(NAME)?.render(context! {
             messages => [context! { role => "user", content => message }],
             add_generation_prompt => true,
             enable_thinking => false,
-            bos_token => begin,
-            eos_token => end,
-        },
-    )
+            bos_token => self.begin,
+            eos_token => self.end,
+        })
+    }
+}
+
+fn unusable(error: &Error) -> StageError {
+    StageError::new(format!("the chat template of the model cannot be used: {error}"))
 }
 
 #[cfg(test)]
@@ -67,7 +89,9 @@ mod tests {
     use super::*;
 
     fn rendered(template: &str) -> Result<String, String> {
-        render(template, "say", &["<s>".into(), "</s>".into()]).map_err(|error| error.to_string())
+        let conversation = Conversation::of(template, ["<s>".into(), "</s>".into()]);
+        let written = conversation.and_then(|conversation| conversation.render("say"));
+        written.map_err(|error| error.to_string())
     }
 
     /// What jinja2 gives with transformers' settings.

@@ -58,16 +58,10 @@ pub struct Continuation {
     pub tokens: Vec<u32>,
     /// Natural-log probability of each kept token.
     pub logprobs: Vec<f32>,
+    /// Bytes of the text up to the end of each kept token.
+    pub ends: Vec<usize>,
     /// Why it ended.
     pub finish: Finish,
-}
-
-impl Continuation {
-    /// Mean over the kept tokens; `None` if there are none. InPars' score (Bonifacio et al. 2022).
-    pub fn mean_logprob(&self) -> Option<f32> {
-        let sum: f64 = self.logprobs.iter().copied().map(f64::from).sum();
-        (!self.logprobs.is_empty()).then(|| (sum / self.logprobs.len() as f64) as f32)
-    }
 }
 
 /// What a model wrote: everything up to where decoding ended, nothing cut off. Stop rules are applied to it afterwards.
@@ -145,44 +139,50 @@ pub(crate) fn finished(
     logprobs: &[f32],
     decoding: &Decoding,
 ) -> Result<Option<Continuation>, StageError> {
-    let text_of = |tokens: &[u32]| {
-        generator
-            .tokenizer
-            .decode(tokens, true)
-            .map_err(|error| StageError::new(format!("the tokenizer: {error}")))
+    let keep = |text: String, tokens: &[u32], finish| {
+        let mut ends = ends(generator, tokens)?;
+        // None that spells more than the text.
+        ends.truncate(ends.partition_point(|end| *end <= text.len()));
+        Ok(Some(Continuation {
+            text,
+            tokens: tokens[..ends.len()].to_vec(),
+            logprobs: logprobs[..ends.len()].to_vec(),
+            ends,
+            finish,
+        }))
     };
-    let keep = |count: usize, text: String, finish| Continuation {
-        text,
-        tokens: tokens[..count].to_vec(),
-        logprobs: logprobs[..count].to_vec(),
-        finish,
-    };
-    let count = tokens.len();
-    if tokens.last().is_some_and(|token| generator.ends.contains(token)) {
-        return Ok(Some(keep(count - 1, text_of(&tokens[..count - 1])?, Finish::End)));
+    if let Some((last, before)) = tokens.split_last()
+        && generator.reader.ends.contains(last)
+    {
+        return keep(spelt(generator, before)?, before, Finish::End);
     }
-    let text = text_of(tokens)?;
-    let cut = decoding
-        .stop
-        .iter()
-        .filter_map(|stop| text.find(stop.as_str()))
-        .min();
-    if let Some(cut) = cut {
-        let kept = kept_before(tokens, cut, text_of)?;
-        return Ok(Some(keep(kept, text[..cut].to_owned(), Finish::Stop)));
+    let text = spelt(generator, tokens)?;
+    if let Some(cut) = stopped(&text, &decoding.stop) {
+        return keep(text[..cut].to_owned(), tokens, Finish::Stop);
     }
-    Ok((count >= decoding.max_new_tokens).then(|| keep(count, text, Finish::Length)))
+    match tokens.len() >= decoding.max_new_tokens {
+        true => keep(text, tokens, Finish::Length),
+        false => Ok(None),
+    }
 }
 
-/// How many tokens spell no more than the first `cut` bytes of the text.
-fn kept_before(
-    tokens: &[u32],
-    cut: usize,
-    text_of: impl Fn(&[u32]) -> Result<String, StageError>,
-) -> Result<usize, StageError> {
-    let mut kept = tokens.len();
-    while kept > 0 && text_of(&tokens[..kept])?.len() > cut {
-        kept -= 1;
+/// Where the first of the stop texts begins.
+pub(crate) fn stopped(text: &str, stop: &[String]) -> Option<usize> {
+    stop.iter().filter_map(|stop| text.find(stop.as_str())).min()
+}
+
+fn spelt(generator: &Generator, tokens: &[u32]) -> Result<String, StageError> {
+    let text = generator.reader.tokenizer.decode(tokens, true);
+    text.map_err(|error| StageError::new(format!("the tokenizer: {error}")))
+}
+
+/// Bytes of the text up to the end of each token; a character of several tokens is spelt by the first of them.
+fn ends(generator: &Generator, tokens: &[u32]) -> Result<Vec<usize>, StageError> {
+    let end = |count: usize| Ok(spelt(generator, &tokens[..count])?.len());
+    let mut ends: Vec<usize> = (1..=tokens.len()).map(end).collect::<Result<_, StageError>>()?;
+    // What stands for half a character may be longer than the character.
+    for at in (1..ends.len()).rev() {
+        ends[at - 1] = ends[at - 1].min(ends[at]);
     }
-    Ok(kept)
+    Ok(ends)
 }

@@ -6,6 +6,7 @@ use ablate_core::{
 };
 
 use crate::{
+    cutting::Cut,
     shots::Shots,
     template::{Part, Slot, Template},
 };
@@ -13,6 +14,8 @@ use crate::{
 /// The texts of one row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
+    /// What errors call it.
+    name: &'a str,
     title: Option<&'a str>,
     text: &'a str,
     query: Option<&'a str>,
@@ -22,6 +25,7 @@ impl<'a> Row<'a> {
     /// Of a document.
     pub(crate) fn of_document(document: &'a Document) -> Self {
         Self {
+            name: &document.doc_id,
             title: document.title.as_deref(),
             text: &document.text,
             query: None,
@@ -31,6 +35,7 @@ impl<'a> Row<'a> {
     /// Of a query with the document it is about.
     pub(crate) fn of_pair(pair: &'a Pair) -> Self {
         Self {
+            name: &pair.query_id,
             title: None,
             text: &pair.text,
             query: Some(&pair.query),
@@ -46,42 +51,49 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A text of a prompt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
+/// The text of a prompt.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Filled {
     pub(crate) text: String,
-    /// Whether it is the document, which is cut where it is too long.
-    pub(crate) is_document: bool,
+    /// Whether its document was cut.
+    pub(crate) is_cut: bool,
+    /// Whether the document of one of its examples was.
+    pub(crate) has_cut_examples: bool,
 }
 
 /// The prompts of many rows.
 pub(crate) struct Prompts<'a> {
-    /// What all begin with.
-    pub(crate) head: String,
-    /// What all end with.
-    pub(crate) tail: String,
-    middle: Vec<Part>,
+    /// With all that is the same for every row.
+    template: Template,
     shots: Shots,
     rows: Vec<Row<'a>>,
+    cut: Cut<'a>,
+    /// Whether the template holds examples whose documents were cut.
+    has_cut_examples: bool,
 }
 
 impl<'a> Prompts<'a> {
-    /// A template with all that is the same for every row, and its rows.
-    pub(crate) fn new(template: &Template, shots: Shots, rows: Vec<Row<'a>>) -> Self {
-        let text = |part: Option<&Part>| match part {
-            Some(Part::Text(text)) => text.clone(),
-            _ => String::new(),
-        };
-        let parts = template.parts();
-        let (head, tail) = (text(parts.first()), text(parts.last()));
-        let to = parts.len() - usize::from(!tail.is_empty());
-        Self {
-            middle: parts[usize::from(!head.is_empty())..to].to_vec(),
-            head,
-            tail,
+    /// Of a template with these shots.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub(crate) fn new(
+        template: &Template,
+        shots: &Shots,
+        rows: Vec<Row<'a>>,
+        cut: Cut<'a>,
+    ) -> Result<Self, StageError> {
+        let (mut shots, mut has_cut_examples) = (shots.clone(), false);
+        if shots.draw.is_none() {
+            (shots.pool, has_cut_examples) = Shots::shortened(&shots.pool, cut)?;
+        }
+        Ok(Self {
+            template: shots.written_into(template),
             shots,
             rows,
-        }
+            cut,
+            has_cut_examples,
+        })
     }
 
     /// How many there are.
@@ -89,64 +101,59 @@ impl<'a> Prompts<'a> {
         self.rows.len()
     }
 
-    /// What stands between head and tail in the prompt of a row; no two texts beside each other that are not cut.
+    /// What documents are cut to.
+    pub(crate) fn cut(&self) -> Cut<'a> {
+        self.cut
+    }
+
+    /// What the row of a prompt is called.
+    pub(crate) fn name(&self, at: usize) -> &str {
+        self.rows[at].name
+    }
+
+    /// The prompt of a row: documents are cut where they are too long, and nothing else is.
     ///
     /// # Errors
-    /// If there are too few shots to draw from.
-    pub(crate) fn pieces(&self, at: usize) -> Result<Vec<Piece>, StageError> {
+    /// If there are too few shots to draw from, or the tokenizer fails.
+    pub(crate) fn filled(&self, at: usize) -> Result<Filled, StageError> {
         let row = &self.rows[at];
-        let mut pieces: Vec<Piece> = Vec::new();
-        for part in &self.middle {
-            let (text, is_document) = match part {
-                Part::Text(text) => (text.clone(), false),
-                Part::Slot(slot) => (self.fill(*slot, row)?, slot.is_long()),
-            };
-            match pieces.last_mut() {
-                Some(last) if !last.is_document && !is_document => last.text.push_str(&text),
-                _ => pieces.push(Piece { text, is_document }),
+        let mut filled = Filled {
+            text: String::new(),
+            is_cut: false,
+            has_cut_examples: self.has_cut_examples,
+        };
+        for part in self.template.parts() {
+            match part {
+                Part::Text(text) => filled.text.push_str(text),
+                Part::Slot(Slot::Document) => self.put(&row.full_text(), &mut filled)?,
+                Part::Slot(Slot::Text) => self.put(row.text, &mut filled)?,
+                Part::Slot(Slot::Examples) => self.put_examples(row, &mut filled)?,
+                Part::Slot(Slot::Title) => filled.text.push_str(row.title.unwrap_or_default()),
+                Part::Slot(Slot::Query) => filled.text.push_str(row.query.unwrap_or_default()),
+                // No slots of templates, or written out already.
+                Part::Slot(Slot::Number | Slot::Poor) => {}
             }
         }
-        Ok(pieces)
+        Ok(filled)
     }
 
-    /// The prompt of a row as a text, its document cut to `most` words, and whether it was cut.
-    ///
-    /// # Errors
-    /// As [`Prompts::pieces`].
-    pub(crate) fn text(&self, at: usize, most: Option<usize>) -> Result<(String, bool), StageError> {
-        let (mut text, mut cut) = (self.head.clone(), false);
-        for piece in self.pieces(at)? {
-            let kept = match most {
-                Some(most) if piece.is_document => beginning(&piece.text, most),
-                _ => &piece.text,
-            };
-            cut |= kept.len() < piece.text.len();
-            text.push_str(kept);
-        }
-        Ok((text + &self.tail, cut))
+    fn put(&self, document: &str, filled: &mut Filled) -> Result<(), StageError> {
+        let kept = self.cut.beginning(document)?;
+        filled.text.push_str(kept);
+        filled.is_cut |= kept.len() < document.len();
+        Ok(())
     }
 
-    fn fill(&self, slot: Slot, row: &Row<'_>) -> Result<String, StageError> {
-        Ok(match (slot, self.shots.draw) {
-            (Slot::Document, _) => row.full_text(),
-            (Slot::Text, _) => row.text.to_owned(),
-            (Slot::Title, _) => row.title.unwrap_or_default().to_owned(),
-            (Slot::Query, _) => row.query.unwrap_or_default().to_owned(),
-            (Slot::Examples, Some(draw)) => self.shots.drawn(draw, &row.full_text())?,
-            // Written out already, or no slot of templates.
-            (Slot::Examples | Slot::Number | Slot::Poor, _) => String::new(),
-        })
-    }
-}
-
-/// The first `most` words of a text, as they stand there.
-pub(crate) fn beginning(text: &str, most: usize) -> &str {
-    let mut words = text.split_whitespace().skip(most - 1);
-    let last = words.next();
-    match (last, words.next()) {
-        // Words are slices of the text.
-        (Some(last), Some(_)) => &text[..last.as_ptr() as usize - text.as_ptr() as usize + last.len()],
-        _ => text,
+    /// Examples that are drawn for a row.
+    fn put_examples(&self, row: &Row<'_>, filled: &mut Filled) -> Result<(), StageError> {
+        let Some(draw) = self.shots.draw else {
+            return Ok(());
+        };
+        let drawn = self.shots.drawn(draw, &row.full_text())?;
+        let (drawn, has_cut) = Shots::shortened(drawn, self.cut)?;
+        filled.text.push_str(&self.shots.laid_out(&drawn));
+        filled.has_cut_examples |= has_cut;
+        Ok(())
     }
 }
 
@@ -154,28 +161,56 @@ pub(crate) fn beginning(text: &str, most: usize) -> &str {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::asking::Asking;
+    use crate::{
+        asking::Asking,
+        shots::{Draw, Shot},
+    };
+
+    fn document() -> Document {
+        Document {
+            doc_id: "d".into(),
+            title: Some("one".into()),
+            text: "two three".into(),
+        }
+    }
+
+    fn filled(asking: &Asking, cut: Cut<'_>) -> Filled {
+        let document = document();
+        let prompts = asking.prompts(vec![Row::of_document(&document)], cut).unwrap();
+        prompts.filled(0).unwrap()
+    }
 
     #[test]
     fn the_document_is_cut_and_nothing_else() {
         let asking = Asking::new("Of all this: {document}. A question:", "", vec![], None).unwrap();
-        let document = Document {
-            doc_id: "d".into(),
-            title: Some("one".into()),
-            text: "two three".into(),
+        let of = |cut| {
+            let filled = filled(&asking, cut);
+            (filled.text, filled.is_cut)
         };
-        let prompts = asking.prompts(vec![Row::of_document(&document)]);
         let whole = "Of all this: one two three. A question:".to_owned();
-        assert_eq!(prompts.text(0, None).unwrap(), (whole.clone(), false));
-        assert_eq!(prompts.text(0, Some(3)).unwrap(), (whole, false));
+        assert_eq!(of(Cut::Never), (whole.clone(), false));
+        assert_eq!(of(Cut::Words(3)), (whole, false));
         let cut = "Of all this: one two. A question:".to_owned();
-        assert_eq!(prompts.text(0, Some(2)).unwrap(), (cut, true));
+        assert_eq!(of(Cut::Words(2)), (cut, true));
     }
 
     #[test]
-    fn a_document_is_cut_behind_a_word() {
-        assert_eq!(beginning("one  two\nthree four", 3), "one  two\nthree");
-        assert_eq!(beginning("one two", 2), "one two");
-        assert_eq!(beginning("one two ", 5), "one two ");
+    fn documents_of_examples_are_cut_too_drawn_or_not() {
+        let shots = vec![Shot::new("four five six seven", "q of all that", None)];
+        for draw in [None, Some(Draw { count: 1, seed: 1 })] {
+            let asking = Asking::new(
+                "{examples}{document}",
+                "{document}: {query}\n",
+                shots.clone(),
+                draw,
+            )
+            .unwrap();
+            let short = filled(&asking, Cut::Words(3));
+            assert_eq!(short.text, "four five six: q of all that\none two three");
+            assert!(short.has_cut_examples && !short.is_cut);
+            let whole = filled(&asking, Cut::Words(4));
+            assert_eq!(whole.text, "four five six seven: q of all that\none two three");
+            assert!(!whole.has_cut_examples);
+        }
     }
 }

@@ -13,7 +13,8 @@ use crate::{
     copying,
     prompt::{PROMPT_SOURCE, at_port},
     query_writing::{QueryWriting, pair},
-    writer::{ADAPTED, WRITER},
+    template::Slot,
+    writer::{ADAPTED, WRITER, Writer},
     writing::{WRITING, Written},
 };
 
@@ -73,8 +74,10 @@ impl Stage for Generate {
         let documents: Vec<Document> = io.rows("documents")?;
         let asking = at_port(io)?.ok_or_else(|| StageError::new("no input at port `prompt`"))?;
         let queries = &params.queries;
-        let writing = queries.writing(Self::NAME, &asking, &documents, params.per_document)?;
-        let written = writing.written(io)?;
+        asking.require(Self::NAME, &[], &[(Slot::Query, "{query}")])?;
+        let writer = Writer::open(io, queries.decoding.precision)?;
+        let writing = queries.writing(&asking, &writer, &documents, params.per_document)?;
+        let written = writing.written(&writer, io)?;
         io.put("pairs", pairs(params, &documents, written, io)?)
     }
 }

@@ -9,19 +9,16 @@ use std::{
 };
 
 use ablate_core::{Digest, Io, RowFunction, Seed, StageError, canon};
-use ablate_models::{
-    Precision,
-    decoder::Model,
-    device,
-    generator::{Generator, tokens_behind},
-};
+use ablate_models::{Precision, decoder::Model, device, generator::Generator};
+use rayon::prelude::*;
 
 use crate::{
-    chat,
+    cutting::Cuts,
     decode::{Continuation, Draft, Request, cut, decode},
-    filling::Piece,
+    reading::Reading,
+    spelling::Token,
     writer::{ADAPTER, Spent},
-    writing::{Format, Writing, Written},
+    writing::{Writing, Written},
 };
 
 /// A prompt and a stream to what a model writes; version 2: attention adds in another order; 3: a draw adds the masses of tokens in another one.
@@ -64,7 +61,7 @@ pub(crate) fn written(
     let texts = write(generator, &prompts, writing, io)?;
     let samples = writing.samples as usize;
     let written = |(at, text): (usize, Continuation)| Written {
-        mean_logprob: text.mean_logprob(),
+        tokens: spelt(&text),
         reasoning: None,
         text: text.text,
         prompt_tokens: (prompts.head.len() + prompts.rest[at / samples].len()) as u32,
@@ -72,10 +69,20 @@ pub(crate) fn written(
         finish: text.finish.word().into(),
     };
     let spent = Spent {
-        cut: prompts.cut,
+        cuts: prompts.cuts,
         ..Spent::default()
     };
     Ok((texts.into_iter().enumerate().map(written).collect(), spent))
+}
+
+fn spelt(text: &Continuation) -> Vec<Token> {
+    let numbers = text.ends.iter().zip(&text.logprobs);
+    numbers
+        .map(|(end, logprob)| Token {
+            end: *end,
+            logprob: *logprob,
+        })
+        .collect()
 }
 
 /// Tokens that prompt and answer may have together.
@@ -86,21 +93,6 @@ pub(crate) fn context(generator: &Generator) -> usize {
 /// Tokens of the longest prompt.
 pub(crate) fn longest(generator: &Generator, writing: &Writing<'_>) -> Result<usize, StageError> {
     Ok(Tokens::new(generator, writing)?.longest())
-}
-
-/// The text of the first `most` tokens of a text.
-pub(crate) fn beginning<'t>(
-    generator: &Generator,
-    text: &'t str,
-    most: usize,
-) -> Result<&'t str, StageError> {
-    let encoded = generator.tokenizer.encode(text, false);
-    let encoded = encoded.map_err(|error| StageError::new(format!("the tokenizer: {error}")))?;
-    let end = match (encoded.len() > most, encoded.get_offsets().get(most - 1)) {
-        (true, Some((_, end))) => *end,
-        _ => text.len(),
-    };
-    Ok(&text[..text.floor_char_boundary(end)])
 }
 
 /// The texts of all rows: what is known from earlier runs, and the rest decoded. Stop rules and the most tokens are
@@ -154,67 +146,31 @@ fn meaning(generator: &Generator, writing: &Writing<'_>, io: &Io<'_>) -> Result<
 
 /// The prompts as tokens.
 struct Tokens {
+    /// What all begin with.
     head: Vec<u32>,
     /// Per prompt, what follows the head.
     rest: Vec<Vec<u32>>,
-    /// How many documents were cut.
-    cut: usize,
+    cuts: Cuts,
 }
 
 impl Tokens {
     fn new(generator: &Generator, writing: &Writing<'_>) -> Result<Self, StageError> {
-        let encode = |text: &str| -> Result<Vec<u32>, StageError> {
-            let encoded = generator.tokenizer.encode(text, false);
-            Ok(encoded
-                .map_err(|error| StageError::new(format!("the tokenizer: {error}")))?
-                .get_ids()
-                .to_vec())
+        let reading = Reading::new(&generator.reader, writing.format)?;
+        let (prompts, mut cuts) = (&writing.prompts, Cuts::default());
+        let read = |at: usize| {
+            let filled = prompts.filled(at)?;
+            Ok((reading.tokens(&filled.text)?, filled))
         };
-        let prompts = &writing.prompts;
-        let ([head, tail], begin) = match writing.format {
-            Format::Raw => ([prompts.head.clone(), prompts.tail.clone()], generator.begin),
-            // The chat template writes what begins a text itself.
-            Format::Chat => (chat::conversation(generator, &prompts.head, &prompts.tail)?, None),
-        };
-        let mut tokens = Self {
-            head: begin.into_iter().collect(),
-            rest: vec![],
-            cut: 0,
-        };
-        tokens
-            .head
-            .extend(encode(head.strip_suffix(' ').unwrap_or(&head))?);
-        for at in 0..prompts.len() {
-            let pieces = with_tail(prompts.pieces(at)?, &tail);
-            tokens.push(generator, pieces, head.ends_with(' '), writing)?;
-        }
-        Ok(tokens)
-    }
-
-    /// Appends a prompt. A space before a piece belongs to its first token, so it moves there from the text before,
-    /// `spaced` for the head; none moves out of a document.
-    fn push(
-        &mut self,
-        generator: &Generator,
-        pieces: Vec<Piece>,
-        mut spaced: bool,
-        writing: &Writing<'_>,
-    ) -> Result<(), StageError> {
-        let (most, last) = (writing.max_document_tokens as usize, pieces.len() - 1);
+        let read: Result<Vec<_>, StageError> = (0..prompts.len()).into_par_iter().map(read).collect();
         let mut rest = Vec::new();
-        for (at, Piece { text, is_document }) in pieces.into_iter().enumerate() {
-            let text = if spaced { format!(" {text}") } else { text };
-            spaced = !is_document && at < last && text.ends_with(' ');
-            let text = text.strip_suffix(' ').filter(|_| spaced).unwrap_or(&text);
-            let mut tokens = tokens_behind(&generator.tokenizer, text)?;
-            if is_document {
-                self.cut += usize::from(tokens.len() > most);
-                tokens.truncate(most);
-            }
-            rest.extend(tokens);
+        for (tokens, filled) in read? {
+            cuts.count(&filled);
+            rest.push(tokens);
         }
-        self.rest.push(rest);
-        Ok(())
+        let head = common(&rest);
+        rest.iter_mut()
+            .for_each(|tokens| drop(tokens.drain(..head.len())));
+        Ok(Self { head, rest, cuts })
     }
 
     /// Of the longest prompt.
@@ -224,15 +180,18 @@ impl Tokens {
 
     /// Refuses prompts that leave no room for what is written.
     fn check(&self, generator: &Generator, writing: &Writing<'_>) -> Result<(), StageError> {
-        let longest = self.longest() + writing.decoding.max_new_tokens as usize;
-        let limit = context(generator);
-        if longest <= limit {
+        let length = |at: &usize| self.rest[*at].len();
+        let Some(longest) = (0..self.rest.len()).max_by_key(length) else {
+            return Ok(());
+        };
+        let needed = self.longest() + writing.decoding.max_new_tokens as usize;
+        let (limit, name) = (context(generator), writing.prompts.name(longest));
+        if needed <= limit {
             return Ok(());
         }
-        let what = format!("prompt and answer need {longest} tokens, the model takes {limit}");
         Err(StageError::with_help(
-            what,
-            "lower max_document_tokens or decoding.max_new_tokens",
+            format!("the prompt for `{name}` and its answer need {needed} tokens, the model takes {limit}"),
+            "lower max_document_tokens, decoding.max_new_tokens or the number of examples",
         ))
     }
 
@@ -264,14 +223,33 @@ impl Tokens {
     }
 }
 
-/// A prompt with its end, which belongs to a text before it.
-fn with_tail(mut pieces: Vec<Piece>, tail: &str) -> Vec<Piece> {
-    match pieces.last_mut() {
-        Some(last) if !last.is_document => last.text.push_str(tail),
-        _ => pieces.push(Piece {
-            text: tail.to_owned(),
-            is_document: false,
-        }),
+/// What all rows begin with; each keeps a token of its own, behind which it is written on.
+fn common(rows: &[Vec<u32>]) -> Vec<u32> {
+    let Some((first, others)) = rows.split_first() else {
+        return vec![];
+    };
+    let shared = |row: &Vec<u32>| first.iter().zip(row).take_while(|(a, b)| a == b).count();
+    let shortest = rows.iter().map(Vec::len).min().unwrap_or(0).saturating_sub(1);
+    let count = others
+        .iter()
+        .map(shared)
+        .min()
+        .unwrap_or(first.len())
+        .min(shortest);
+    first[..count].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_share_what_all_begin_with_but_for_a_last_token() {
+        let shared = |rows: &[&[u32]]| common(&rows.iter().map(|row| row.to_vec()).collect::<Vec<_>>());
+        assert_eq!(shared(&[&[1, 2, 3, 4], &[1, 2, 4], &[1, 2, 3, 5]]), [1, 2]);
+        assert_eq!(shared(&[&[1, 2, 3], &[1, 2]]), [1]);
+        assert_eq!(shared(&[&[1, 2, 3]]), [1, 2]);
+        assert_eq!(shared(&[&[1], &[2]]), [0; 0]);
+        assert_eq!(shared(&[]), [0; 0]);
     }
-    pieces
 }

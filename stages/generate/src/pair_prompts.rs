@@ -6,7 +6,7 @@ use ablate_core::{Io, StageError, rows::Pair};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{asking::Asking, filling::Row, prompt::at_port, template::Slot};
+use crate::{asking::Asking, cutting::Cut, filling::Row, prompt::at_port, template::Slot};
 
 /// Parameters of stages that write such prompts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -59,11 +59,11 @@ impl PairPrompts {
     /// # Errors
     /// If there are too few shots to draw from.
     pub fn text(&self, pair: &Pair) -> Result<String, StageError> {
-        let prompts = self.asking.prompts(vec![Row::of_pair(pair)]);
-        let most = self.prompting.max_document_words.map(|most| most as usize);
-        let (text, is_cut) = prompts.text(0, most)?;
-        self.cut.set(self.cut.get() + usize::from(is_cut));
-        Ok(text)
+        let most = self.prompting.max_document_words;
+        let cut = most.map_or(Cut::Never, |most| Cut::Words(most as usize));
+        let filled = self.asking.prompts(vec![Row::of_pair(pair)], cut)?.filled(0)?;
+        self.cut.set(self.cut.get() + usize::from(filled.is_cut));
+        Ok(filled.text)
     }
 
     /// A line on how many documents were cut so far, if any were.

@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answers::{Failure, Rule},
     asking::Asking,
+    decode::Finish,
     filling::Row,
-    template::Slot,
-    writing::{DecodingParams, Format, Share, Writing, Written},
+    reading::Format,
+    spelling::{mean_logprob, within},
+    writer::Writer,
+    writing::{DecodingParams, Share, Writing, Written},
 };
 
 /// How a prompt is put to a model, and a query taken from its answer.
@@ -71,22 +74,21 @@ impl QueryWriting {
         self.format.unwrap_or_default()
     }
 
-    /// The queries that a prompt asks for, `samples` for each document.
+    /// The queries that a prompt asks `writer` for, `samples` for each document.
     ///
     /// # Errors
-    /// If the prompt has a place for a query, for which `stage` has none.
+    /// If the tokenizer fails.
     pub(crate) fn writing<'a>(
         &'a self,
-        stage: &str,
         asking: &Asking,
+        writer: &'a Writer,
         documents: &'a [Document],
         samples: u32,
     ) -> Result<Writing<'a>, StageError> {
-        asking.require(stage, &[], &[(Slot::Query, "{query}")])?;
+        let cut = writer.cut(self.max_document_tokens);
         Ok(Writing {
-            prompts: asking.prompts(documents.iter().map(Row::of_document).collect()),
+            prompts: asking.prompts(documents.iter().map(Row::of_document).collect(), cut)?,
             samples,
-            max_document_tokens: self.max_document_tokens,
             format: self.format(),
             decoding: &self.decoding,
             seed: self.seed,
@@ -96,7 +98,8 @@ impl QueryWriting {
     }
 }
 
-/// The query in what was written for a document, called `DOCUMENT#SAMPLE`.
+/// The query in what was written for a document, called `DOCUMENT#SAMPLE`; log-probability and number of tokens are those of the query
+/// alone.
 ///
 /// # Errors
 /// Why there is none.
@@ -106,17 +109,73 @@ pub(crate) fn pair(
     written: Written,
     rule: &Rule,
 ) -> Result<Pair, Failure> {
-    let (query, reasoning) = rule.apply(&written.text)?;
+    let taken = rule.apply(&written.text)?;
+    let kept = within(written.text.as_bytes(), &written.tokens, &taken.place);
+    let new_tokens = match written.tokens.is_empty() {
+        true => written.new_tokens,
+        false => kept.len() as u32,
+    };
     Ok(Pair {
         query_id: format!("{}#{sample}", document.doc_id),
-        query,
+        query: taken.query,
         doc_id: document.doc_id.clone(),
         text: document.full_text(),
-        mean_logprob: written.mean_logprob,
+        mean_logprob: mean_logprob(&kept),
         score: None,
-        reasoning: written.reasoning.or(reasoning),
+        reasoning: written.reasoning.or(taken.reasoning),
         prompt_tokens: written.prompt_tokens,
-        new_tokens: written.new_tokens,
-        finish: written.finish,
+        new_tokens,
+        finish: match taken.is_cut {
+            true => Finish::Stop.word().into(),
+            false => written.finish,
+        },
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::spelling::Token;
+
+    /// A text of these tokens, the first of log-probability -1, the next of -2 and so on.
+    fn written(tokens: &[&str]) -> Written {
+        let ends = (1..=tokens.len()).map(|count| tokens[..count].concat().len());
+        let token = |(end, number): (usize, u8)| Token {
+            end,
+            logprob: -f32::from(number),
+        };
+        Written {
+            text: tokens.concat(),
+            reasoning: None,
+            tokens: ends.zip(1..).map(token).collect(),
+            prompt_tokens: 9,
+            new_tokens: tokens.len() as u32,
+            finish: "length".into(),
+        }
+    }
+
+    fn query(tokens: &[&str], after: Option<&str>, until: Option<&str>) -> Pair {
+        let document = Document {
+            doc_id: "d".into(),
+            title: None,
+            text: "A lake.".into(),
+        };
+        pair(&document, 0, written(tokens), &Rule::new(after, until).unwrap()).unwrap()
+    }
+
+    /// What is not in the query has no say in its log-probability: a cut by `until` is one by a stop text.
+    #[test]
+    fn figures_are_those_of_the_query() {
+        let tokens = [" how", " deep", "\n", "Query", ":"];
+        let (stopped, cut) = (query(&tokens[..2], None, None), query(&tokens, None, Some("\\n")));
+        assert_eq!(cut.query, stopped.query);
+        assert_eq!((cut.mean_logprob, cut.new_tokens), (Some(-1.5), 2));
+        assert_eq!((stopped.mean_logprob, stopped.new_tokens), (Some(-1.5), 2));
+        assert_eq!((cut.finish.as_str(), stopped.finish.as_str()), ("stop", "length"));
+        let whole = query(&tokens, None, None);
+        assert_eq!((whole.mean_logprob, whole.new_tokens), (Some(-3.0), 5));
+        let reasoned = query(&["A", " lake", ". Query:", " how", " deep"], Some("Query:"), None);
+        assert_eq!((reasoned.mean_logprob, reasoned.new_tokens), (Some(-4.5), 2));
+    }
 }

@@ -9,15 +9,17 @@ use ablate_core::{Digest, Io, RowFunction, Seed, StageError, canon};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    cutting::Cuts,
     endpoint::{Answer, Client, Endpoint, Named, Question},
+    reading::Format,
     writer::Spent,
-    writing::{Format, Writing, Written},
+    writing::{Writing, Written},
 };
 
-/// A prompt and a sample to what a server answers; version 1.
+/// A prompt and a sample to what a server answers; version 2: with its tokens.
 const ASK: RowFunction = RowFunction {
     name: "ask",
-    version: 1,
+    version: 2,
 };
 
 /// What the server answers for every prompt and sample, in their order. No row is asked for twice.
@@ -29,7 +31,7 @@ pub(crate) fn written(
     writing: &Writing<'_>,
     io: &Io<'_>,
 ) -> Result<(Vec<Written>, Spent), StageError> {
-    let (prompts, cut) = prompts(writing)?;
+    let (prompts, cuts) = prompts(writing)?;
     let rows: Vec<(usize, u32)> = writing.rows().collect();
     let keys: Vec<Digest> = rows
         .iter()
@@ -37,7 +39,7 @@ pub(crate) fn written(
         .collect();
     let memo = io.memo(ASK, meaning(writing, io)?)?;
     let spent = Mutex::new(Spent {
-        cut,
+        cuts,
         ..Spent::default()
     });
     let answers = memo.map(
@@ -92,7 +94,7 @@ impl From<Answer> for Written {
         Self {
             text: answer.text,
             reasoning: answer.reasoning,
-            mean_logprob: answer.mean_logprob,
+            tokens: answer.tokens,
             prompt_tokens: answer.prompt_tokens,
             new_tokens: answer.new_tokens,
             finish: answer.finish,
@@ -100,16 +102,15 @@ impl From<Answer> for Written {
     }
 }
 
-/// The prompts, documents cut by words where they are too long, and how many were: the server's tokens are not known here.
-fn prompts(writing: &Writing<'_>) -> Result<(Vec<String>, usize), StageError> {
-    let (prompts, most) = (&writing.prompts, writing.max_document_tokens as usize);
-    let (mut texts, mut cut) = (Vec::new(), 0);
-    for at in 0..prompts.len() {
-        let (prompt, is_cut) = prompts.text(at, Some(most))?;
-        cut += usize::from(is_cut);
-        texts.push(prompt);
+/// The prompts, and how many had something cut.
+fn prompts(writing: &Writing<'_>) -> Result<(Vec<String>, Cuts), StageError> {
+    let (mut texts, mut cuts) = (Vec::new(), Cuts::default());
+    for at in 0..writing.prompts.len() {
+        let filled = writing.prompts.filled(at)?;
+        cuts.count(&filled);
+        texts.push(filled.text);
     }
-    Ok((texts, cut))
+    Ok((texts, cuts))
 }
 
 /// What the rows of one memo have in common: the server applies stop texts itself, so they are part of it.

@@ -6,7 +6,10 @@ use ablate_core::{Digest, Seed, StageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::template::{Slot, Template};
+use crate::{
+    cutting::Cut,
+    template::{Slot, Template},
+};
 
 /// A passage with a query it answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +33,15 @@ impl Shot {
             query: query.to_owned(),
             poor: poor.map(str::to_owned),
         }
+    }
+
+    /// The same about as much of its document as a prompt has.
+    fn shortened(&self, cut: Cut<'_>) -> Result<Self, StageError> {
+        let document = cut.beginning(&self.document)?.to_owned();
+        Ok(Self {
+            document,
+            ..self.clone()
+        })
     }
 
     /// Its text, as the shot of this number.
@@ -67,17 +79,39 @@ impl Shots {
         self.draw.map_or(self.pool.len(), |draw| draw.count as usize)
     }
 
-    /// The text of the whole pool.
-    pub(crate) fn all(&self) -> String {
-        self.laid_out(self.pool.iter())
+    /// A template with all of them that is the same for every document.
+    pub(crate) fn written_into(&self, template: &Template) -> Template {
+        let next = (self.count() + 1).to_string();
+        let template = template.clone().with(Slot::Number, &next);
+        match self.draw {
+            Some(_) => template,
+            None => template.with(Slot::Examples, &self.laid_out(&self.pool)),
+        }
     }
 
-    /// The text of the shots drawn for a document, never one about the same text: Promptagator (Dai et al. 2022) gives its
+    /// Shots about as much of their documents as a prompt has, and whether one was longer.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub(crate) fn shortened<'s>(
+        shots: impl IntoIterator<Item = &'s Shot>,
+        cut: Cut<'_>,
+    ) -> Result<(Vec<Shot>, bool), StageError> {
+        let (mut shortened, mut has_cut) = (Vec::new(), false);
+        for shot in shots {
+            let short = shot.shortened(cut)?;
+            has_cut |= short.document.len() < shot.document.len();
+            shortened.push(short);
+        }
+        Ok((shortened, has_cut))
+    }
+
+    /// The shots drawn for a document, never one about the same text: Promptagator (Dai et al. 2022) gives its
     /// generator other examples each time. The stream is the text's own, so that a row does not depend on its batch.
     ///
     /// # Errors
     /// If the pool has too few.
-    pub(crate) fn drawn(&self, draw: Draw, document: &str) -> Result<String, StageError> {
+    pub(crate) fn drawn(&self, draw: Draw, document: &str) -> Result<Vec<&Shot>, StageError> {
         let key = Digest::of(document.as_bytes()).to_string();
         let mut stream = Seed::root(draw.seed).child("shots").child(&key).stream();
         let (mut seen, mut taken) = (BTreeSet::new(), Vec::new());
@@ -98,11 +132,13 @@ impl Shots {
                 "give more pairs, or lower `count`",
             ));
         }
-        Ok(self.laid_out(taken.into_iter()))
+        Ok(taken)
     }
 
-    fn laid_out<'a>(&self, shots: impl Iterator<Item = &'a Shot>) -> String {
+    /// The text of some shots.
+    pub(crate) fn laid_out(&self, shots: &[Shot]) -> String {
         shots
+            .iter()
             .zip(1..)
             .map(|(shot, number)| shot.laid_out(&self.layout, number))
             .collect()
@@ -150,22 +186,25 @@ mod tests {
 
     #[test]
     fn shots_are_numbered_in_their_layout() {
-        assert_eq!(pool(2).all(), "1. d0: q0\n2. d1: q1\n");
+        let all = |shots: &Shots| shots.laid_out(&shots.pool);
+        assert_eq!(all(&pool(2)), "1. d0: q0\n2. d1: q1\n");
         let braces = Shots {
             pool: vec![Shot::new("{query} {number}", "q", None)],
             ..pool(0)
         };
-        assert_eq!(braces.all(), "1. {query} {number}: q\n");
+        assert_eq!(all(&braces), "1. {query} {number}: q\n");
     }
 
     #[test]
     fn draws_are_a_documents_own_and_leave_it_out() {
         let (shots, draw) = (pool(5), Draw { count: 4, seed: 1 });
         let of_d3 = shots.drawn(draw, "d3").unwrap();
-        assert!(!of_d3.contains("d3") && of_d3.lines().count() == 4, "{of_d3}");
+        assert!(of_d3.len() == 4 && of_d3.iter().all(|shot| shot.document != "d3"));
         assert_eq!(shots.drawn(draw, "d3").unwrap(), of_d3);
-        let draws: BTreeSet<String> = (5..25)
-            .map(|at| shots.drawn(draw, &format!("d{at}")).unwrap())
+        let queries =
+            |shots: Vec<&Shot>| -> Vec<String> { shots.iter().map(|shot| shot.query.clone()).collect() };
+        let draws: BTreeSet<Vec<String>> = (5..25)
+            .map(|at| queries(shots.drawn(draw, &format!("d{at}")).unwrap()))
             .collect();
         assert!(draws.len() > 10, "other documents, other shots");
         let other = Draw { seed: 2, ..draw };

@@ -45,11 +45,6 @@ impl Slot {
             Self::Number => "{number}",
         }
     }
-
-    /// Whether its text is cut where it is too long.
-    pub(crate) fn is_long(self) -> bool {
-        matches!(self, Self::Document | Self::Text)
-    }
 }
 
 /// A piece of a template.

@@ -6,8 +6,9 @@ use ablate_core::{ArtifactKind, Input, Io, StageError};
 use ablate_models::{Precision, generator::Generator, source::MODEL_SOURCE};
 
 use crate::{
+    cutting::{Cut, Cuts},
     endpoint::{Endpoint, GENERATOR_SOURCE},
-    filling, local, remote,
+    local, remote,
     writing::{Writing, Written},
 };
 
@@ -33,10 +34,10 @@ pub(crate) enum Writer {
     Server(Endpoint),
 }
 
-/// What writing took: documents that were cut, and tokens that a server has read and written.
+/// What writing took: what was cut, and tokens that a server has read and written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
-    pub(crate) cut: usize,
+    pub(crate) cuts: Cuts,
     pub(crate) read: u64,
     pub(crate) wrote: u64,
 }
@@ -113,14 +114,11 @@ impl Writer {
         }
     }
 
-    /// The beginning of a text, as it is cut in prompts.
-    ///
-    /// # Errors
-    /// If the tokenizer fails.
-    pub(crate) fn beginning<'t>(&self, text: &'t str, most: usize) -> Result<&'t str, StageError> {
+    /// What cuts documents that are longer than so many tokens (words, for a model behind a server).
+    pub(crate) fn cut(&self, most: u32) -> Cut<'_> {
         match self {
-            Self::Here(generator) => local::beginning(generator, text, most),
-            Self::Server(_) => Ok(filling::beginning(text, most)),
+            Self::Here(generator) => Cut::Tokens(&generator.reader, most as usize),
+            Self::Server(_) => Cut::Words(most as usize),
         }
     }
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     decode::{Decoding, Sampling},
     filling::Prompts,
+    reading::Format,
+    spelling::Token,
     writer::Writer,
 };
 
@@ -25,8 +27,6 @@ pub(crate) struct Writing<'a> {
     pub(crate) prompts: Prompts<'a>,
     /// Texts for each prompt.
     pub(crate) samples: u32,
-    /// Longer documents are cut to this many tokens; words, for a model behind a server.
-    pub(crate) max_document_tokens: u32,
     pub(crate) format: Format,
     pub(crate) decoding: &'a DecodingParams,
     pub(crate) seed: u64,
@@ -60,18 +60,13 @@ impl Share {
 }
 
 impl Writing<'_> {
-    /// What the model at the port `model` writes for every prompt and sample, in their order; what it took is told.
+    /// What the model writes for every prompt and sample, in their order; what it took is told.
     ///
     /// # Errors
-    /// As [`Writer::open`] and [`Writer::write`].
-    pub(crate) fn written(&self, io: &Io<'_>) -> Result<Vec<Written>, StageError> {
-        let writer = Writer::open(io, self.decoding.precision)?;
+    /// As [`Writer::write`].
+    pub(crate) fn written(&self, writer: &Writer, io: &Io<'_>) -> Result<Vec<Written>, StageError> {
         let (written, spent) = writer.write(self, io)?;
-        if spent.cut > 0 {
-            let (cut, all, most) = (spent.cut, self.prompts.len(), self.max_document_tokens);
-            let unit = writer.unit();
-            io.note(format!("{cut} of {all} documents were cut to {most} {unit}"));
-        }
+        spent.cuts.tell(self.prompts.cut(), io);
         writer.tell(spent, io);
         Ok(written)
     }
@@ -86,17 +81,6 @@ impl Writing<'_> {
         let samples = self.samples;
         (0..self.prompts.len()).flat_map(move |prompt| (0..samples).map(move |sample| (prompt, sample)))
     }
-}
-
-/// How a prompt reaches a model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Format {
-    /// As a text to go on with.
-    #[default]
-    Raw,
-    /// As a user's message to a model that was tuned to answer, by the chat template it comes with.
-    Chat,
 }
 
 /// How texts are decoded.
@@ -159,8 +143,8 @@ pub(crate) struct Written {
     pub(crate) text: String,
     /// What the model thought before it, where that is told apart.
     pub(crate) reasoning: Option<String>,
-    /// Mean natural-log probability of its tokens, where it is known.
-    pub(crate) mean_logprob: Option<f32>,
+    /// Its tokens, where they are known.
+    pub(crate) tokens: Vec<Token>,
     /// Tokens read.
     pub(crate) prompt_tokens: u32,
     /// Tokens written.

@@ -48,7 +48,7 @@ fn assert_tokenizer(generator: &Generator, fixture: &Value) {
         let text = string["text"].as_str().unwrap();
         let found = encoded(generator, text);
         assert_eq!(found, ids(&string["ids"]), "{text:?}");
-        assert_eq!(generator.tokenizer.decode(&found, false).unwrap(), text);
+        assert_eq!(generator.reader.tokenizer.decode(&found, false).unwrap(), text);
     }
 }
 
@@ -57,7 +57,7 @@ fn differences(generator: &Generator, fixture: &Value) -> [f64; 2] {
     let mut most = [0.0_f64; 2];
     for row in fixture["rows"].as_array().unwrap() {
         let text = encoded(generator, row["prompt"].as_str().unwrap());
-        let prompt: Vec<u32> = generator.begin.into_iter().chain(text).collect();
+        let prompt: Vec<u32> = generator.reader.begin.into_iter().chain(text).collect();
         assert_eq!(prompt, ids(&row["prompt_ids"]));
         let likely = after(generator, &prompt);
         for first in row["first"].as_array().unwrap() {
@@ -98,6 +98,7 @@ fn greedy() -> Decoding {
 
 fn encoded(generator: &Generator, text: &str) -> Vec<u32> {
     generator
+        .reader
         .tokenizer
         .encode(text, false)
         .unwrap()
@@ -133,10 +134,10 @@ fn qwen_coder_is_transformers() {
         include_str!("../../../tests/fixtures/qwen_coder_greedy.json"),
     );
     assert_eq!(
-        (generator.begin, generator.ends.as_slice()),
+        (generator.reader.begin, generator.reader.ends.as_slice()),
         (None, &[151_645][..])
     );
-    assert!(generator.chat_template.unwrap().contains("<|im_start|>"));
+    assert!(generator.reader.chat_template.unwrap().contains("<|im_start|>"));
 }
 
 #[test]
@@ -148,6 +149,9 @@ fn gemma_is_transformers() {
         &generator,
         include_str!("../../../tests/fixtures/gemma3_greedy.json"),
     );
-    assert_eq!((generator.begin, generator.ends.as_slice()), (Some(2), &[1][..]));
-    assert_eq!(generator.chat_template, None);
+    assert_eq!(
+        (generator.reader.begin, generator.reader.ends.as_slice()),
+        (Some(2), &[1][..])
+    );
+    assert_eq!(generator.reader.chat_template, None);
 }

@@ -60,7 +60,7 @@ fn tokens_and_log_probabilities_equal_transformers() {
     };
     for string in fixture["strings"].as_array().unwrap() {
         let text = string["text"].as_str().unwrap();
-        let encoded = generator.tokenizer.encode(text, false).unwrap();
+        let encoded = generator.reader.tokenizer.encode(text, false).unwrap();
         assert_eq!(encoded.get_ids(), ids(&string["ids"]), "{text:?}");
     }
     let rows = fixture["rows"].as_array().unwrap();
@@ -97,6 +97,7 @@ fn a_row_depends_neither_on_its_batch_nor_on_threads() {
     let rows: Vec<Vec<u32>> = (0..32)
         .map(|i| {
             generator
+                .reader
                 .tokenizer
                 .encode(format!("Note {i}: the harbour in {}", 1800 + i), false)
                 .unwrap()
@@ -139,6 +140,7 @@ fn a_draft_is_cut_again_under_other_rules() {
     let Some(generator) = generator() else { return };
     let ids = |text: &str| {
         generator
+            .reader
             .tokenizer
             .encode(text, false)
             .unwrap()
@@ -161,6 +163,7 @@ fn a_draft_is_cut_again_under_other_rules() {
     let under = |rules| cut(&generator, &draft, &rules).unwrap();
     let stopped = under(rules(64, " three")).unwrap();
     assert_eq!((stopped.text.as_str(), stopped.finish), ("one two", Finish::Stop));
+    assert_eq!((stopped.tokens.len(), stopped.ends), (2, vec![3, 7]));
     let short = under(rules(1, "\n")).unwrap();
     assert_eq!((short.tokens.len(), short.finish), (1, Finish::Length));
     assert_eq!(under(rules(64, "\n")), None, "it must be written on");

@@ -20,7 +20,7 @@ use tokenizers::Tokenizer;
 use crate::{
     decoder::{Family, Layout, Settings, TensorSpec, Weights},
     files::{json, load_tokenizer},
-    generator::Opened,
+    generator::{Opened, Reader},
     mapped::map,
 };
 
@@ -44,10 +44,12 @@ pub(crate) fn open(folder: &Path) -> Result<Opened, StageError> {
         config,
         layout: Layout { ..family.layout },
         weights: Box::new(weights),
-        begin: begin(&tokenizer, &about),
-        chat_template: about.template(folder)?,
-        tokenizer,
-        ends,
+        reader: Reader {
+            begin: begin(&tokenizer, &about),
+            chat_template: about.template(folder)?,
+            tokenizer,
+            ends,
+        },
     })
 }
 

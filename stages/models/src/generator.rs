@@ -5,7 +5,7 @@ use std::path::Path;
 use ablate_core::StageError;
 use candle_core::Device;
 use serde_json::{Map, Value};
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, Tokenizer};
 
 use crate::{
     Precision, checkpoint,
@@ -13,11 +13,17 @@ use crate::{
     gguf,
 };
 
-/// What decoding needs: model, tokenizer, and the tokens that begin and end a text.
+/// What decoding needs.
 pub struct Generator {
     /// The model.
     pub model: Model,
-    /// Its tokenizer.
+    /// What it reads and writes texts by.
+    pub reader: Reader,
+}
+
+/// What stands between texts and a model: its tokenizer, and what the model expects around a text.
+pub struct Reader {
+    /// The tokenizer.
     pub tokenizer: Tokenizer,
     /// What stands before every text, where the model was trained so; a tokenizer asked for no special tokens leaves
     /// it out.
@@ -28,14 +34,38 @@ pub struct Generator {
     pub chat_template: Option<String>,
 }
 
+impl Reader {
+    /// The tokens of a text, with none that begins or ends it.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn tokens(&self, text: &str) -> Result<Vec<u32>, StageError> {
+        Ok(encoded(&self.tokenizer, text)?.get_ids().to_vec())
+    }
+
+    /// The text of the first `most` tokens of a text, at least one.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    pub fn beginning<'t>(&self, text: &'t str, most: usize) -> Result<&'t str, StageError> {
+        let encoded = encoded(&self.tokenizer, text)?;
+        let end = match (encoded.len() > most, encoded.get_offsets().get(most.max(1) - 1)) {
+            (true, Some((_, end))) => *end,
+            _ => text.len(),
+        };
+        Ok(&text[..text.floor_char_boundary(end)])
+    }
+}
+
+fn encoded(tokenizer: &Tokenizer, text: &str) -> Result<Encoding, StageError> {
+    let encoded = tokenizer.encode(text, false);
+    encoded.map_err(|error| StageError::new(format!("the tokenizer: {error}")))
+}
+
 /// The tokens of a text that stands behind another. SentencePiece puts a blank before every text, also here, where it
 /// does not belong; behind a line feed, which no token has a part of, it can be told from the text.
 pub fn tokens_behind(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, StageError> {
-    let tokens = |text: &str| {
-        let encoded = tokenizer.encode(text, false);
-        let encoded = encoded.map_err(|error| StageError::new(format!("the tokenizer: {error}")))?;
-        Ok::<_, StageError>(encoded.get_ids().to_vec())
-    };
+    let tokens = |text: &str| Ok::<_, StageError>(encoded(tokenizer, text)?.get_ids().to_vec());
     let line = tokens("\n")?;
     if line.len() > 1 {
         let both = tokens(&format!("\n{text}"))?;
@@ -54,10 +84,7 @@ pub(crate) struct Opened {
     pub(crate) config: Config,
     pub(crate) layout: Layout,
     pub(crate) weights: Box<dyn Weights>,
-    pub(crate) tokenizer: Tokenizer,
-    pub(crate) begin: Option<u32>,
-    pub(crate) ends: Vec<u32>,
-    pub(crate) chat_template: Option<String>,
+    pub(crate) reader: Reader,
 }
 
 impl Opened {
@@ -115,10 +142,7 @@ impl Generator {
     ) -> Result<Self, StageError> {
         Ok(Self {
             model: load(opened.config, &opened.layout, &mut *opened.weights)?,
-            tokenizer: opened.tokenizer,
-            begin: opened.begin,
-            ends: opened.ends,
-            chat_template: opened.chat_template,
+            reader: opened.reader,
         })
     }
 }
@@ -155,7 +179,13 @@ fn found(folder: &Path) -> Result<Opened, StageError> {
 /// never written unless a text spells them: Gemma 3 has one for images that its text models lack.
 fn enough_embeddings(opened: &Opened, folder: &Path) -> Result<(), StageError> {
     let known = opened.config.vocab_size;
-    let last = opened.tokenizer.get_vocab(false).into_values().max().unwrap_or(0) as usize;
+    let last = opened
+        .reader
+        .tokenizer
+        .get_vocab(false)
+        .into_values()
+        .max()
+        .unwrap_or(0) as usize;
     match last < known {
         true => Ok(()),
         false => Err(StageError::with_help(

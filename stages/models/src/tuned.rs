@@ -5,22 +5,19 @@ use std::path::Path;
 use ablate_core::{Seed, StageError};
 use candle_core::Device;
 use serde_json::{Map, Value, json};
-use tokenizers::Tokenizer;
 
 use crate::{
     decoder::{Lora, TunedDecoder},
     files::{TOKENIZER, copy},
-    generator::{open, tokens_behind},
+    generator::{Reader, open, tokens_behind},
 };
 
 /// A generator that is trained.
 pub struct TunedGenerator {
     /// The model.
     pub decoder: TunedDecoder,
-    tokenizer: Tokenizer,
-    begin: Option<u32>,
-    ends: Vec<u32>,
-    chat_template: Option<String>,
+    /// What it reads and writes texts by.
+    pub reader: Reader,
     settings: Map<String, Value>,
 }
 
@@ -48,19 +45,14 @@ impl TunedGenerator {
                 seed,
                 device,
             )?,
-            tokenizer: opened.tokenizer,
-            begin: opened.begin,
-            ends: opened.ends,
-            chat_template: opened.chat_template,
+            reader: opened.reader,
             settings,
         })
     }
 
     /// The tokens of a prompt; of more than `most` the first ones are left out, but for what stands before every text.
     pub fn prompt(&self, text: &str, most: usize) -> Result<Vec<u32>, StageError> {
-        let encoded = self.tokenizer.encode(text, false);
-        let encoded = encoded.map_err(|error| StageError::new(format!("the tokenizer: {error}")))?;
-        let (ids, begin) = (encoded.get_ids(), self.begin.into_iter());
+        let (ids, begin) = (self.reader.tokens(text)?, self.reader.begin.into_iter());
         let kept = ids.len().min(most.saturating_sub(begin.len()));
         Ok(begin.chain(ids[ids.len() - kept..].iter().copied()).collect())
     }
@@ -72,8 +64,8 @@ impl TunedGenerator {
         } else {
             " "
         };
-        let mut tokens = tokens_behind(&self.tokenizer, &format!("{blank}{}", text.trim()))?;
-        tokens.extend(self.ends.first());
+        let mut tokens = tokens_behind(&self.reader.tokenizer, &format!("{blank}{}", text.trim()))?;
+        tokens.extend(self.reader.ends.first());
         tokens.truncate(most);
         Ok(tokens)
     }
@@ -97,18 +89,24 @@ impl TunedGenerator {
     /// The tokenizer of a GGUF file, and what surrounds texts.
     fn write_tokenizer(&self, folder: &Path) -> Result<(), StageError> {
         let file = folder.join("tokenizer.json");
-        self.tokenizer
+        let Reader {
+            tokenizer,
+            begin,
+            ends,
+            chat_template,
+        } = &self.reader;
+        tokenizer
             .save(&file, false)
             .map_err(|error| StageError::new(format!("`{}` cannot be written: {error}", file.display())))?;
-        let text = |token: u32| self.tokenizer.id_to_token(token);
+        let text = |token: u32| tokenizer.id_to_token(token);
         let about = json!({
-            "tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": self.begin.is_some(),
-            "bos_token": self.begin.and_then(text), "eos_token": self.ends.first().copied().and_then(text),
-            "chat_template": self.chat_template,
+            "tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": begin.is_some(),
+            "bos_token": begin.and_then(text), "eos_token": ends.first().copied().and_then(text),
+            "chat_template": chat_template,
         });
         write(folder, "tokenizer_config.json", &about)?;
-        let ends = json!({"bos_token_id": self.begin, "eos_token_id": self.ends});
-        write(folder, "generation_config.json", &ends)
+        let about = json!({"bos_token_id": begin, "eos_token_id": ends});
+        write(folder, "generation_config.json", &about)
     }
 }
 

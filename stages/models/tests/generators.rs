@@ -240,8 +240,11 @@ fn gguf_files_of_the_families_give_transformers_logits() {
         let most = difference(&generator, &fixture, case);
         assert!(most < 1e-4, "{name}: {most}");
         // Llama 3's tokenizer begins texts with a token, though the file does not ask for it.
-        assert_eq!((generator.begin, generator.ends.as_slice()), (Some(3), &[60][..]));
-        assert_eq!(generator.chat_template.as_deref(), Some("{{ messages }}"));
+        assert_eq!(
+            (generator.reader.begin, generator.reader.ends.as_slice()),
+            (Some(3), &[60][..])
+        );
+        assert_eq!(generator.reader.chat_template.as_deref(), Some("{{ messages }}"));
     }
 }
 
@@ -347,10 +350,10 @@ fn checkpoints_in_one_file_or_several_give_transformers_logits() {
         let most = difference(&generator, &fixture, case);
         assert!(most < 1e-4, "{name}: {most}");
         assert_eq!(
-            (generator.begin, generator.ends.as_slice()),
+            (generator.reader.begin, generator.reader.ends.as_slice()),
             (Some(3), &[60, 7][..])
         );
-        assert_eq!(generator.chat_template.as_deref(), Some("{{ x }}"));
+        assert_eq!(generator.reader.chat_template.as_deref(), Some("{{ x }}"));
     }
     // GPT-2's own files leave the prefix out; bf16 keeps eight bits of each weight.
     let case = case_of(&fixture, "gpt2");

@@ -87,10 +87,14 @@ fn what_is_saved_computes_what_was_trained() {
         told(model.save(base.path(), folder.path()));
         let saved = told(Generator::load(folder.path(), &Device::Cpu, Precision::F32));
         assert_same(&logits_in_use(&saved), &logits_in_training(&model));
-        assert_eq!((saved.begin, &saved.ends), (untrained.begin, &untrained.ends));
-        assert_eq!(saved.chat_template, untrained.chat_template);
+        assert_eq!(
+            (saved.reader.begin, &saved.reader.ends),
+            (untrained.reader.begin, &untrained.reader.ends)
+        );
+        assert_eq!(saved.reader.chat_template, untrained.reader.chat_template);
         let ids = |of: &Generator| {
-            of.tokenizer
+            of.reader
+                .tokenizer
                 .encode("the in a\n the", false)
                 .unwrap()
                 .get_ids()

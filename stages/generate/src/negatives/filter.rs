@@ -49,7 +49,7 @@ impl Filter {
     }
 
     fn negative(&self, text: &str, positive: &Grams) -> Result<String, Failure> {
-        let (text, _) = self.rule.apply(text)?;
+        let text = self.rule.apply(text)?.query;
         let start = plain(&text);
         if words(&text).is_empty() {
             Err("were empty")
@@ -88,7 +88,7 @@ mod tests {
         let written = |text: &&str| Written {
             text: (*text).to_owned(),
             reasoning: None,
-            mean_logprob: None,
+            tokens: vec![],
             prompt_tokens: 1,
             new_tokens: 1,
             finish: "stop".into(),

@@ -16,10 +16,11 @@ use crate::{
     asking::Asking,
     filling::Row,
     prompt::{PROMPT_SOURCE, at_port},
+    reading::Format,
     strategies::{NEGATIVE, named},
     template::Slot,
-    writer::WRITER,
-    writing::{DecodingParams, Format, Share, WRITING, Writing, Written},
+    writer::{WRITER, Writer},
+    writing::{DecodingParams, Share, WRITING, Writing, Written},
 };
 use filter::Filter;
 
@@ -218,17 +219,19 @@ impl Stage for WriteNegatives {
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let pairs: Vec<Pair> = io.rows("pairs")?;
         let decoding = params.decoding.params();
+        let asking = asking(io)?;
+        let writer = Writer::open(io, decoding.precision)?;
+        let cut = writer.cut(params.max_document_tokens);
         let writing = Writing {
-            prompts: asking(io)?.prompts(pairs.iter().map(Row::of_pair).collect()),
+            prompts: asking.prompts(pairs.iter().map(Row::of_pair).collect(), cut)?,
             samples: params.per_query,
-            max_document_tokens: params.max_document_tokens,
             format: params.format,
             decoding: &decoding,
             seed: params.seed,
             unit: "negatives",
             share: Share::default(),
         };
-        let written = writing.written(io)?;
+        let written = writing.written(&writer, io)?;
         io.put("triples", triples(params, &pairs, &written, io)?)
     }
 }

@@ -180,7 +180,7 @@ impl Stage for OptimisePrompt {
             let queries = trying.queries(&tried[at].asking, &dev[new])?;
             Ok(queries.into_iter().map(|query| query.worth).collect())
         })?;
-        trying.tell_cost();
+        trying.tell_spent();
         let chosen = &tried[tell(params, &tried, &steps, &trying)];
         io.put("prompt", chosen.asking.rows()?)?;
         io.put("trials", rows(&tried, &pool, &steps)?)?;
@@ -193,6 +193,7 @@ impl Stage for OptimisePrompt {
 fn base(io: &Io<'_>) -> Result<Asking, StageError> {
     let base = at_port(io)?.ok_or_else(|| StageError::new("no input at port `prompt`"))?;
     let refuse = |what: &str, help: &str| Err(StageError::with_help(what, help));
+    base.require(OptimisePrompt::NAME, &[], &[(Slot::Query, "{query}")])?;
     if base.draws() {
         return refuse(
             "the prompt draws its examples anew for each document, and a searched one has the same for all",

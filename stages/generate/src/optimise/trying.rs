@@ -1,16 +1,17 @@
 //! Prompts put to the model, and what their queries are worth.
 
 use ablate_core::{
-    Io, Stage, StageError,
+    Io, StageError,
     rows::{Document, Pair},
 };
 use ablate_rank::round_trip::Judge;
 
-use super::{OptimisePrompt, Params};
+use super::Params;
 use crate::{
     answers::Rule,
     asking::Asking,
     copying::copied_share,
+    cutting::Cut,
     query_writing::pair,
     writer::{Spent, Writer},
     writing::{DecodingParams, Share, Writing, Written},
@@ -80,6 +81,7 @@ impl<'a> Trying<'a> {
         };
         let (written, spent) = self.writer.write(&writing, self.io)?;
         self.done += documents.len();
+        self.spent.cuts.add(spent.cuts);
         self.spent.read += spent.read;
         self.spent.wrote += spent.wrote;
         Ok(written)
@@ -129,9 +131,7 @@ impl<'a> Trying<'a> {
     }
 
     fn writing<'t>(&'t self, asking: &Asking, documents: &'t [Document]) -> Result<Writing<'t>, StageError> {
-        self.params
-            .queries
-            .writing(OptimisePrompt::NAME, asking, documents, 1)
+        self.params.queries.writing(asking, &self.writer, documents, 1)
     }
 
     /// Tokens of a prompt with the longest document there may be.
@@ -162,8 +162,11 @@ impl<'a> Trying<'a> {
     /// # Errors
     /// If the tokenizer fails.
     pub(super) fn beginning<'t>(&self, text: &'t str) -> Result<&'t str, StageError> {
-        self.writer
-            .beginning(text, self.params.queries.max_document_tokens as usize)
+        self.cut().beginning(text)
+    }
+
+    fn cut(&self) -> Cut<'_> {
+        self.writer.cut(self.params.queries.max_document_tokens)
     }
 
     /// What the length of prompts is counted in.
@@ -175,8 +178,9 @@ impl<'a> Trying<'a> {
         self.io
     }
 
-    /// Tells what a server has read and written.
-    pub(super) fn tell_cost(&self) {
+    /// Tells what was cut, and what a server has read and written.
+    pub(super) fn tell_spent(&self) {
+        self.spent.cuts.tell(self.cut(), self.io);
         self.writer.tell(self.spent, self.io);
     }
 }

@@ -12,7 +12,7 @@ use ablate_core::StageError;
 
 use crate::{
     decoder::{Family, Settings},
-    generator::Opened,
+    generator::{Opened, Reader},
 };
 use metadata::Metadata;
 use tensors::Tensors;
@@ -30,10 +30,12 @@ pub(crate) fn open(path: &Path) -> Result<Opened, StageError> {
         settings: values,
         config,
         layout: *layout,
-        tokenizer: tokenizer::rebuilt(&metadata)?,
-        begin: tokenizer::begin(&metadata)?,
-        ends: tokenizer::ends(&metadata)?,
-        chat_template: metadata.optional_text("tokenizer.chat_template"),
+        reader: Reader {
+            tokenizer: tokenizer::rebuilt(&metadata)?,
+            begin: tokenizer::begin(&metadata)?,
+            ends: tokenizer::ends(&metadata)?,
+            chat_template: metadata.optional_text("tokenizer.chat_template"),
+        },
         weights: Box::new(tensors),
     })
 }

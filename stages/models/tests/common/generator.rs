@@ -18,19 +18,31 @@ const WIDTHS: [usize; 3] = [32, 64, 16];
 ///
 /// Its weights are uniform numbers: products of integers alone, so that they are the same on every machine.
 pub(crate) fn tiny_generator() -> tempfile::TempDir {
+    of("smollm", &MERGES)
+}
+
+/// The same over a text that is split as Qwen's are, with a token for a full stop that ends a line.
+#[allow(dead_code)]
+pub(crate) fn tiny_qwen() -> tempfile::TempDir {
+    of("qwen2", &[[".", "Ċ"]])
+}
+
+/// A model whose tokenizer splits a text as `pre` says, and then merges.
+fn of(pre: &str, merges: &[[&str; 2]]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let tokens = tokens();
+    let tokens = tokens(merges);
     let tensors = tensors(tokens.len()).into_iter().map(|(name, shape)| {
         let numbers = random(&name, &shape);
         Tensor::of_f32(format!("{name}.weight"), &shape, &numbers)
     });
     let tensors: Vec<Tensor> = tensors.collect();
-    write(&folder.path().join("tiny.gguf"), &metadata(&tokens), &tensors);
+    let metadata = metadata(&tokens, pre, merges);
+    write(&folder.path().join("tiny.gguf"), &metadata, &tensors);
     folder
 }
 
 /// The texts of the tokens, bytes as GPT-2 writes them: those that print as they are, the others from U+0100 on.
-fn tokens() -> Vec<String> {
+fn tokens(merges: &[[&str; 2]]) -> Vec<String> {
     let prints = |byte: u32| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
     let mut hidden = 0x100..;
     let mut character = |byte: u32| {
@@ -43,7 +55,7 @@ fn tokens() -> Vec<String> {
     let bytes: Vec<String> = (0..256)
         .map(|byte| char::from_u32(character(byte)).unwrap().into())
         .collect();
-    let pairs = MERGES.map(|pair| pair.concat());
+    let pairs = merges.iter().map(|pair| pair.concat());
     bytes
         .into_iter()
         .chain(["<|endoftext|>".to_owned()])
@@ -51,7 +63,7 @@ fn tokens() -> Vec<String> {
         .collect()
 }
 
-fn metadata(tokens: &[String]) -> Vec<(String, Vec<u8>)> {
+fn metadata(tokens: &[String], pre: &str, merges: &[[&str; 2]]) -> Vec<(String, Vec<u8>)> {
     let kind = |at: usize| if at == END { 3_i32 } else { 1 }.to_le_bytes().to_vec();
     let [hidden, inner, _] = WIDTHS;
     let all = vec![
@@ -65,7 +77,7 @@ fn metadata(tokens: &[String]) -> Vec<(String, Vec<u8>)> {
         ("llama.attention.layer_norm_rms_epsilon", real(1e-5)),
         ("llama.rope.freq_base", real(10_000.0)),
         ("tokenizer.ggml.model", word("gpt2")),
-        ("tokenizer.ggml.pre", word("smollm")),
+        ("tokenizer.ggml.pre", word(pre)),
         (
             "tokenizer.ggml.tokens",
             array(STRING, tokens.iter().map(|token| text(token))),
@@ -76,7 +88,7 @@ fn metadata(tokens: &[String]) -> Vec<(String, Vec<u8>)> {
         ),
         (
             "tokenizer.ggml.merges",
-            array(STRING, MERGES.iter().map(|pair| text(&pair.join(" ")))),
+            array(STRING, merges.iter().map(|pair| text(&pair.join(" ")))),
         ),
         ("tokenizer.ggml.eos_token_id", number(END)),
     ];

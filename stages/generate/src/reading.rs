@@ -1,0 +1,53 @@
+//! From the text of a prompt to the tokens that a model reads: one way for all that write with it or train it.
+
+use ablate_core::StageError;
+use ablate_models::generator::Reader;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::chat::Conversation;
+
+/// How a prompt reaches a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// As a text to go on with.
+    #[default]
+    Raw,
+    /// As a user's message to a model that was tuned to answer, by the chat template it comes with.
+    Chat,
+}
+
+/// Makes prompts into tokens.
+pub struct Reading<'a> {
+    reader: &'a Reader,
+    conversation: Option<Conversation<'a>>,
+}
+
+impl<'a> Reading<'a> {
+    /// For a model that is asked in this format.
+    ///
+    /// # Errors
+    /// If it has no chat template where one is asked for, or one that is none.
+    pub fn new(reader: &'a Reader, format: Format) -> Result<Self, StageError> {
+        let conversation = match format {
+            Format::Raw => None,
+            Format::Chat => Some(Conversation::new(reader)?),
+        };
+        Ok(Self { reader, conversation })
+    }
+
+    /// The tokens of a prompt. It is made into tokens as one text: where two texts meet, one token may spell the end of the first and
+    /// the beginning of the second.
+    ///
+    /// # Errors
+    /// If the tokenizer or the chat template fails.
+    pub fn tokens(&self, prompt: &str) -> Result<Vec<u32>, StageError> {
+        let Some(conversation) = &self.conversation else {
+            let text = self.reader.tokens(prompt)?;
+            return Ok(self.reader.begin.into_iter().chain(text).collect());
+        };
+        // The chat template writes what begins a text itself.
+        self.reader.tokens(&conversation.asking(prompt)?)
+    }
+}

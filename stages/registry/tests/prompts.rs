@@ -1,0 +1,92 @@
+//! What a model that computes here is asked: prompts as tokens, and what they leave out.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[allow(dead_code, unreachable_pub)]
+mod common;
+#[path = "../../models/tests/common/generator.rs"]
+mod generator;
+
+use ablate_core::rows::{Document, Pair, PromptRow};
+use common::{MemoryHost, kind};
+use serde_json::json;
+
+fn document(id: &str, text: &str) -> Document {
+    Document {
+        doc_id: id.into(),
+        title: None,
+        text: text.into(),
+    }
+}
+
+fn row(part: &str, text: &str) -> PromptRow {
+    PromptRow {
+        part: part.into(),
+        text: text.into(),
+    }
+}
+
+/// The tokens of the prompt for each document.
+fn lengths(host: &MemoryHost, fields: serde_json::Value) -> Result<Vec<u32>, String> {
+    host.try_run(kind("generate"), fields)?;
+    Ok(host
+        .output::<Pair>("pairs")
+        .iter()
+        .map(|pair| pair.prompt_tokens)
+        .collect())
+}
+
+/// As transformers, llama.cpp and vLLM make one text of it: `.` and the line's end are one token, each other byte one.
+#[test]
+fn a_prompt_is_made_into_tokens_as_one_text() {
+    let model = generator::tiny_qwen();
+    let host = MemoryHost::new()
+        .with(
+            "documents",
+            vec![document("a", "It keeps."), document("b", "It keeps")],
+        )
+        .with("prompt", vec![row("template", "Of {document}\nQuery:")])
+        .with_source("model", "tiny", model.path());
+    let decoding = json!({"max_new_tokens": 8, "stop": []});
+    let found = lengths(&host, json!({"decoding": decoding.clone()})).unwrap();
+    assert_eq!(found, [18, 18]);
+    let found = lengths(&host, json!({"decoding": decoding, "max_document_tokens": 5})).unwrap();
+    assert_eq!(found, [15, 15], "`It ke` and a line's end");
+}
+
+/// Examples that are drawn from long documents leave room as those of the prompt itself do.
+#[test]
+fn documents_of_examples_are_cut_and_a_prompt_that_is_too_long_is_named() {
+    let model = generator::tiny_qwen();
+    let shot = |number: usize| {
+        let document = format!("{number} {}", "long ".repeat(200));
+        row(
+            &format!("shot/{number:08}"),
+            &json!({"document": document, "query": "q"}).to_string(),
+        )
+    };
+    let mut prompt = vec![
+        row("draw", &json!({"count": 2, "seed": 1}).to_string()),
+        row("layout", "{document}: {query}\n"),
+    ];
+    prompt.extend((1..=3).map(shot));
+    prompt.push(row("template", "{examples}{document}:"));
+    let host = MemoryHost::new()
+        .with(
+            "documents",
+            vec![
+                document("short", "It is so."),
+                document("long", &"word ".repeat(99)),
+            ],
+        )
+        .with("prompt", prompt)
+        .with_source("model", "tiny", model.path());
+    let fields =
+        |most: u32| json!({"decoding": {"max_new_tokens": 8, "stop": []}, "max_document_tokens": most});
+    let found = lengths(&host, fields(100)).unwrap();
+    assert_eq!(found, [2 * 104 + 101, 2 * 104 + 10]);
+    let told = lengths(&host, fields(200)).unwrap_err();
+    assert!(
+        told.contains("the prompt for `long` and its answer need 617 tokens, the model takes 512"),
+        "{told}"
+    );
+}
