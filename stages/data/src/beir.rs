@@ -1,7 +1,7 @@
 //! A collection as it is read, with every problem of its files told by file and line.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     path::Path,
 };
 
@@ -153,7 +153,7 @@ impl Reading {
 
 /// Ids that were seen, as digests: those of millions of documents have room.
 #[derive(Default)]
-struct Ids(HashSet<[u8; 16]>);
+struct Ids(BTreeSet<[u8; 16]>);
 
 impl Ids {
     fn digest(id: &str) -> [u8; 16] {
@@ -205,6 +205,7 @@ fn dangling(rows: &[Judgement], known: &Ids, id: impl Fn(&Judgement) -> &String)
 impl Beir {
     /// The documents in memory, in the order of their ids.
     #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
     pub(crate) fn documents(self) -> Vec<Document> {
         let parts = self.corpus().map_err(|error| error.to_string()).unwrap();
         let rows = parts.map(|part| {

@@ -59,7 +59,8 @@ impl<'a> Conversation<'a> {
     /// # Errors
     /// If the template cannot be used.
     pub(crate) fn asking(&self, message: &str) -> Result<String, StageError> {
-        let written = self.render(message).map_err(|error| unusable(&error))?;
+        let written = self.render(&[("user", message)], true);
+        let written = written.map_err(|error| unusable(&error))?;
         match written.contains(message.trim()) {
             true => Ok(written),
             false => Err(StageError::new(
@@ -68,10 +69,23 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn render(&self, message: &str) -> Result<String, Error> {
+    /// What the template writes behind an answer.
+    ///
+    /// # Errors
+    /// If the template cannot be used.
+    pub(crate) fn behind_answer(&self) -> Result<String, StageError> {
+        const ANSWER: &str = "An answer.";
+        let written = self.render(&[("user", "A question."), ("assistant", ANSWER)], false);
+        let written = written.map_err(|error| unusable(&error))?;
+        let behind = written.rsplit_once(ANSWER).map_or("", |(_, behind)| behind);
+        Ok(behind.to_owned())
+    }
+
+    fn render(&self, messages: &[(&str, &str)], ask: bool) -> Result<String, Error> {
+        let message = |(role, content): &(&str, &str)| context! { role => role, content => content };
         self.environment.get_template(NAME)?.render(context! {
-            messages => [context! { role => "user", content => message }],
-            add_generation_prompt => true,
+            messages => messages.iter().map(message).collect::<Vec<_>>(),
+            add_generation_prompt => ask,
             enable_thinking => false,
             bos_token => self.begin,
             eos_token => self.end,
@@ -90,7 +104,7 @@ mod tests {
 
     fn rendered(template: &str) -> Result<String, String> {
         let conversation = Conversation::of(template, ["<s>".into(), "</s>".into()]);
-        let written = conversation.and_then(|conversation| conversation.render("say"));
+        let written = conversation.and_then(|conversation| conversation.render(&[("user", "say")], true));
         written.map_err(|error| error.to_string())
     }
 

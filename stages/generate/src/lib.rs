@@ -41,7 +41,7 @@ pub use filter::Filter;
 pub use generate::Generate;
 pub use negatives::WriteNegatives;
 pub use optimise::OptimisePrompt;
-pub use pair_prompts::{PairPrompts, Prompting};
+pub use pair_prompts::{PairPrompts, Prompting, is_unfinished};
 pub use prompt::{PROMPT_SOURCE, Prompt, PromptSource};
 pub use queries::Queries;
 pub use reading::{Format, Reading};

@@ -3,38 +3,52 @@
 use std::cell::Cell;
 
 use ablate_core::{Io, StageError, rows::Pair};
+use ablate_models::generator::Reader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{asking::Asking, cutting::Cut, filling::Row, prompt::at_port, template::Slot};
+use crate::{
+    asking::Asking,
+    cutting::{Cut, Cuts},
+    decode::Finish,
+    filling::Row,
+    prompt::at_port,
+    query_writing::max_document_tokens,
+    template::Slot,
+};
 
 /// Parameters of stages that write such prompts.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Prompting {
-    /// Longer documents are cut to this many words in prompts, as a generator behind a server has them cut: about those that the
-    /// `max_document_tokens` of `generate` are. If not given, a prompt that is too long loses its first tokens to the trainer.
-    #[serde(default)]
-    #[schemars(range(min = 1), example = 200)]
-    max_document_words: Option<u32>,
+    /// Longer documents are cut to this many tokens in prompts (words, where no model is given whose tokens they are), as `generate` cuts
+    /// them; the rest of the prompt is never cut.
+    #[serde(default = "max_document_tokens")]
+    #[schemars(range(min = 1))]
+    max_document_tokens: u32,
 }
 
 /// The prompt a generator is asked for the query of a document with.
-pub struct PairPrompts {
+pub struct PairPrompts<'a> {
     asking: Asking,
-    prompting: Prompting,
-    /// Documents that were cut.
-    cut: Cell<usize>,
+    cut: Cut<'a>,
+    cuts: Cell<Cuts>,
 }
 
-impl PairPrompts {
-    /// What stands at the port `prompt`.
+impl<'a> PairPrompts<'a> {
+    /// What stands at the port `prompt`, for the model that reads by `reader`, where it is known.
     ///
     /// # Errors
     /// If nothing does, or it has a place for the query, which is what is to be written.
-    pub fn at_port(io: &Io<'_>, prompting: &Prompting) -> Result<Self, StageError> {
+    pub fn at_port(
+        io: &Io<'_>,
+        prompting: &Prompting,
+        reader: Option<&'a Reader>,
+    ) -> Result<Self, StageError> {
         let asking = at_port(io)?.ok_or_else(|| StageError::new("no input at port `prompt`"))?;
         asking.require("a trainer", &[], &[(Slot::Query, "{query}")])?;
-        Ok(Self::new(asking, prompting))
+        let most = prompting.max_document_tokens as usize;
+        let cut = reader.map_or(Cut::Words(most), |reader| Cut::Tokens(reader, most));
+        Ok(Self::new(asking, cut))
     }
 
     /// A template without examples; no document is cut.
@@ -42,35 +56,39 @@ impl PairPrompts {
     /// # Errors
     /// If it has no place for the document.
     pub fn parse(template: &str) -> Result<Self, StageError> {
-        let asking = Asking::new(template, "", vec![], None)?;
-        Ok(Self::new(asking, &Prompting::default()))
+        Ok(Self::new(Asking::new(template, "", vec![], None)?, Cut::Never))
     }
 
-    fn new(asking: Asking, prompting: &Prompting) -> Self {
+    fn new(asking: Asking, cut: Cut<'a>) -> Self {
         Self {
             asking,
-            prompting: prompting.clone(),
-            cut: Cell::new(0),
+            cut,
+            cuts: Cell::default(),
         }
     }
 
     /// The prompt for the document of a pair.
     ///
     /// # Errors
-    /// If there are too few shots to draw from.
+    /// If there are too few shots to draw from, or the tokenizer fails.
     pub fn text(&self, pair: &Pair) -> Result<String, StageError> {
-        let most = self.prompting.max_document_words;
-        let cut = most.map_or(Cut::Never, |most| Cut::Words(most as usize));
-        let filled = self.asking.prompts(vec![Row::of_pair(pair)], cut)?.filled(0)?;
-        self.cut.set(self.cut.get() + usize::from(filled.is_cut));
+        let prompts = self.asking.prompts(vec![Row::of_pair(pair)], self.cut)?;
+        let filled = prompts.filled(0)?;
+        let mut cuts = self.cuts.get();
+        cuts.count(&filled);
+        self.cuts.set(cuts);
         Ok(filled.text)
     }
 
-    /// A line on how many documents were cut so far, if any were.
-    pub fn told(&self) -> Option<String> {
-        let (cut, most) = (self.cut.get(), self.prompting.max_document_words?);
-        (cut > 0).then(|| format!("{cut} documents were cut to {most} words"))
+    /// Tells what was cut so far, if anything.
+    pub fn tell(&self, io: &Io<'_>) {
+        self.cuts.get().tell(self.cut, io);
     }
+}
+
+/// Whether a query ends where its writer ran out of tokens: no example of how to end one.
+pub fn is_unfinished(pair: &Pair) -> bool {
+    pair.finish == Finish::Length.word()
 }
 
 #[cfg(test)]
@@ -80,18 +98,12 @@ mod tests {
     use crate::samples::pair;
 
     #[test]
-    fn long_documents_are_cut_and_told() {
+    fn long_documents_are_cut_and_counted() {
         let asking = Asking::new("Of {document}:", "", vec![], None).unwrap();
-        let prompting = Prompting {
-            max_document_words: Some(2),
-        };
-        let prompts = PairPrompts::new(asking, &prompting);
-        assert_eq!(prompts.text(&pair("why", "one two")).unwrap(), "Of one two:");
-        assert_eq!(prompts.told(), None);
-        assert_eq!(
-            prompts.text(&pair("why", "one two three")).unwrap(),
-            "Of one two:"
-        );
-        assert_eq!(prompts.told().unwrap(), "1 documents were cut to 2 words");
+        let prompts = PairPrompts::new(asking, Cut::Words(2));
+        for (document, cut) in [("one two", 0), ("one two three", 1)] {
+            assert_eq!(prompts.text(&pair("why", document)).unwrap(), "Of one two:");
+            assert_eq!(prompts.cuts.get().documents, cut);
+        }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct QueryWriting {
     pub(crate) seed: u64,
 }
 
-fn max_document_tokens() -> u32 {
+pub(crate) fn max_document_tokens() -> u32 {
     256
 }
 fn seed() -> u64 {

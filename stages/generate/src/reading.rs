@@ -37,17 +37,40 @@ impl<'a> Reading<'a> {
         Ok(Self { reader, conversation })
     }
 
+    /// What the model reads of a prompt: the conversation around it, where there is one.
+    ///
+    /// # Errors
+    /// If the chat template fails.
+    pub fn text(&self, prompt: &str) -> Result<String, StageError> {
+        match &self.conversation {
+            None => Ok(prompt.to_owned()),
+            Some(conversation) => conversation.asking(prompt),
+        }
+    }
+
     /// The tokens of a prompt. It is made into tokens as one text: where two texts meet, one token may spell the end of the first and
     /// the beginning of the second.
     ///
     /// # Errors
     /// If the tokenizer or the chat template fails.
     pub fn tokens(&self, prompt: &str) -> Result<Vec<u32>, StageError> {
-        let Some(conversation) = &self.conversation else {
-            let text = self.reader.tokens(prompt)?;
-            return Ok(self.reader.begin.into_iter().chain(text).collect());
-        };
+        let text = self.reader.tokens(&self.text(prompt)?)?;
         // The chat template writes what begins a text itself.
-        self.reader.tokens(&conversation.asking(prompt)?)
+        let begin = self.reader.begin.filter(|_| self.conversation.is_none());
+        Ok(begin.into_iter().chain(text).collect())
+    }
+
+    /// The token that ends an answer: in a conversation the one its template puts behind it.
+    ///
+    /// # Errors
+    /// If the tokenizer or the chat template fails.
+    pub fn end(&self) -> Result<Option<u32>, StageError> {
+        let ends = &self.reader.ends;
+        let behind = match &self.conversation {
+            None => vec![],
+            Some(conversation) => self.reader.tokens(&conversation.behind_answer()?)?,
+        };
+        let written = behind.into_iter().find(|token| ends.contains(token));
+        Ok(written.or(ends.first().copied()))
     }
 }

@@ -35,6 +35,14 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// That of a model folder.
+    ///
+    /// # Errors
+    /// As [`Generator::load`].
+    pub fn load(folder: &Path) -> Result<Self, StageError> {
+        Ok(open(folder)?.reader)
+    }
+
     /// The tokens of a text, with none that begins or ends it.
     ///
     /// # Errors

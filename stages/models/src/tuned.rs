@@ -50,23 +50,15 @@ impl TunedGenerator {
         })
     }
 
-    /// The tokens of a prompt; of more than `most` the first ones are left out, but for what stands before every text.
-    pub fn prompt(&self, text: &str, most: usize) -> Result<Vec<u32>, StageError> {
-        let (ids, begin) = (self.reader.tokens(text)?, self.reader.begin.into_iter());
-        let kept = ids.len().min(most.saturating_sub(begin.len()));
-        Ok(begin.chain(ids[ids.len() - kept..].iter().copied()).collect())
-    }
-
-    /// The tokens of a completion behind `prompt`, from which a blank parts it, and of the end; at most `most`.
-    pub fn completion(&self, prompt: &str, text: &str, most: usize) -> Result<Vec<u32>, StageError> {
+    /// The tokens of a completion behind the text `prompt`, from which a blank parts it, and the one that ends it.
+    pub fn completion(&self, prompt: &str, text: &str, end: Option<u32>) -> Result<Vec<u32>, StageError> {
         let blank = if prompt.ends_with(char::is_whitespace) {
             ""
         } else {
             " "
         };
         let mut tokens = tokens_behind(&self.reader.tokenizer, &format!("{blank}{}", text.trim()))?;
-        tokens.extend(self.reader.ends.first());
-        tokens.truncate(most);
+        tokens.extend(end);
         Ok(tokens)
     }
 

@@ -23,6 +23,14 @@ pub struct Example {
     pub rejected: Option<Vec<u32>>,
 }
 
+impl Example {
+    /// Tokens of the prompt with its longer completion.
+    pub(crate) fn tokens(&self) -> usize {
+        let rejected = self.rejected.as_ref().map_or(0, Vec::len);
+        self.prompt.len() + self.chosen.len().max(rejected)
+    }
+}
+
 /// How a preference is learnt: the mean loss of the rows' margins, and `alpha` times the mean negative log-likelihood of the
 /// tokens of all chosen completions of the batch (Xu et al., 2024, eq. 5; TRL 0.12.1, `CPOTrainer`).
 #[derive(Clone, Copy, Debug)]

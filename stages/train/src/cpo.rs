@@ -120,9 +120,8 @@ impl Stage for TrainCpo {
         let (rows, dev): (Vec<Preferred>, Option<Vec<Preferred>>) =
             (io.rows("data")?, io.optional_rows("dev")?);
         let written = |rows: Vec<Preferred>| -> Vec<Written> { rows.into_iter().map(written).collect() };
-        let (rows, dev) = (written(rows), written(dev.unwrap_or_default()));
-        let preference = Some(params.preference());
-        params.tuning.run(&rows, &dev, preference, io)
+        let rows = [written(rows), written(dev.unwrap_or_default())];
+        params.tuning.run(|_| Ok(rows), Some(params.preference()), io)
     }
 }
 

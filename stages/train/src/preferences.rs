@@ -7,8 +7,11 @@ use ablate_core::{
     rows::{Pair, Preferred},
 };
 use ablate_generate::{PROMPT_SOURCE, PairPrompts, Prompting, copied_share};
+use ablate_models::{generator::Reader, source::MODEL_SOURCE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::tuning::finished;
 
 /// The ports of the queries, and what rows call them.
 const PORTS: [&str; 3] = ["teacher", "student", "reference"];
@@ -35,7 +38,7 @@ pub struct Params {
 
 impl Stage for Preferences {
     const NAME: &'static str = "preferences";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str =
         "of the queries that several generators wrote for a document, the best and the worst by score";
     const EXAMPLE: &'static str = "preferred: {use: preferences, teacher: scored, student: scored, prompt: ablate/vanilla, margin: 0.1}";
@@ -48,6 +51,10 @@ impl Stage for Preferences {
         Input::of("prompt", ArtifactKind::Prompt)
             .or_source(&PROMPT_SOURCE)
             .about("what the generator is asked, around each document"),
+        Input::of("model", ArtifactKind::Model)
+            .or_source(&MODEL_SOURCE)
+            .optional()
+            .about("the generator to be trained: documents are cut by its tokens"),
     ];
     const OUTPUTS: &'static [Output] = &[Output::of("preferences", ArtifactKind::Preferences).about(
         "a prompt, the query to prefer and the one to avoid, for each document that all have written for",
@@ -55,10 +62,12 @@ impl Stage for Preferences {
     type Params = Params;
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let prompts = PairPrompts::at_port(io, &params.prompting)?;
+        let reader = io.optional_tree("model")?.map(|folder| Reader::load(&folder));
+        let reader = reader.transpose()?;
+        let prompts = PairPrompts::at_port(io, &params.prompting, reader.as_ref())?;
         let mut sources: Vec<(&str, Vec<Pair>)> = Vec::new();
         for port in PORTS {
-            sources.extend(io.optional_rows(port)?.map(|rows| (port, rows)));
+            sources.extend(io.optional_rows(port)?.map(|rows| (port, finished(rows, io))));
         }
         let documents = by_document(&sources, params.copying)?;
         let (all, shared) = (documents.len(), shared(documents, sources.len()));
@@ -66,7 +75,7 @@ impl Stage for Preferences {
             .iter()
             .filter_map(|queries| prefer(&prompts, queries, params.margin));
         let rows: Vec<Preferred> = preferred.collect::<Result<_, _>>()?;
-        prompts.told().into_iter().for_each(|line| io.note(line));
+        prompts.tell(io);
         if shared.len() < all {
             let missing = all - shared.len();
             io.note(format!(
@@ -126,7 +135,7 @@ fn shared<'a>(documents: BTreeMap<&'a str, Vec<Scored<'a>>>, sources: usize) -> 
 
 /// The best query against the worst, of equal ones the first; nothing where they are the same text or too close.
 fn prefer(
-    prompts: &PairPrompts,
+    prompts: &PairPrompts<'_>,
     queries: &[Scored<'_>],
     margin: f32,
 ) -> Option<Result<Preferred, StageError>> {

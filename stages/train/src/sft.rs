@@ -2,13 +2,13 @@
 
 use ablate_core::{ArtifactKind, Input, Io, Needs, Numeric, Output, Slot, Stage, StageError, rows::Pair};
 use ablate_generate::{PROMPT_SOURCE, PairPrompts, Prompting};
-use ablate_models::source::MODEL_SOURCE;
+use ablate_models::{generator::Reader, source::MODEL_SOURCE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     training::{CURVE, Defaults, EXECUTION, dev},
-    tuning::{Tuning, Written},
+    tuning::{Tuning, Written, finished},
 };
 
 /// Parameters of `train/sft`.
@@ -79,18 +79,20 @@ impl Stage for TrainSft {
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let prompts = PairPrompts::at_port(io, &params.prompting)?;
         let (rows, dev): (Vec<Pair>, Option<Vec<Pair>>) = (io.rows("data")?, io.optional_rows("dev")?);
-        let written = |rows: Vec<Pair>| -> Result<Vec<Written>, StageError> {
-            rows.into_iter().map(|pair| written(&prompts, pair)).collect()
+        let rows = [finished(rows, io), finished(dev.unwrap_or_default(), io)];
+        let written = |reader: &Reader| {
+            let prompts = PairPrompts::at_port(io, &params.prompting, Some(reader))?;
+            let written = |rows: Vec<Pair>| rows.into_iter().map(|pair| written(&prompts, pair)).collect();
+            let [rows, dev]: [Result<Vec<Written>, StageError>; 2] = rows.map(written);
+            prompts.tell(io);
+            Ok([rows?, dev?])
         };
-        let (rows, dev) = (written(rows)?, written(dev.unwrap_or_default())?);
-        prompts.told().into_iter().for_each(|line| io.note(line));
-        params.tuning.run(&rows, &dev, None, io)
+        params.tuning.run(written, None, io)
     }
 }
 
-fn written(prompts: &PairPrompts, pair: Pair) -> Result<Written, StageError> {
+fn written(prompts: &PairPrompts<'_>, pair: Pair) -> Result<Written, StageError> {
     Ok(Written {
         prompt: prompts.text(&pair)?,
         id: pair.query_id,

@@ -1,7 +1,8 @@
 //! What the trainers of generators share: adapters, prompts and their completions as tokens, the run.
 
-use ablate_core::{Io, Memory, StageError};
-use ablate_models::{TunedGenerator, decoder::Lora, device};
+use ablate_core::{Io, Memory, StageError, rows::Pair};
+use ablate_generate::{Format, Reading, is_unfinished};
+use ablate_models::{TunedGenerator, decoder::Lora, device, generator::Reader};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,10 +83,13 @@ pub(crate) struct Tuning<D> {
     #[serde(default = "rows_at_once")]
     #[schemars(range(min = 1))]
     rows_at_once: usize,
-    /// Tokens of a prompt and its completion; of a longer prompt the first tokens are left out.
+    /// Tokens of a prompt and its completion at most; longer rows are left out, since a prompt without its beginning asks for something else.
     #[serde(default = "max_length")]
     #[schemars(range(min = 16))]
     max_length: usize,
+    /// How the prompt reaches the model: as the `format` of `generate` that is to use it.
+    #[serde(default)]
+    format: Format,
     /// Which parameters are trained.
     #[serde(default)]
     trained: Trained,
@@ -98,7 +102,7 @@ fn rows_at_once() -> usize {
     4
 }
 fn max_length() -> usize {
-    512
+    768
 }
 
 /// What a token's states take while gradients are computed, per byte of the model's files: 1.9 MB where SmolLM2-135M has 98 MB in
@@ -118,20 +122,20 @@ impl<D> Tuning<D> {
         }
     }
 
-    /// Trains the generator at `base` and writes the outputs `model` and `curve`.
+    /// Trains the generator at `base` on what `rows` makes of its reader, evaluated on the second, and writes the outputs `model` and `curve`.
     pub(crate) fn run(
         &self,
-        rows: &[Written],
-        dev: &[Written],
+        rows: impl FnOnce(&Reader) -> Result<[Vec<Written>; 2], StageError>,
         preference: Option<Preference>,
         io: &Io<'_>,
     ) -> Result<(), StageError> {
         let (base, training) = (io.tree("base")?, &self.training);
         let (lora, seed) = (self.lora.lora(self.trained), training.root().child("lora"));
         let generator = TunedGenerator::load(&base, lora.as_ref(), &seed, &device::open(io.device())?)?;
+        let [rows, dev] = rows(&generator.reader)?;
         let (examples, judged) = (
-            self.examples(&generator, rows, io)?,
-            self.examples(&generator, dev, io)?,
+            self.examples(&generator, &rows, io)?,
+            self.examples(&generator, &dev, io)?,
         );
         let over = |examples| Completions::new(&generator.decoder, examples, preference, self.rows_at_once);
         let (objective, judge) = (over(&examples), over(&judged));
@@ -142,39 +146,59 @@ impl<D> Tuning<D> {
         io.put("curve", curve)
     }
 
-    /// Texts as tokens. Where prompt and completion are too long, the prompt loses its first tokens (TRL's `keep_end`).
+    /// Texts as tokens, those of rows that are too long left out.
+    ///
+    /// # Errors
+    /// If all are.
     fn examples(
         &self,
         generator: &TunedGenerator,
         rows: &[Written],
         io: &Io<'_>,
     ) -> Result<Vec<Example>, StageError> {
+        let reading = Reading::new(&generator.reader, self.format)?;
         let most = self.max_length.min(generator.decoder.max_length());
-        let (mut examples, mut cut) = (Vec::with_capacity(rows.len()), 0);
+        let mut examples = Vec::with_capacity(rows.len());
         for row in rows {
-            let completion = |text: &str| generator.completion(&row.prompt, text, most / 2);
-            let (chosen, rejected) = (
-                completion(&row.chosen)?,
-                row.rejected.as_deref().map(completion).transpose()?,
-            );
-            let longest = rejected.as_ref().map_or(0, Vec::len).max(chosen.len());
-            let whole = generator.prompt(&row.prompt, usize::MAX)?;
-            cut += usize::from(whole.len() > most - longest);
-            examples.push(Example {
-                id: row.id.clone(),
-                prompt: generator.prompt(&row.prompt, most - longest)?,
-                chosen,
-                rejected,
-            });
+            let example = example(generator, &reading, row)?;
+            examples.extend((example.tokens() <= most).then_some(example));
         }
-        if cut > 0 {
-            let all = rows.len();
-            io.note(format!(
-                "{cut} of {all} prompts lost their first tokens: with the completion they were longer than {most}"
-            ));
+        let (all, long) = (rows.len(), rows.len() - examples.len());
+        let what = format!("{long} of {all} rows have more than {most} tokens");
+        match (long, all) {
+            (0, _) => {}
+            (long, all) if long == all => {
+                let help = "raise max_length, or lower the max_document_tokens of the prompts";
+                return Err(StageError::with_help(what, help));
+            }
+            _ => io.warn(format!("{what} with their prompts and were left out")),
         }
         Ok(examples)
     }
+}
+
+fn example(generator: &TunedGenerator, reading: &Reading<'_>, row: &Written) -> Result<Example, StageError> {
+    let (asked, end) = (reading.text(&row.prompt)?, reading.end()?);
+    let completion = |text: &str| generator.completion(&asked, text, end);
+    Ok(Example {
+        id: row.id.clone(),
+        prompt: reading.tokens(&row.prompt)?,
+        chosen: completion(&row.chosen)?,
+        rejected: row.rejected.as_deref().map(completion).transpose()?,
+    })
+}
+
+/// The queries that their writer ended; how many others there were is told.
+pub(crate) fn finished(mut pairs: Vec<Pair>, io: &Io<'_>) -> Vec<Pair> {
+    let all = pairs.len();
+    pairs.retain(|pair| !is_unfinished(pair));
+    if pairs.len() < all {
+        let cut = all - pairs.len();
+        io.note(format!(
+            "{cut} of {all} queries end where their tokens ran out and were left out"
+        ));
+    }
+    pairs
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(crate) fn each_text(
     content.each_block(BLOCK, |block| {
         let lines = if first == 1 { unmarked(block) } else { &block[..] };
         let records = json::texts(lines, first);
-        first += block.iter().filter(|byte| **byte == b'\n').count();
+        first += block.split(|byte| *byte == b'\n').count() - 1;
         records.into_iter().try_for_each(|(line, text)| each(line, text))
     })
 }
