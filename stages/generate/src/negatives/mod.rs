@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    answers::none_left,
     asking::Asking,
     filling::Row,
     prompt::{PROMPT_SOURCE, at_port},
@@ -131,8 +132,8 @@ impl NegativeDecoding {
             top_p: self.top_p,
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty,
-            max_new_tokens: self.max_new_tokens,
-            stop: self.stop.clone(),
+            max_new_tokens: Some(self.max_new_tokens),
+            stop: Some(self.stop.clone()),
             batch: self.batch,
             precision: self.precision,
         }
@@ -270,6 +271,9 @@ fn triples(
             }
         }
         triples.extend(kept.into_iter().map(|(sample, text)| triple(pair, sample, text)));
+    }
+    if triples.is_empty() {
+        return Err(none_left(written.len(), &failures));
     }
     for (failure, count) in failures {
         let total = written.len();

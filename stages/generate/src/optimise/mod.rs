@@ -40,7 +40,7 @@ use trying::Trying;
 pub struct OptimisePrompt;
 
 /// Parameters of `prompt/optimise`.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Params {
     /// How queries are written: as by the `generate` that is to take the prompt.
     #[serde(flatten)]
@@ -163,6 +163,10 @@ impl Stage for OptimisePrompt {
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let base = base(io)?;
+        let params = &Params {
+            queries: params.queries.settled(base.manner()),
+            ..params.clone()
+        };
         let Split { train, dev } = split(params, io.rows("documents")?)?;
         let mut trying = Trying::open(params, io)?;
         let shape = |trials| rungs(trials, dev.len(), params.minibatch as usize);

@@ -1,4 +1,4 @@
-//! A server of chats, standing in for a model.
+//! A server of chats and completions, standing in for a model.
 
 use std::{
     io::BufReader,
@@ -15,7 +15,7 @@ mod http;
 /// Bodies of the requests a server has answered.
 pub(crate) type Asked = Arc<Mutex<Vec<Value>>>;
 
-/// A server of chats that answers `answer(prompt, how many it has answered)`; gives its address.
+/// A server that answers `answer(prompt, how many it has answered)`; gives its address.
 pub(crate) fn serve(answer: fn(&str, usize) -> String) -> (Asked, String) {
     let asked = Asked::default();
     let own = Arc::clone(&asked);
@@ -27,12 +27,16 @@ fn replies(stream: &TcpStream, asked: &Asked, answer: fn(&str, usize) -> String)
     let mut reader = BufReader::new(stream);
     while let Some(request) = http::Request::read(&mut reader) {
         let body: Value = serde_json::from_slice(&request.body).unwrap();
-        let prompt = body["messages"][0]["content"].as_str().unwrap().to_owned();
+        let said = body["messages"][0]["content"].as_str().map(str::to_owned);
         let mut asked = asked.lock().unwrap();
-        let message = json!({"role": "assistant", "content": answer(&prompt, asked.len())});
+        let choice = match (said, body["prompt"].as_str()) {
+            (Some(said), _) => {
+                json!({"message": {"role": "assistant", "content": answer(&said, asked.len())}})
+            }
+            (None, prompt) => json!({"text": answer(prompt.unwrap(), asked.len())}),
+        };
         asked.push(body);
         drop(asked);
-        let choice = json!({"message": message, "finish_reason": "stop"});
         let usage = json!({"prompt_tokens": 9, "completion_tokens": 5});
         let text = json!({"choices": [choice], "usage": usage}).to_string();
         if http::answer(stream, 200, "", &text).is_none() {
