@@ -4,6 +4,7 @@
 #[allow(dead_code, unreachable_pub)]
 mod common;
 #[path = "../../models/tests/common/generator.rs"]
+#[allow(dead_code)]
 mod generator;
 #[path = "common/server.rs"]
 mod server;
