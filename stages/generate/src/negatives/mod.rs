@@ -51,8 +51,8 @@ pub struct Params {
     #[serde(default)]
     #[schemars(length(min = 1), example = "Passage:")]
     answer_after: Option<String>,
-    /// A text is too close to the positive if the runs of words they share are more than this share of the runs that either
-    /// has; 1 keeps all.
+    /// A text is too close to the positive if more than this share of the runs of words of the shorter one stands in the other,
+    /// as all of an excerpt do; 1 keeps all.
     #[serde(default = "max_likeness")]
     #[schemars(range(min = 0, max = 1))]
     max_likeness: f64,
@@ -60,7 +60,7 @@ pub struct Params {
     #[serde(default = "run_words")]
     #[schemars(range(min = 1))]
     run_words: u32,
-    /// A text that begins with one of these, in any case, is a refusal; an empty list keeps all.
+    /// A text with one of these in its first sentence, in any case, is a refusal; an empty list keeps all.
     #[serde(default = "refusals")]
     #[schemars(inner(length(min = 1)))]
     refusals: Vec<String>,
@@ -177,6 +177,11 @@ fn refusals() -> Vec<String> {
         "I can't",
         "I am unable",
         "I'm unable",
+        "I am not able",
+        "I'm not able",
+        "I apologize",
+        "I apologise",
+        "Unfortunately, I",
         "I am sorry",
         "I'm sorry",
         "Sorry,",
