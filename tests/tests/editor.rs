@@ -249,7 +249,11 @@ fn the_schema_offers_kinds_fields_and_models() {
     let models = known["model"]["examples"].as_array().unwrap();
     assert!(models.contains(&"smollm2-135m-instruct".into()), "{models:?}");
     let tokens = &known["decoding"]["properties"]["max_new_tokens"];
-    assert_eq!((&tokens["minimum"], &tokens["default"]), (&1.into(), &64.into()));
+    let count = &known["per_document"];
+    assert_eq!(
+        [&tokens["minimum"], &count["minimum"], &count["default"]],
+        [&Value::from(1); 3]
+    );
     let batch = known["decoding"]["properties"]["batch"]["description"]
         .as_str()
         .unwrap();

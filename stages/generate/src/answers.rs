@@ -1,7 +1,8 @@
 //! Where in a text the query stands.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
+use ablate_core::StageError;
 use regex::Regex;
 
 /// What takes a query out of what a model wrote.
@@ -66,6 +67,18 @@ impl Rule {
             is_cut: end.is_some(),
         })
     }
+}
+
+/// That of so many texts none is left, and why.
+pub(crate) fn none_left(texts: usize, failures: &BTreeMap<Failure, usize>) -> StageError {
+    let why = failures
+        .iter()
+        .map(|(failure, count)| format!("{count} {failure}"));
+    let why = why.collect::<Vec<_>>().join(", ");
+    StageError::with_help(
+        format!("of {texts} texts that were written none is left: {why}"),
+        "look at how the model is asked (`format`) and where a text ends (`decoding.stop`, `decoding.max_new_tokens`, `answer_after`)",
+    )
 }
 
 /// Where a slice of a text begins in it.

@@ -6,15 +6,19 @@ use crate::{
     cutting::Cut,
     filling::{Prompts, Row},
     shots::{Draw, Shot, Shots},
-    strategies::Strategy,
+    strategies::{Manner, Strategy},
     template::{Slot, Template},
 };
+
+/// The part of an artifact that holds what answers are like.
+const MANNER: &str = "manner";
 
 /// A template with its shots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asking {
     template: Template,
     shots: Shots,
+    manner: Manner,
 }
 
 impl Asking {
@@ -39,6 +43,7 @@ impl Asking {
         let asking = Self {
             template: parse(template, &Slot::TEMPLATE)?,
             shots,
+            manner: Manner::default(),
         };
         asking.check()?;
         Ok(asking)
@@ -64,7 +69,18 @@ impl Asking {
 
     /// A named strategy with its own shots.
     pub(crate) fn of_strategy(strategy: Strategy) -> Result<Self, StageError> {
-        Self::new(&strategy.template, &strategy.layout, strategy.shots, None)
+        let asking = Self::new(&strategy.template, &strategy.layout, strategy.shots, None)?;
+        Ok(asking.answered(strategy.manner))
+    }
+
+    /// The same with answers of this manner.
+    pub(crate) fn answered(self, manner: Manner) -> Self {
+        Self { manner, ..self }
+    }
+
+    /// What its answers are like.
+    pub(crate) fn manner(&self) -> &Manner {
+        &self.manner
     }
 
     /// Its shots.
@@ -95,6 +111,7 @@ impl Asking {
                 .clone()
                 .headed(&format!("{}\n\n", instruction.trim_end()), Slot::Examples),
             shots: self.shots.clone(),
+            manner: self.manner.clone(),
         }
     }
 
@@ -109,7 +126,11 @@ impl Asking {
         };
         let (layout, draw) = (self.shots.layout.clone(), None);
         let shots = Shots { layout, pool, draw };
-        let asking = Self { template, shots };
+        let asking = Self {
+            template,
+            shots,
+            manner: self.manner.clone(),
+        };
         asking.check().map(|()| asking)
     }
 
@@ -118,10 +139,13 @@ impl Asking {
         self.shots.written_into(&self.template).text()
     }
 
-    /// As an artifact: `template`, and where there is a place for shots `layout`, `shot/NUMBER` and `draw`.
+    /// As an artifact: `template`, `manner` where its answers are no plain ones, and where there is a place for shots `layout`, `shot/NUMBER` and `draw`.
     pub(crate) fn rows(&self) -> Result<Vec<PromptRow>, StageError> {
         let row = |part: String, text: String| PromptRow { part, text };
         let mut rows = vec![row("template".into(), self.template.text())];
+        if self.manner != Manner::default() {
+            rows.push(row(MANNER.into(), serde_json::to_string(&self.manner)?));
+        }
         if !self.template.has(Slot::Examples) {
             return Ok(rows);
         }
@@ -144,9 +168,11 @@ impl Asking {
         };
         let template = part("template").ok_or_else(|| StageError::new("the prompt has no template"))?;
         let draw = part("draw").map(serde_json::from_str).transpose()?;
+        let manner = part(MANNER).map(serde_json::from_str).transpose()?;
         let shots = rows.iter().filter(|row| row.part.starts_with("shot/"));
         let pool: Result<Vec<Shot>, _> = shots.map(|row| serde_json::from_str(&row.text)).collect();
-        Self::new(template, part("layout").unwrap_or_default(), pool?, draw)
+        let asking = Self::new(template, part("layout").unwrap_or_default(), pool?, draw)?;
+        Ok(asking.answered(manner.unwrap_or_default()))
     }
 
     /// Refuses templates that lack a slot of `needs`, or have one of `lacks`, for which `stage` has no text, or a place for
@@ -189,6 +215,7 @@ mod tests {
     use ablate_core::rows::Document;
 
     use super::*;
+    use crate::strategies::named;
 
     fn document() -> Document {
         Document {
@@ -265,6 +292,17 @@ mod tests {
         let more = other.shown(shots(2)).unwrap();
         assert_eq!(more.text(), "Ask {1}.\n\nd0: q\nd1: q\n3. {document}:");
         assert_eq!(Asking::from_rows(&more.rows().unwrap()).unwrap(), more);
+    }
+
+    #[test]
+    fn an_artifact_says_what_answers_are_like() {
+        for name in ["ablate/chat", "ablate/cot", "ablate/gbq"] {
+            let asking = Asking::of_strategy(named(name).unwrap()).unwrap();
+            let rows = asking.rows().unwrap();
+            assert_eq!(Asking::from_rows(&rows).unwrap(), asking);
+            let told = rows.iter().any(|row| row.part == MANNER);
+            assert_eq!(told, name != "ablate/gbq");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    answers::{Rule, none_left},
     copying,
     prompt::{PROMPT_SOURCE, at_port},
     query_writing::{QueryWriting, pair},
@@ -73,29 +74,32 @@ impl Stage for Generate {
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let documents: Vec<Document> = io.rows("documents")?;
         let asking = at_port(io)?.ok_or_else(|| StageError::new("no input at port `prompt`"))?;
-        let queries = &params.queries;
+        let queries = params.queries.settled(asking.manner());
         asking.require(Self::NAME, &[], &[(Slot::Query, "{query}")])?;
         let writer = Writer::open(io, queries.decoding.precision)?;
         let writing = queries.writing(&asking, &writer, &documents, params.per_document)?;
         let written = writing.written(&writer, io)?;
-        io.put("pairs", pairs(params, &documents, written, io)?)
+        io.put("pairs", pairs(&queries.rule()?, &documents, written, io)?)
     }
 }
 
-/// The queries that were written; texts without one are counted and left out.
+/// The queries that were written, as many texts for each document; texts without one are counted and left out.
 fn pairs(
-    params: &Params,
+    rule: &Rule,
     documents: &[Document],
     written: Vec<Written>,
     io: &Io<'_>,
 ) -> Result<Vec<Pair>, StageError> {
-    let (rule, per_document) = (params.queries.rule()?, params.per_document as usize);
     let (total, mut pairs, mut failures) = (written.len(), Vec::new(), BTreeMap::new());
+    let per_document = (total / documents.len().max(1)).max(1);
     for (at, written) in written.into_iter().enumerate() {
-        match pair(&documents[at / per_document], at % per_document, written, &rule) {
+        match pair(&documents[at / per_document], at % per_document, written, rule) {
             Ok(pair) => pairs.push(pair),
             Err(failure) => *failures.entry(failure).or_insert(0) += 1,
         }
+    }
+    if pairs.is_empty() {
+        return Err(none_left(total, &failures));
     }
     for (failure, count) in failures {
         io.note(format!("{count} of {total} texts {failure} and are left out"));

@@ -31,15 +31,10 @@ impl Grams {
         both as f64 / self.runs.len().max(1) as f64
     }
 
-    /// The runs both have, as a share of those that either has (Broder 1997): 0 to 1.
-    pub(crate) fn jaccard(&self, other: &Self) -> f64 {
-        let both = self.runs.intersection(&other.runs).count();
-        let either = self.runs.len() + other.runs.len() - both;
-        if either == 0 {
-            0.0
-        } else {
-            both as f64 / either as f64
-        }
+    /// The share of the runs of the one with fewer that the other has, too (Szymkiewicz and Simpson's overlap coefficient): 0 to 1. An
+    /// excerpt is like what it was taken from, however much longer that is.
+    pub(crate) fn overlap(&self, other: &Self) -> f64 {
+        self.within(other).max(other.within(self))
     }
 }
 
@@ -56,14 +51,20 @@ mod tests {
     use super::*;
 
     fn likeness(a: &str, b: &str, n: usize) -> f64 {
-        Grams::of(a, n).jaccard(&Grams::of(b, n))
+        Grams::of(a, n).overlap(&Grams::of(b, n))
     }
 
-    /// By hand: 2 of 4 pairs of words are shared.
+    /// By hand: 2 of 3 pairs of words of either are shared; both of an excerpt's.
     #[test]
     fn likeness_is_the_share_of_common_runs() {
         let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
-        assert!(close(likeness("The cat sat down", "the cat, sat up", 2), 0.5));
+        assert!(close(
+            likeness("The cat sat down", "the cat, sat up", 2),
+            2.0 / 3.0
+        ));
+        let whole = "The cat sat down and slept until it was woken";
+        assert!(close(likeness("and slept until", whole, 2), 1.0));
+        assert!(close(likeness(whole, "and slept until", 2), 1.0));
         assert!(close(likeness("one two", "ONE two!", 3), 1.0));
         assert!(close(likeness("one two", "two one", 3), 0.0));
         assert!(close(likeness("", "", 3), 0.0));

@@ -184,7 +184,7 @@ impl Tokens {
         let Some(longest) = (0..self.rest.len()).max_by_key(length) else {
             return Ok(());
         };
-        let needed = self.longest() + writing.decoding.max_new_tokens as usize;
+        let needed = self.longest() + writing.decoding.most_new_tokens() as usize;
         let (limit, name) = (context(generator), writing.prompts.name(longest));
         if needed <= limit {
             return Ok(());

@@ -14,7 +14,7 @@ use crate::{
     asking::Asking,
     published,
     shots::{Draw, Shot},
-    strategies::{NAMES, Strategy, named},
+    strategies::{Manner, NAMES, Strategy, named},
     template::{Slot, Template},
 };
 
@@ -54,13 +54,20 @@ impl SourceType for PromptSource {
         text.to_owned()
     }
 
-    /// Of the text itself: an edited strategy is another prompt.
+    /// Of the text itself, and of what its answers are like: an edited strategy is another prompt.
     fn digest(&self, text: &str, places: &Places) -> Result<Option<Digest>, StageError> {
         if published::is_published(text) {
             return published::digest(text, places);
         }
-        let strategy = named(text).map(Asking::of_strategy).transpose()?;
-        Ok(strategy.map(|asking| Digest::derive("ablate prompt v1", asking.text().as_bytes())))
+        let Some(asking) = named(text).map(Asking::of_strategy).transpose()? else {
+            return Ok(None);
+        };
+        let manner = match asking.manner() {
+            plain if *plain == Manner::default() => String::new(),
+            manner => serde_json::to_string(manner)?,
+        };
+        let bytes = [asking.text(), manner].concat().into_bytes();
+        Ok(Some(Digest::derive("ablate prompt v1", &bytes)))
     }
 
     fn fetch(&self, text: &str, places: &Places, report: &dyn Fn(&str)) -> Result<PathBuf, StageError> {
@@ -123,6 +130,7 @@ impl Params {
             template: template.to_owned(),
             layout: LAYOUT.to_owned(),
             shots: vec![],
+            manner: Manner::default(),
         };
         Some(named(template).unwrap_or_else(own))
     }
@@ -144,7 +152,10 @@ impl Params {
             strategy.layout.clone_from(layout);
         }
         match self.shots(io)? {
-            Some((pool, draw)) => Asking::new(&strategy.template, &strategy.layout, pool, draw),
+            Some((pool, draw)) => {
+                let asking = Asking::new(&strategy.template, &strategy.layout, pool, draw)?;
+                Ok(asking.answered(strategy.manner))
+            }
             None => Asking::of_strategy(strategy),
         }
     }
@@ -183,7 +194,7 @@ impl Params {
 
 impl Stage for Prompt {
     const NAME: &'static str = "prompt";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str = "a prompt: a named strategy, or your own text with {document}, and examples";
     const EXAMPLE: &'static str =
         "asking: {use: prompt, template: \"Passage: {document}\\nA question it answers:\"}";

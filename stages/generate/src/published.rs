@@ -9,7 +9,10 @@ use ablate_fetch::{
     pins::{self, Pin},
 };
 
-use crate::{shots::Shot, strategies::Strategy};
+use crate::{
+    shots::Shot,
+    strategies::{Manner, Strategy},
+};
 
 /// The names, sorted. <https://github.com/zetaalphavector/InPars/blob/master/inpars/prompts/templates.yaml>
 pub(crate) const NAMES: [&str; 12] = [
@@ -151,6 +154,7 @@ fn read(file: &Path, name: &str) -> Result<Strategy, StageError> {
         },
         layout: if is_static { String::new() } else { block },
         shots: Vec::<Shot>::new(),
+        manner: Manner::default(),
     })
 }
 

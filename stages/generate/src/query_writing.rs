@@ -14,12 +14,13 @@ use crate::{
     filling::Row,
     reading::Format,
     spelling::{mean_logprob, within},
+    strategies::Manner,
     writer::Writer,
     writing::{DecodingParams, Share, Writing, Written},
 };
 
 /// How a prompt is put to a model, and a query taken from its answer.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct QueryWriting {
     /// How texts are decoded.
     #[serde(default)]
@@ -29,15 +30,16 @@ pub(crate) struct QueryWriting {
     #[serde(default = "max_document_tokens")]
     #[schemars(range(min = 1))]
     pub(crate) max_document_tokens: u32,
-    /// How the prompt reaches the model; `raw` if not given.
+    /// How the prompt reaches the model; if not given, as the prompt asks for it (`ablate/chat`: `chat`), else `raw`.
     #[serde(default)]
     format: Option<Format>,
     /// The query is what follows the last of these, and what stands before it is kept as reasoning; a text without it is left
-    /// out.
+    /// out. If not given, what the prompt asks for (`ablate/cot`: `Query:`).
     #[serde(default)]
     #[schemars(length(min = 1), example = "Query:")]
     answer_after: Option<String>,
-    /// A regular expression: the query ends with the first place it matches, as `[?]` ends it with the first question mark.
+    /// A regular expression: the query ends with the first place it matches, as `[?]` ends it with the first question mark. If not
+    /// given, what the prompt asks for (`ablate/cot`: the end of a line).
     #[serde(default)]
     #[schemars(length(min = 1), example = "[?]")]
     until: Option<String>,
@@ -59,6 +61,18 @@ impl QueryWriting {
         if let Err(why) = self.rule() {
             problems.require(false, "until", why.to_string());
         }
+    }
+
+    /// The same with what a prompt asks for where nothing is said.
+    pub(crate) fn settled(&self, manner: &Manner) -> Self {
+        let mut settled = self.clone();
+        settled.format = settled.format.or(manner.format);
+        settled.answer_after = settled.answer_after.or_else(|| manner.answer_after.clone());
+        settled.until = settled.until.or_else(|| manner.until.clone());
+        let decoding = &mut settled.decoding;
+        decoding.stop = decoding.stop.take().or_else(|| manner.stop.clone());
+        decoding.max_new_tokens = decoding.max_new_tokens.or(manner.max_new_tokens);
+        settled
     }
 
     /// What takes a query out of an answer.

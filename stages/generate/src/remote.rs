@@ -10,8 +10,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     cutting::Cuts,
+    decode::{Finish, Sampling, stopped},
     endpoint::{Answer, Client, Endpoint, Named, Question},
     reading::Format,
+    spelling::within,
     writer::Spent,
     writing::{Writing, Written},
 };
@@ -80,7 +82,9 @@ pub(crate) fn written(
         },
     )?;
     let spent = spent.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok((answers.into_iter().map(Written::from).collect(), spent))
+    let stop = writing.decoding.decoding().stop;
+    let written = answers.into_iter().map(|answer| answered(answer, &stop));
+    Ok((written.collect(), spent))
 }
 
 /// Words of the longest prompt.
@@ -89,17 +93,22 @@ pub(crate) fn longest(writing: &Writing<'_>) -> Result<usize, StageError> {
     Ok(prompts(writing)?.0.iter().map(words).max().unwrap_or(0))
 }
 
-impl From<Answer> for Written {
-    fn from(answer: Answer) -> Self {
-        Self {
-            text: answer.text,
-            reasoning: answer.reasoning,
-            tokens: answer.tokens,
-            prompt_tokens: answer.prompt_tokens,
-            new_tokens: answer.new_tokens,
-            finish: answer.finish,
-        }
+/// What was written. Not every server ends a text where it is told to.
+fn answered(answer: Answer, stop: &[String]) -> Written {
+    let mut written = Written {
+        text: answer.text,
+        reasoning: answer.reasoning,
+        tokens: answer.tokens,
+        prompt_tokens: answer.prompt_tokens,
+        new_tokens: answer.new_tokens,
+        finish: answer.finish,
+    };
+    if let Some(cut) = stopped(&written.text, stop) {
+        written.tokens = within(written.text.as_bytes(), &written.tokens, &(0..cut));
+        written.text.truncate(cut);
+        written.finish = Finish::Stop.word().into();
     }
+    written
 }
 
 /// The prompts, and how many had something cut.
@@ -135,51 +144,58 @@ fn key(prompt: &str, sample: u32) -> Digest {
     .digest("ablate question v1")
 }
 
-/// A request; parameters that are not set are not sent, since servers refuse what they do not know.
+/// A request. Servers differ in what they know and in what they take where nothing is said: that is sent so that they may refuse it.
 fn question(writing: &Writing<'_>, endpoint: &Endpoint, prompt: &str, key: &Digest) -> Question {
     let decoding = writing.decoding.decoding();
-    let sampling = &decoding.sampling;
-    let mut body = Map::new();
+    let [mut body, mut optional] = sampling(&decoding.sampling);
     body.insert("model".into(), json!(endpoint.name));
     body.insert("max_tokens".into(), json!(decoding.max_new_tokens));
-    body.insert("temperature".into(), json!(sampling.temperature));
-    let set: [(&str, Option<Value>); 5] = [
-        ("top_k", sampling.top_k.map(|k| json!(k))),
-        ("top_p", sampling.top_p.map(|p| json!(p))),
-        ("min_p", sampling.min_p.map(|p| json!(p))),
-        (
-            "repetition_penalty",
-            sampling.repetition_penalty.map(|penalty| json!(penalty)),
-        ),
-        ("stop", (!decoding.stop.is_empty()).then(|| json!(decoding.stop))),
-    ];
-    body.extend(
-        set.into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
-    );
-    if sampling.temperature > 0.0 {
+    if !decoding.stop.is_empty() {
+        optional.insert("stop".into(), json!(decoding.stop));
+    }
+    if decoding.sampling.temperature > 0.0 {
         let seed = Seed::root(writing.seed)
             .child("ask")
             .child(&key.to_string())
             .number();
-        body.insert("seed".into(), json!(seed & 0x7fff_ffff));
+        optional.insert("seed".into(), json!(seed & 0x7fff_ffff));
     }
-    let path = match writing.format {
-        Format::Raw => {
-            body.insert("prompt".into(), json!(prompt));
-            body.insert("logprobs".into(), json!(1));
-            "completions"
-        }
+    let (path, field, asked, logprobs) = match writing.format {
+        Format::Raw => ("completions", "prompt", json!(prompt), json!(1)),
         Format::Chat => {
-            body.insert("messages".into(), json!([{"role": "user", "content": prompt}]));
-            body.insert("logprobs".into(), json!(true));
-            "chat/completions"
+            let said = json!([{"role": "user", "content": prompt}]);
+            ("chat/completions", "messages", said, json!(true))
         }
     };
-    Question {
-        path,
-        body: Value::Object(body),
+    body.insert(field.into(), asked);
+    optional.insert("logprobs".into(), logprobs);
+    Question { path, body, optional }
+}
+
+/// How tokens are chosen: what is set must be taken. What is not set is sent as what leaves all tokens in the draw, since llama.cpp's
+/// server, for one, takes 40 tokens and 95 % of the mass where nothing is said.
+fn sampling(sampling: &Sampling) -> [Map<String, Value>; 2] {
+    let (mut set, mut unset) = (Map::new(), Map::new());
+    set.insert("temperature".into(), json!(sampling.temperature));
+    let filters = [
+        ("top_k", sampling.top_k.map(|k| json!(k)), json!(-1)),
+        ("top_p", sampling.top_p.map(|p| json!(p)), json!(1)),
+        ("min_p", sampling.min_p.map(|p| json!(p)), json!(0)),
+    ];
+    for (name, value, all) in filters {
+        match value {
+            Some(value) => drop(set.insert(name.into(), value)),
+            None if sampling.temperature > 0.0 => drop(unset.insert(name.into(), all)),
+            None => {}
+        }
     }
+    if let Some(penalty) = sampling.repetition_penalty {
+        set.insert("repetition_penalty".into(), json!(penalty));
+        // The same in the words of llama.cpp, whose penalty is for the last 64 tokens if it is not for all.
+        unset.insert("repeat_penalty".into(), json!(penalty));
+        unset.insert("repeat_last_n".into(), json!(-1));
+    }
+    [set, unset]
 }
 
 /// Says what was asked for anew, and what it cost.

@@ -1,15 +1,36 @@
 //! The prompting strategies known by name, all in our own words.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cues::{CUES, Cue},
+    reading::Format,
     shots::{SHOTS, Shot},
 };
 
-/// A template, the layout of its shots, and its own shots.
+/// A template, the layout of its shots, its own shots, and what its answers are like.
 pub(crate) struct Strategy {
     pub(crate) template: String,
     pub(crate) layout: String,
     pub(crate) shots: Vec<Shot>,
+    pub(crate) manner: Manner,
+}
+
+/// How the answers to a prompt are had and read where the stage that asks says nothing: one that reasons first has its query at
+/// another place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Manner {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) format: Option<Format>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) answer_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stop: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) max_new_tokens: Option<u32>,
 }
 
 /// What the names of the prompts with the cues of one task begin with.
@@ -43,8 +64,8 @@ pub(crate) fn named(name: &str) -> Option<Strategy> {
     match name {
         "ablate/vanilla" => Some(vanilla()),
         "ablate/gbq" => Some(gbq()),
-        "ablate/chat" => Some(without_shots(CHAT)),
-        "ablate/cot" => Some(without_shots(COT)),
+        "ablate/chat" => Some(chat()),
+        "ablate/cot" => Some(reasoned()),
         NEGATIVE => Some(without_shots(HARD_NEGATIVE)),
         _ => cued(name.strip_prefix(CUED)?),
     }
@@ -56,6 +77,7 @@ fn vanilla() -> Strategy {
         template: "{examples}Example {number}:\nDocument: {document}\nRelevant Query:".into(),
         layout: "Example {number}:\nDocument: {document}\nRelevant Query: {query}\n\n".into(),
         shots: own_shots(),
+        manner: Manner::default(),
     }
 }
 
@@ -66,6 +88,7 @@ fn gbq() -> Strategy {
         layout: "Example {number}:\nDocument: {document}\nGood Question: {query}\nBad Question: {poor}\n\n"
             .into(),
         shots: own_shots(),
+        manner: Manner::default(),
     }
 }
 
@@ -98,11 +121,38 @@ const HARD_NEGATIVE: &str = "A search engine is trained with passages that look 
      passage above. It must not answer the query, in whole or in part, and it must not repeat or rephrase the passage above. \
      Answer with your passage alone, without a heading or a comment.";
 
+fn chat() -> Strategy {
+    let manner = Manner {
+        format: Some(Format::Chat),
+        ..Manner::default()
+    };
+    Strategy {
+        manner,
+        ..without_shots(CHAT)
+    }
+}
+
+/// The query is a line behind the reasoning, which ends before another document is begun.
+fn reasoned() -> Strategy {
+    let manner = Manner {
+        format: None,
+        answer_after: Some("Query:".into()),
+        until: Some("\\n".into()),
+        stop: Some(vec!["\n\nDocument:".into()]),
+        max_new_tokens: Some(192),
+    };
+    Strategy {
+        manner,
+        ..without_shots(COT)
+    }
+}
+
 fn without_shots(template: &str) -> Strategy {
     Strategy {
         template: template.to_owned(),
         layout: "Document: {document}\nQuery: {query}\n\n".into(),
         shots: vec![],
+        manner: Manner::default(),
     }
 }
 
@@ -122,5 +172,6 @@ fn cued(set: &str) -> Option<Strategy> {
             .iter()
             .map(|[document, query]| Shot::new(document, query, None))
             .collect(),
+        manner: Manner::default(),
     })
 }

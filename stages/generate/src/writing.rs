@@ -84,7 +84,7 @@ impl Writing<'_> {
 }
 
 /// How texts are decoded.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DecodingParams {
     /// How much chance has a say: 0 takes the likeliest token each time, 1 samples as the model predicts.
@@ -103,12 +103,13 @@ pub(crate) struct DecodingParams {
     /// negative: above 1, texts repeat themselves less.
     #[schemars(extend("exclusiveMinimum" = 0), example = 1.1)]
     pub(crate) repetition_penalty: Option<f64>,
-    /// Tokens of a query at most.
-    #[schemars(range(min = 1))]
-    pub(crate) max_new_tokens: u32,
-    /// Texts that end a query, and are no part of it.
-    #[schemars(inner(length(min = 1)))]
-    pub(crate) stop: Vec<String>,
+    /// Tokens of a query at most; if not given, 64, or as many as the prompt asks for (`ablate/cot`: 192).
+    #[schemars(range(min = 1), example = 32)]
+    pub(crate) max_new_tokens: Option<u32>,
+    /// Texts that end a query, and are no part of it; if not given, the end of a line, or what the prompt asks for (`ablate/cot`, which
+    /// reasons in lines).
+    #[schemars(inner(length(min = 1)), example = ["\n\n"])]
+    pub(crate) stop: Option<Vec<String>>,
     /// Rows decoded together on each core, or on the device; if not given, as many as 512 MiB for the keys and values of all cores have
     /// room for, or half of what a device has left.
     #[schemars(range(min = 1))]
@@ -122,15 +123,14 @@ pub(crate) struct DecodingParams {
 
 impl Default for DecodingParams {
     fn default() -> Self {
-        let stop = vec!["\n".to_owned()];
         Self {
             temperature: 0.0,
             top_k: None,
             top_p: None,
             min_p: None,
             repetition_penalty: None,
-            max_new_tokens: 64,
-            stop,
+            max_new_tokens: None,
+            stop: None,
             batch: None,
             precision: Precision::F32,
         }
@@ -168,6 +168,11 @@ impl DecodingParams {
         Ok(meaning)
     }
 
+    /// Tokens of a text at most.
+    pub(crate) fn most_new_tokens(&self) -> u32 {
+        self.max_new_tokens.unwrap_or(64)
+    }
+
     /// For the decoding engine.
     pub(crate) fn decoding(&self) -> Decoding {
         let Self {
@@ -176,10 +181,9 @@ impl DecodingParams {
             top_p,
             min_p,
             repetition_penalty,
-            max_new_tokens,
             stop,
             batch,
-            precision: _,
+            ..
         } = self;
         Decoding {
             sampling: Sampling {
@@ -189,8 +193,8 @@ impl DecodingParams {
                 min_p: *min_p,
                 repetition_penalty: *repetition_penalty,
             },
-            max_new_tokens: *max_new_tokens as usize,
-            stop: stop.clone(),
+            max_new_tokens: self.most_new_tokens() as usize,
+            stop: stop.clone().unwrap_or_else(|| vec!["\n".to_owned()]),
             batch: batch.map(|batch| batch as usize),
         }
     }

@@ -6,10 +6,15 @@ mod common;
 #[path = "../../models/tests/common/generator.rs"]
 #[allow(dead_code)]
 mod generator;
+#[path = "common/server.rs"]
+mod server;
+
+use std::path::Path;
 
 use ablate_core::rows::{Document, Pair, PromptRow};
 use common::{MemoryHost, kind};
-use serde_json::json;
+use serde_json::{Value, json};
+use server::{Asked, serve};
 
 fn document(id: &str, text: &str) -> Document {
     Document {
@@ -88,6 +93,73 @@ fn documents_of_examples_are_cut_and_a_prompt_that_is_too_long_is_named() {
     let told = lengths(&host, fields(200)).unwrap_err();
     assert!(
         told.contains("the prompt for `long` and its answer need 617 tokens, the model takes 512"),
+        "{told}"
+    );
+}
+
+/// A document for the model behind this address, asked by a named prompt.
+fn asked_by(prompt: &str, address: &str) -> MemoryHost {
+    let model = json!({"endpoint": address, "name": "big", "revision": "r1"}).to_string();
+    MemoryHost::new()
+        .with("documents", vec![document("a", "The lake is deep.")])
+        .with_source("prompt", prompt, Path::new("."))
+        .with_source("model", &model, Path::new("."))
+}
+
+fn last(asked: &Asked) -> Value {
+    asked.lock().unwrap().pop().unwrap()
+}
+
+#[test]
+fn a_strategy_says_how_it_is_answered() {
+    let (asked, address) = serve(|_, _| " It is deep.\nSo deep.\nQuery: how deep is it\nAnd more".to_owned());
+    let reasoned = asked_by("ablate/cot", &address);
+    reasoned.run(kind("generate"), json!({}));
+    let body = last(&asked);
+    assert!(body["prompt"].is_string());
+    assert_eq!(
+        (&body["stop"], &body["max_tokens"]),
+        (&json!(["\n\nDocument:"]), &json!(192))
+    );
+    let pair = &reasoned.output::<Pair>("pairs")[0];
+    assert_eq!(pair.query, "how deep is it");
+    assert_eq!(pair.reasoning.as_deref(), Some("It is deep.\nSo deep."));
+
+    let chat = asked_by("ablate/chat", &address);
+    chat.run(kind("generate"), json!({}));
+    let body = last(&asked);
+    assert!(body["messages"].is_array());
+    assert_eq!((&body["stop"], &body["max_tokens"]), (&json!(["\n"]), &json!(64)));
+    // What a stage says itself holds.
+    chat.run(
+        kind("generate"),
+        json!({"format": "raw", "decoding": {"stop": []}}),
+    );
+    assert!(last(&asked)["prompt"].is_string());
+}
+
+/// The template of a stage that makes prompts has its manner, too.
+#[test]
+fn a_prompt_that_is_an_artifact_says_how_it_is_answered() {
+    let (asked, address) = serve(|_, _| "how deep is it".to_owned());
+    let prompts = MemoryHost::new();
+    prompts.run(kind("prompt"), json!({"template": "ablate/chat"}));
+    let model = json!({"endpoint": address, "name": "big", "revision": "r1"}).to_string();
+    let host = MemoryHost::new()
+        .with("documents", vec![document("a", "The lake is deep.")])
+        .with("prompt", prompts.output::<PromptRow>("prompt"))
+        .with_source("model", &model, Path::new("."));
+    host.run(kind("generate"), json!({}));
+    assert!(last(&asked)["messages"].is_array());
+}
+
+#[test]
+fn a_stage_of_which_nothing_is_left_fails_and_says_why() {
+    let (_, address) = serve(|_, _| "I cannot say.".to_owned());
+    let host = asked_by("ablate/cot", &address);
+    let told = host.try_run(kind("generate"), json!({})).unwrap_err();
+    assert!(
+        told.contains("of 1 texts that were written none is left: 1 do not hold `answer_after`"),
         "{told}"
     );
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Answer, Client, Question,
     client::{AnswerSink, Call, Failure, unreadable, words},
+    waiting::{YEAR, is_span},
 };
 
 /// A request to the batch it was sent in; version 1.
@@ -30,7 +31,7 @@ const BOUNDARY: &str = "----ablate-batch";
 #[serde(deny_unknown_fields, default)]
 pub struct Batch {
     /// Seconds between looks at a batch under way.
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = YEAR))]
     pub poll_seconds: f64,
     /// Requests in one batch at most.
     #[schemars(range(min = 1))]
@@ -110,7 +111,7 @@ struct Reply {
 impl Batch {
     /// Whether its numbers are in their ranges.
     pub(super) fn is_sound(&self) -> bool {
-        self.poll_seconds > 0.0 && self.most > 0
+        is_span(self.poll_seconds) && self.most > 0
     }
 
     /// Has every question answered. The batch of each is remembered before it is waited for: a later run goes on with it. What a batch
@@ -217,7 +218,8 @@ impl Run<'_> {
     fn send(&self, rows: &[usize], round: u32) -> Result<Id, StageError> {
         let mut lines = Vec::new();
         for at in rows {
-            let Question { path, body } = &self.named.questions[*at];
+            let question = &self.named.questions[*at];
+            let (path, body) = (question.path, self.client.body(question));
             let custom_id = self.named.keys[*at].to_string();
             let line =
                 json!({"custom_id": custom_id, "method": "POST", "url": format!("/v1/{path}"), "body": body});
@@ -351,7 +353,10 @@ impl Run<'_> {
             match answer(&line) {
                 Ok(answer) if self.answered.borrow_mut().insert(*at) => (self.each)(*at, answer)?,
                 Ok(_) => {}
-                Err(why) => drop(self.failure.replace(why)),
+                Err(why) => {
+                    self.client.learn(&self.named.questions[*at], &why);
+                    self.failure.replace(why);
+                }
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Requests to a server: several at once, tried again when it is busy or the line breaks.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -9,25 +10,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ablate_core::{Io, Secret, Seed, StageError};
-use serde_json::Value;
-use ureq::{Agent, RequestBuilder, http::Response};
+use ablate_core::{Io, Secret, StageError};
+use serde_json::{Map, Value};
+use ureq::{Agent, RequestBuilder};
 
-use super::{Answer, Endpoint};
+use super::{
+    Answer, Endpoint,
+    waiting::{self, LONGEST_PAUSE, pause},
+};
 
-/// The longest pause before another try.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Bytes of an answer at most.
 const LONGEST_ANSWER: u64 = 16 << 20;
 /// Bytes of a file of answers at most.
 const LONGEST_FILE: u64 = 8 << 30;
+
+/// Fields that no batch is sent with: OpenAI's servers, which have them, refuse them.
+const OF_OTHERS: [&str; 4] = ["top_k", "min_p", "repeat_penalty", "repeat_last_n"];
+/// What the most tokens are called, by older servers and by newer ones.
+const MOST_TOKENS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 
 /// What is asked: the path below the server's address, and the body.
 pub(crate) struct Question {
     /// `completions` or `chat/completions`.
     pub(crate) path: &'static str,
     /// The request as JSON.
-    pub(crate) body: Value,
+    pub(crate) body: Map<String, Value>,
+    /// Fields that a server may refuse: it is asked without them.
+    pub(crate) optional: Map<String, Value>,
 }
 
 /// Takes the answer to the question at a place.
@@ -40,6 +49,8 @@ pub(crate) struct Client<'a> {
     key: Option<Secret>,
     /// When the server may be asked again, after it said that it is busy.
     free: Mutex<Instant>,
+    /// Fields that it does not take.
+    refused: Mutex<BTreeSet<String>>,
     io: &'a Io<'a>,
 }
 
@@ -49,6 +60,8 @@ pub(super) enum Failure {
     Passing(String, Option<Duration>),
     /// The server knows nothing of what it was asked for.
     Unknown(StageError),
+    /// It does not take the request as it is, in these words.
+    Unfit(String, StageError),
     /// It will not.
     Lasting(StageError),
 }
@@ -94,6 +107,10 @@ impl<'a> Client<'a> {
             agent: config.into(),
             key: key.transpose()?,
             free: Mutex::new(Instant::now()),
+            refused: Mutex::new(match endpoint.batch {
+                Some(_) => OF_OTHERS.map(str::to_owned).into(),
+                None => BTreeSet::new(),
+            }),
             io,
         })
     }
@@ -137,7 +154,9 @@ impl<'a> Client<'a> {
             self.wait()?;
             let (why, asked) = match attempt() {
                 Ok(answer) => return Ok(answer),
-                Err(Failure::Lasting(error) | Failure::Unknown(error)) => return Err(error),
+                Err(Failure::Lasting(error) | Failure::Unknown(error) | Failure::Unfit(_, error)) => {
+                    return Err(error);
+                }
                 Err(Failure::Passing(why, asked)) => (why, asked),
             };
             if tries == self.endpoint.retries {
@@ -183,9 +202,59 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// Asks, again without what the server says it does not take.
     fn try_once(&self, question: &Question) -> Result<Answer, Failure> {
-        let body = self.post(question.path, &question.body)?;
-        Answer::read(&body).map_err(|what| unreadable(&what))
+        loop {
+            let sent = self.body(question);
+            match self.post(question.path, &sent) {
+                Err(Failure::Unfit(why, _)) if self.can_leave_out(question, &sent, &why) => {}
+                body => return Answer::read(&body?).map_err(|what| unreadable(&what)),
+            }
+        }
+    }
+
+    /// A question without the fields that the server does not take.
+    pub(super) fn body(&self, question: &Question) -> Value {
+        let (mut body, refused) = (question.body.clone(), lock(&self.refused));
+        let [old, new] = MOST_TOKENS;
+        if refused.contains(old)
+            && let Some(most) = body.remove(old)
+        {
+            body.insert(new.into(), most);
+        }
+        let optional = question
+            .optional
+            .iter()
+            .filter(|(name, _)| !refused.contains(*name));
+        body.extend(optional.map(|(name, value)| (name.clone(), value.clone())));
+        Value::Object(body)
+    }
+
+    /// Learns from a refusal of what would be sent now.
+    pub(super) fn learn(&self, question: &Question, why: &str) {
+        self.can_leave_out(question, &self.body(question), why);
+    }
+
+    /// Whether a refusal names a field that was sent and that can be left out; from now on it is.
+    fn can_leave_out(&self, question: &Question, sent: &Value, why: &str) -> bool {
+        let mut known = question
+            .optional
+            .keys()
+            .map(String::as_str)
+            .chain([MOST_TOKENS[0]]);
+        let Some(name) = known.find(|name| sent.get(name).is_some() && why.contains(name)) else {
+            return false;
+        };
+        if lock(&self.refused).insert(name.to_owned()) {
+            let server = &self.endpoint.name;
+            self.io.warn(match name {
+                "logprobs" => format!(
+                    "the server of `{server}` tells no log-probabilities: queries have no `mean_logprob`"
+                ),
+                _ => format!("the server of `{server}` does not take `{name}` and is asked without"),
+            });
+        }
+        true
     }
 
     /// Posts JSON to a path below the server's address.
@@ -215,7 +284,7 @@ impl<'a> Client<'a> {
         };
         let passing = |error: &dyn std::fmt::Display| Failure::Passing(self.clean(&error.to_string()), None);
         let mut response = sent.map_err(|error| passing(&error))?;
-        let after = retry_after(&response);
+        let after = waiting::asked(&response);
         let body = response.body_mut().with_config().limit(most).read_to_vec();
         let body = body.map_err(|error| passing(&error))?;
         match response.status().as_u16() {
@@ -224,8 +293,9 @@ impl<'a> Client<'a> {
                 let why = format!("status {status}: {}", self.clean(&words(&body)));
                 Err(Failure::Passing(why, after))
             }
-            404 => Err(Failure::Unknown(self.refused(404, &body))),
-            status => Err(Failure::Lasting(self.refused(status, &body))),
+            404 => Err(Failure::Unknown(self.refusal(404, &body))),
+            status @ (400 | 422) => Err(Failure::Unfit(words(&body), self.refusal(status, &body))),
+            status => Err(Failure::Lasting(self.refusal(status, &body))),
         }
     }
 
@@ -244,7 +314,7 @@ impl<'a> Client<'a> {
         self.io
     }
 
-    fn refused(&self, status: u16, body: &[u8]) -> StageError {
+    fn refusal(&self, status: u16, body: &[u8]) -> StageError {
         let message = format!(
             "the server of `{}` refuses with status {status}: {}",
             self.endpoint.name,
@@ -275,35 +345,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 /// That an answer is not what it should be.
 pub(super) fn unreadable(what: &str) -> Failure {
     Failure::Passing(format!("what it answered cannot be read: {what}"), None)
-}
-
-/// The pause before try `tries + 1`: half a second, doubled each time, of which chance takes up to half.
-fn pause(at: usize, tries: u32) -> Duration {
-    let whole = 0.5 * f64::from(1_u32 << tries.min(16));
-    let chance = Seed::root(0)
-        .child("pause")
-        .child(&format!("{at} {tries}"))
-        .stream()
-        .uniform();
-    Duration::from_secs_f64(whole * (1.0 - chance / 2.0)).min(LONGEST_PAUSE)
-}
-
-/// When the server wants to be asked again, in seconds.
-fn retry_after<T>(response: &Response<T>) -> Option<Duration> {
-    let header = |name: &str| {
-        response
-            .headers()
-            .get(name)?
-            .to_str()
-            .ok()?
-            .trim()
-            .parse::<f64>()
-            .ok()
-    };
-    let seconds = header("retry-after-ms")
-        .map(|ms| ms / 1000.0)
-        .or_else(|| header("retry-after"))?;
-    (seconds.is_finite() && seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(3600.0)))
 }
 
 /// The server's message, or the beginning of whatever it sent.

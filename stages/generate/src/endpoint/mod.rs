@@ -3,6 +3,7 @@
 mod answer;
 mod batch;
 mod client;
+mod waiting;
 
 use std::{path::PathBuf, sync::LazyLock};
 
@@ -16,6 +17,7 @@ pub(crate) use answer::Answer;
 pub use batch::Batch;
 pub(crate) use batch::Named;
 pub(crate) use client::{Client, Question};
+use waiting::{YEAR, is_span};
 
 /// A model behind a server. Only name and revision say what it is: the rest is how to reach it, and moves no key.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +42,7 @@ pub struct Endpoint {
     pub concurrency: usize,
     /// Seconds a request may take.
     #[serde(default = "timeout_seconds")]
-    #[schemars(extend("exclusiveMinimum" = 0))]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = YEAR))]
     pub timeout_seconds: f64,
     /// How often a request is tried again that the server could not answer.
     #[serde(default = "retries")]
@@ -104,10 +106,10 @@ impl Endpoint {
             .is_some_and(|key| !key.starts_with("env:") || key.len() == 4)
         {
             "`key` names an environment variable, as in env:OPENAI_API_KEY: a key itself does not belong in a file"
-        } else if self.concurrency == 0 || self.timeout_seconds <= 0.0 {
-            "`concurrency` and `timeout_seconds` must lie above 0"
+        } else if self.concurrency == 0 || !is_span(self.timeout_seconds) {
+            "`concurrency` and `timeout_seconds` must lie above 0, and no request takes more than a year (31536000 seconds)"
         } else if self.batch.as_ref().is_some_and(|batch| !batch.is_sound()) {
-            "`batch.poll_seconds` and `batch.most` must lie above 0"
+            "`batch.poll_seconds` and `batch.most` must lie above 0, and nobody waits for more than a year (31536000 seconds)"
         } else {
             return Ok(());
         };
@@ -231,6 +233,8 @@ mod tests {
         assert!(!wrong(r#", "key": "sk-canary""#).contains("canary"));
         assert!(wrong(r#", "revison": "x""#).starts_with("unknown field `revison`, expected one of"));
         assert!(wrong(r#", "concurrency": 0"#).starts_with("`concurrency`"));
+        assert!(wrong(r#", "timeout_seconds": 1e300"#).contains("more than a year"));
+        assert!(wrong(r#", "batch": {"poll_seconds": 1e19}"#).contains("more than a year"));
         let address =
             |address: &str| GENERATOR_SOURCE.check(&format!(r#"{{"endpoint": "{address}", "name": "m"}}"#));
         assert!(

@@ -11,6 +11,9 @@ use crate::{
     writing::Written,
 };
 
+/// How lines begin that say what follows, in lower case.
+const HEADINGS: [&str; 6] = ["here is", "here's", "sure", "certainly", "of course", "passage"];
+
 /// What tells a negative from other texts.
 pub(super) struct Filter {
     rule: Rule,
@@ -36,10 +39,9 @@ impl Filter {
         written: &[Written],
         failures: &mut BTreeMap<Failure, usize>,
     ) -> Vec<(usize, String)> {
-        let positive = Grams::of(&pair.text, self.run_words);
         let (mut kept, mut seen) = (Vec::new(), BTreeSet::new());
         for (sample, written) in written.iter().enumerate() {
-            match self.negative(&written.text, &positive) {
+            match self.negative(&written.text, &pair.text) {
                 Ok(text) if seen.insert(words(&text)) => kept.push((sample, text)),
                 Ok(_) => *failures.entry("repeat another of their query").or_insert(0) += 1,
                 Err(failure) => *failures.entry(failure).or_insert(0) += 1,
@@ -48,18 +50,45 @@ impl Filter {
         kept
     }
 
-    fn negative(&self, text: &str, positive: &Grams) -> Result<String, Failure> {
+    fn negative(&self, text: &str, positive: &str) -> Result<String, Failure> {
         let text = self.rule.apply(text)?.query;
-        let start = plain(&text);
-        if words(&text).is_empty() {
+        let text = without_heading(&text);
+        if words(text).is_empty() {
             Err("were empty")
-        } else if self.refusals.iter().any(|refusal| start.starts_with(refusal)) {
+        } else if self.is_refusal(text) {
             Err("were refusals")
-        } else if Grams::of(&text, self.run_words).jaccard(positive) > self.max_likeness {
+        } else if self.likeness(text, positive) > self.max_likeness {
             Err("were too close to the positive")
         } else {
-            Ok(text)
+            Ok(text.to_owned())
         }
+    }
+
+    /// Whether the first sentence has the words of a refusal.
+    fn is_refusal(&self, text: &str) -> bool {
+        let text = plain(text);
+        let sentence = text.split(['.', '!', '?', '\n']).next().unwrap_or_default();
+        let begins = |at: usize| !sentence[..at].ends_with(char::is_alphanumeric);
+        let has = |refusal: &String| sentence.match_indices(refusal.as_str()).any(|(at, _)| begins(at));
+        self.refusals.iter().any(has)
+    }
+
+    fn likeness(&self, text: &str, positive: &str) -> f64 {
+        let text = Grams::of(text, self.run_words);
+        text.overlap(&Grams::of(positive, text.run()))
+    }
+}
+
+/// A text without a first line that only says that it follows, as `Here is a passage:`.
+fn without_heading(text: &str) -> &str {
+    let Some((line, rest)) = text.split_once('\n') else {
+        return text;
+    };
+    let start = plain(line);
+    let announces = HEADINGS.iter().any(|heading| start.starts_with(heading));
+    match announces && line.trim_end().ends_with(':') {
+        true => rest.trim_start(),
+        false => text,
     }
 }
 
@@ -131,6 +160,37 @@ mod tests {
                 ("were too close to the positive", 1)
             ]
         );
+    }
+
+    /// Refusals are not only at the start, and no word that ends with one is one; an excerpt is too close though most of the positive
+    /// is not in it, and so is a text that holds all of it.
+    #[test]
+    fn everyday_refusals_excerpts_and_headings_are_seen() {
+        let whole = format!(
+            "{} And ships cross it, from north to south, on most days of the year, with people and cattle.",
+            lake().text
+        );
+        let texts = [
+            "I apologize, but I can't write that.",
+            "Unfortunately, I cannot fulfil this request.",
+            "As asked, I'm not able to do so.",
+            "The lake is ninety metres",
+            &whole,
+            "Mumbai cannot be seen from here.",
+            "Here is a passage that looks relevant:\n\nShips cross the lake.",
+            "Ferries: a list\nThey go daily.",
+        ];
+        let (kept, failures) = kept(serde_json::json!({}), &texts);
+        assert_eq!(
+            kept,
+            [
+                (5, texts[5].to_owned()),
+                (6, "Ships cross the lake.".to_owned()),
+                (7, texts[7].to_owned())
+            ]
+        );
+        assert_eq!(failures["were refusals"], 3);
+        assert_eq!(failures["were too close to the positive"], 2);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    answers::none_left,
     asking::Asking,
     filling::Row,
     prompt::{PROMPT_SOURCE, at_port},
@@ -50,8 +51,8 @@ pub struct Params {
     #[serde(default)]
     #[schemars(length(min = 1), example = "Passage:")]
     answer_after: Option<String>,
-    /// A text is too close to the positive if the runs of words they share are more than this share of the runs that either
-    /// has; 1 keeps all.
+    /// A text is too close to the positive if more than this share of the runs of words of the shorter one stands in the other,
+    /// as all of an excerpt do; 1 keeps all.
     #[serde(default = "max_likeness")]
     #[schemars(range(min = 0, max = 1))]
     max_likeness: f64,
@@ -59,7 +60,7 @@ pub struct Params {
     #[serde(default = "run_words")]
     #[schemars(range(min = 1))]
     run_words: u32,
-    /// A text that begins with one of these, in any case, is a refusal; an empty list keeps all.
+    /// A text with one of these in its first sentence, in any case, is a refusal; an empty list keeps all.
     #[serde(default = "refusals")]
     #[schemars(inner(length(min = 1)))]
     refusals: Vec<String>,
@@ -131,8 +132,8 @@ impl NegativeDecoding {
             top_p: self.top_p,
             min_p: self.min_p,
             repetition_penalty: self.repetition_penalty,
-            max_new_tokens: self.max_new_tokens,
-            stop: self.stop.clone(),
+            max_new_tokens: Some(self.max_new_tokens),
+            stop: Some(self.stop.clone()),
             batch: self.batch,
             precision: self.precision,
         }
@@ -176,6 +177,11 @@ fn refusals() -> Vec<String> {
         "I can't",
         "I am unable",
         "I'm unable",
+        "I am not able",
+        "I'm not able",
+        "I apologize",
+        "I apologise",
+        "Unfortunately, I",
         "I am sorry",
         "I'm sorry",
         "Sorry,",
@@ -270,6 +276,9 @@ fn triples(
             }
         }
         triples.extend(kept.into_iter().map(|(sample, text)| triple(pair, sample, text)));
+    }
+    if triples.is_empty() {
+        return Err(none_left(written.len(), &failures));
     }
     for (failure, count) in failures {
         let total = written.len();

@@ -40,7 +40,7 @@ use trying::Trying;
 pub struct OptimisePrompt;
 
 /// Parameters of `prompt/optimise`.
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Params {
     /// How queries are written: as by the `generate` that is to take the prompt.
     #[serde(flatten)]
@@ -163,12 +163,18 @@ impl Stage for OptimisePrompt {
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let base = base(io)?;
+        let given = base.shown(base.shots().to_vec())?;
+        given.require(Self::NAME, &[], &[(Slot::Query, "{query}")])?;
+        let params = &Params {
+            queries: params.queries.settled(base.manner()),
+            ..params.clone()
+        };
         let Split { train, dev } = split(params, io.rows("documents")?)?;
         let mut trying = Trying::open(params, io)?;
         let shape = |trials| rungs(trials, dev.len(), params.minibatch as usize);
         let first = train.len() + params.proposals as usize;
         trying.expect(first + texts(&shape(params.trials as usize)));
-        let bootstrapped = trying.queries(&base.shown(base.shots().to_vec())?, &train)?;
+        let bootstrapped = trying.queries(&given, &train)?;
         let pool = pool(params, &base, &bootstrapped, &dev, &trying)?;
         let mut instructions = params.instructions.clone();
         instructions.extend(proposals(params, &base, &pool, &train, &mut trying)?);
@@ -193,7 +199,6 @@ impl Stage for OptimisePrompt {
 fn base(io: &Io<'_>) -> Result<Asking, StageError> {
     let base = at_port(io)?.ok_or_else(|| StageError::new("no input at port `prompt`"))?;
     let refuse = |what: &str, help: &str| Err(StageError::with_help(what, help));
-    base.require(OptimisePrompt::NAME, &[], &[(Slot::Query, "{query}")])?;
     if base.draws() {
         return refuse(
             "the prompt draws its examples anew for each document, and a searched one has the same for all",

@@ -28,7 +28,7 @@ pub(super) fn proposals(
     }
     let decoding = DecodingParams {
         temperature: 0.7,
-        max_new_tokens: 96,
+        max_new_tokens: Some(96),
         ..DecodingParams::default()
     };
     let seed = Seed::root(params.queries.seed).child("proposals");

@@ -150,9 +150,8 @@ impl<'a> Trying<'a> {
 
     /// Tokens that a prompt may have.
     pub(super) fn budget(&self) -> usize {
-        let most = self
-            .writer
-            .most_tokens(self.params.queries.decoding.max_new_tokens);
+        let new = self.params.queries.decoding.most_new_tokens();
+        let most = self.writer.most_tokens(new);
         most.unwrap_or(usize::MAX)
             .min(self.params.max_prompt_tokens as usize)
     }
