@@ -376,6 +376,7 @@ fn decoding(path: &str, message: &str) -> (&'static str, String) {
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
         "f32" | "f64" => "a number",
         "a boolean" => "`true` or `false`",
+        "a sequence" => "a list",
         other => other,
     };
     let name = path.trim_end_matches('.');
