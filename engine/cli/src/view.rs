@@ -74,7 +74,7 @@ pub(crate) fn page(run: &RunRecord, store: &Store) -> Result<RunPage, CliError> 
     let made = arms
         .as_ref()
         .map_err(ToString::to_string)
-        .and_then(|arms| tables::table_from(run, arms, &options).map_err(|error| error.to_string()));
+        .and_then(|arms| tables::table_from(&run.arms, &run.nodes, arms, &options).map_err(|error| error.to_string()));
     let mut warnings = run.warnings.clone();
     let first = made
         .as_ref()
