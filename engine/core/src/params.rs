@@ -27,6 +27,11 @@ pub struct ParamProblem {
 pub struct Problems(Vec<ParamProblem>);
 
 impl Problems {
+    /// What was found.
+    pub(crate) fn into_found(self) -> Vec<ParamProblem> {
+        self.0
+    }
+
     /// Notes that the value at the dotted `path` is out of range unless `holds`.
     pub fn require(&mut self, holds: bool, path: &str, message: impl Into<String>) {
         if !holds {

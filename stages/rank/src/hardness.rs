@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Output, Ports, Problems, Slot, Stage, StageError,
     rows::{Document, Hardness as Row, Triple},
 };
-use ablate_models::{encoder::Embeddings, source::MODEL_SOURCE};
+use ablate_models::{encoder::Embeddings, source::{ENCODER, MODEL_SOURCE, require_role}};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,10 @@ impl Stage for Hardness {
     const SLOT: Slot = Slot::Device;
     const NUMERIC: &'static str = "f32";
     type Params = Params;
+
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(ENCODER, "encoder", ports, problems);
+    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let triples: Vec<Triple> = io.rows("triples")?;
