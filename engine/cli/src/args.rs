@@ -306,7 +306,7 @@ pub(crate) struct Diff {
     /// What came after, likewise
     #[arg(add = ArgValueCandidates::new(complete::runs))]
     pub(crate) after: String,
-    /// End with exit code 4 if a figure moved significantly
+    /// End with exit code 4 if a figure moved significantly or is on one side only, or if there is none to compare
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -315,8 +315,8 @@ pub(crate) struct Diff {
 pub(crate) struct CheckResults {
     #[command(flatten)]
     pub(crate) experiment: Experiment,
-    /// The run [default: the last one of the experiment]
-    #[arg(long, add = ArgValueCandidates::new(complete::runs))]
+    /// A run to judge [default: what the store holds of the file's nodes, whichever run computed it]
+    #[arg(long, conflicts_with_all = ["sets", "only"], add = ArgValueCandidates::new(complete::runs))]
     pub(crate) run: Option<String>,
 }
 

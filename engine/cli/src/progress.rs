@@ -37,7 +37,9 @@ impl Progress {
     /// Takes one event in.
     pub(crate) fn show(&self, event: &Event) {
         match event {
-            Event::RunStarted { run, nodes, reused } => {
+            Event::RunStarted {
+                run, nodes, reused, ..
+            } => {
                 self.line(&format!("run {run}: {nodes} nodes, {reused} found in the store"));
             }
             Event::NodeStarted { node, kind } => self.started(node, kind),

@@ -4,11 +4,17 @@ use std::{collections::BTreeMap, path::Path};
 
 use ablate_cache::Store;
 use ablate_plan::Place;
-use ablate_report::{NodeView, Options, RunView};
+use ablate_report::{NodeView, Options, RunView, Table};
 use ablate_run::{ArmRecord, Decision, NodeRecord, RunRecord, arm_records, lookup};
 use serde_json::json;
 
-use crate::{args::Experiment, commands::find_run, error::CliError, load, tables};
+use crate::{
+    args::Experiment,
+    commands::find_run,
+    error::CliError,
+    load::{self, Loaded},
+    tables,
+};
 
 /// One side of a comparison.
 pub(crate) struct Side {
@@ -66,6 +72,11 @@ fn of_file(file: &str, store: &Store) -> Result<Side, CliError> {
         sets: vec![],
         only: vec![],
     })?;
+    stored(&loaded, file, store)
+}
+
+/// The same of an experiment that was read from `file`.
+pub(crate) fn stored(loaded: &Loaded, file: &str, store: &Store) -> Result<Side, CliError> {
     let found = lookup(&loaded.plan, store, &loaded.places, &|_| None)?;
     let record = |index| {
         let planned = NodeRecord::planned(&loaded.plan, index);
@@ -144,6 +155,12 @@ impl Side {
             arms: arms.collect(),
             options: self.options,
         })
+    }
+
+    /// Its table.
+    pub(crate) fn table(&self, store: &Store) -> Result<Table, CliError> {
+        let arms = tables::arms(&self.arms, store)?;
+        tables::table_from(&self.arms, &self.nodes, &arms, &self.options)
     }
 
     /// What a comparison sees of it.

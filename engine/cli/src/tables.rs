@@ -1,9 +1,12 @@
 //! From the record of a run to its table.
 
+use std::collections::BTreeSet;
+
 use ablate_cache::Store;
 use ablate_core::{Record, rows::Score};
+use ablate_measure::Measure;
 use ablate_report::{Arm, Missing, Options, QueryScore, Table, table};
-use ablate_run::{ArmRecord, RunRecord};
+use ablate_run::{ArmRecord, NodeRecord, RunRecord};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -34,6 +37,12 @@ fn read_arm(arm: &ArmRecord, store: &Store) -> Result<Arm, CliError> {
         .ok_or_else(gone)?;
     let scores =
         Score::decode(&store.read_rows(output)?).map_err(|error| CliError::Failed(error.to_string()))?;
+    let measures: BTreeSet<&String> = scores.iter().map(|score| &score.measure).collect();
+    let counts = measures
+        .into_iter()
+        .filter(|name| is_count(name))
+        .cloned()
+        .collect();
     let score = |s: Score| QueryScore {
         query_id: s.query_id,
         measure: s.measure,
@@ -46,10 +55,16 @@ fn read_arm(arm: &ArmRecord, store: &Store) -> Result<Arm, CliError> {
         replicate: arm.place.replicate.clone(),
         key: key.to_string(),
         scores: scores.into_iter().map(score).collect(),
+        counts,
         qrels: arm.qrels.clone(),
         models: arm.models.clone(),
         negatives: arm.negatives,
     })
+}
+
+/// Whether a measure counts. One that a program of the user's own has made up does not.
+fn is_count(measure: &str) -> bool {
+    measure.parse().is_ok_and(|measure: Measure| measure.is_count())
 }
 
 /// What the `report:` of a run's file asked for.
@@ -68,21 +83,26 @@ pub(crate) fn options_from(report: &Value, of: &str) -> Result<Options, CliError
 
 /// The table of a run.
 pub(crate) fn table_of(run: &RunRecord, store: &Store) -> Result<Table, CliError> {
-    table_from(run, &arms(&run.arms, store)?, &options(run)?)
+    table_from(&run.arms, &run.nodes, &arms(&run.arms, store)?, &options(run)?)
 }
 
-/// The table of a run whose scores and options were read.
-pub(crate) fn table_from(run: &RunRecord, arms: &[Arm], options: &Options) -> Result<Table, CliError> {
+/// The table of arms whose scores were read.
+pub(crate) fn table_from(
+    records: &[ArmRecord],
+    nodes: &[NodeRecord],
+    arms: &[Arm],
+    options: &Options,
+) -> Result<Table, CliError> {
     let made = table(arms, options).map_err(|error| CliError::Failed(format!("error: {error}")))?;
     Ok(Table {
-        missing: run.arms.iter().filter_map(|arm| missing(arm, run)).collect(),
+        missing: records.iter().filter_map(|arm| missing(arm, nodes)).collect(),
         ..made
     })
 }
 
 /// An arm that did not finish, with what became of its node.
-fn missing(arm: &ArmRecord, run: &RunRecord) -> Option<Missing> {
-    let node = run.nodes.iter().find(|node| node.name == arm.node);
+fn missing(arm: &ArmRecord, nodes: &[NodeRecord]) -> Option<Missing> {
+    let node = nodes.iter().find(|node| node.name == arm.node);
     let reason = match (arm.key, node) {
         (Some(_), _) => return None,
         (None, Some(node)) => node.reason.clone(),

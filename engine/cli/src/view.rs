@@ -71,10 +71,9 @@ pub(crate) fn page(run: &RunRecord, store: &Store) -> Result<RunPage, CliError> 
     let traced = Traced::of(run, store);
     let options = tables::options(run)?;
     let arms = tables::arms(&run.arms, store);
-    let made = arms
-        .as_ref()
-        .map_err(ToString::to_string)
-        .and_then(|arms| tables::table_from(run, arms, &options).map_err(|error| error.to_string()));
+    let made = arms.as_ref().map_err(ToString::to_string).and_then(|arms| {
+        tables::table_from(&run.arms, &run.nodes, arms, &options).map_err(|error| error.to_string())
+    });
     let mut warnings = run.warnings.clone();
     let first = made
         .as_ref()

@@ -9,6 +9,7 @@ mod kind;
 mod memo;
 mod params;
 mod parts;
+mod ports;
 mod record;
 pub mod rows;
 mod schema;
@@ -26,12 +27,11 @@ pub use kind::ArtifactKind;
 pub use memo::{Memo, MemoryRows, RowFunction, RowStore, RowValue, Sink};
 pub use params::{ParamProblem, Problems};
 pub use parts::Parts;
+pub use ports::{Input, Output, Ports, Wire};
 pub use record::{Column, Record, RowsError, check_columns, check_rows};
 pub use schema::{json_schema, properties, range, schema_of};
 pub use seed::{Seed, Stream};
 pub use share::Part;
 pub use source::{Environment, Places, Secret, SourceType};
-pub use stage::{
-    Bound, DeviceChoice, Input, Memory, Needs, Numeric, Of, Output, Slot, Stage, StageError, StageKind,
-};
+pub use stage::{Bound, DeviceChoice, Memory, Needs, Numeric, Of, Slot, Stage, StageError, StageKind};
 pub use suggest::similar;

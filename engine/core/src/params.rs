@@ -27,6 +27,11 @@ pub struct ParamProblem {
 pub struct Problems(Vec<ParamProblem>);
 
 impl Problems {
+    /// What was found.
+    pub(crate) fn into_found(self) -> Vec<ParamProblem> {
+        self.0
+    }
+
     /// Notes that the value at the dotted `path` is out of range unless `holds`.
     pub fn require(&mut self, holds: bool, path: &str, message: impl Into<String>) {
         if !holds {
@@ -92,13 +97,11 @@ fn decode_each<P: DeserializeOwned>(
         let missing = message
             .strip_prefix("missing field `")
             .and_then(|rest| rest.strip_suffix('`'));
-        let path = match segments(error.path()) {
-            path if path.is_empty() && missing.is_none() => {
-                culprit::<P>(fields, schema, &message).into_iter().collect()
-            }
-            path => path,
-        };
-        let head = path.first().cloned().or_else(|| Some(missing?.to_owned()));
+        let mut path = segments(error.path());
+        if missing.is_none() {
+            path = culprit::<P>(fields, schema, path, &message);
+        }
+        let leaf: Vec<_> = path.iter().cloned().chain(missing.map(str::to_owned)).collect();
         let code = if missing.is_some() {
             "missing_field"
         } else {
@@ -114,9 +117,7 @@ fn decode_each<P: DeserializeOwned>(
             return None;
         }
         problems.push(problem);
-        let head = head?;
-        *fields = put_right(fields, &head, schema);
-        made_up |= fields.contains_key(&head);
+        made_up |= put_right(fields, &leaf, schema)?;
     }
 }
 
@@ -124,25 +125,51 @@ fn read<P: DeserializeOwned>(fields: &Map<String, Value>) -> Result<P, serde_jso
     serde_json::from_value(Value::Object(fields.clone()))
 }
 
-/// The fields with another value for `name` that fits, or its default.
-fn put_right(fields: &Map<String, Value>, name: &str, schema: &Value) -> Map<String, Value> {
-    let mut fields = fields.clone();
-    fields.remove(name);
-    if let Some(value) = needed(schema, name) {
-        fields.insert(name.to_owned(), value);
+/// Gives the field at `path` another value that fits, or leaves it out if it has a default. Says whether a value had to
+/// be made up; `None` if there is no such field.
+fn put_right(fields: &mut Map<String, Value>, path: &[String], schema: &Value) -> Option<bool> {
+    let (name, rest) = path.split_first()?;
+    if let (Some(Value::Object(inner)), [next, ..]) = (fields.get_mut(name), rest) {
+        let schema = &properties(schema)?[name];
+        if properties(schema).is_some_and(|known| known.contains_key(next)) {
+            return put_right(inner, rest, schema);
+        }
     }
-    fields
+    fields.remove(name);
+    let made_up = needed(schema, name);
+    let any = made_up.is_some();
+    fields.extend(made_up.map(|value| (name.clone(), value)));
+    Some(any)
 }
 
-/// The field without which `message` is not told: serde does not name a field of a flattened group.
+/// The innermost field at or below `path` without which `message` is not told: serde does not name those of a flattened
+/// group, nor those below one.
 fn culprit<P: DeserializeOwned>(
     fields: &Map<String, Value>,
     schema: &Value,
+    mut path: Vec<String>,
     message: &str,
-) -> Option<String> {
-    let told_without = |name: &str| read::<P>(&put_right(fields, name, schema)).err();
-    let guilty = |name: &&String| told_without(name).is_none_or(|error| error.to_string() != message);
-    fields.keys().find(guilty).cloned()
+) -> Vec<String> {
+    let is_guilty = |path: &[String]| {
+        let mut others = fields.clone();
+        put_right(&mut others, path, schema);
+        read::<P>(&others)
+            .err()
+            .is_none_or(|error| error.to_string() != message)
+    };
+    while let Some(inner) = object_at(fields, &path) {
+        let below = |name: &String| [path.as_slice(), std::slice::from_ref(name)].concat();
+        let Some(guilty) = inner.keys().map(below).find(|path| is_guilty(path)) else {
+            break;
+        };
+        path = guilty;
+    }
+    path
+}
+
+fn object_at<'a>(fields: &'a Map<String, Value>, path: &[String]) -> Option<&'a Map<String, Value>> {
+    path.iter()
+        .try_fold(fields, |fields, name| fields.get(name)?.as_object())
 }
 
 fn segments(path: &serde_path_to_error::Path) -> Vec<String> {
@@ -215,6 +242,7 @@ mod tests {
         batch: usize,
         rate: f64,
         sort: Option<String>,
+        decoding: Group,
     }
 
     #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -223,6 +251,17 @@ mod tests {
         shared: Shared,
         name: String,
         depth: Option<usize>,
+        #[serde(default)]
+        group: Option<Group>,
+    }
+
+    #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+    struct Group {
+        #[serde(default)]
+        heat: f64,
+        #[serde(default)]
+        stop: Vec<String>,
+        size: usize,
     }
 
     fn decoded(fields: &Value) -> Result<Params, Vec<String>> {
@@ -260,6 +299,31 @@ mod tests {
         assert_eq!(
             decoded(&json!({"batch": 0, "name": "a"})).unwrap_err(),
             ["out_of_range batch: must be at least 1"]
+        );
+    }
+
+    #[test]
+    fn every_wrong_field_of_a_nested_group_is_named() {
+        let wrong = json!({"heat": "hot", "size": 1.5, "stop": "x"});
+        let told = [
+            "heat: invalid type: string \"hot\", expected f64",
+            "size: invalid type: floating point `1.5`, expected usize",
+            "stop: invalid type: string \"x\", expected a sequence",
+        ];
+        for group in ["group", "decoding"] {
+            let expected = told.map(|line| format!("wrong_type {group}.{line}"));
+            let mut found = decoded(&json!({"name": "a", group: wrong})).unwrap_err();
+            found.sort();
+            assert_eq!(found, expected, "{group}");
+        }
+        let missing = decoded(&json!({"name": "a", "depth": "x", "group": {"heat": "hot"}})).unwrap_err();
+        assert_eq!(
+            missing,
+            [
+                "wrong_type depth: invalid type: string \"x\", expected usize",
+                "wrong_type group.heat: invalid type: string \"hot\", expected f64",
+                "missing_field group: missing field `size`",
+            ]
         );
     }
 }

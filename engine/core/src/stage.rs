@@ -6,106 +6,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{ArtifactKind, Io, ParamProblem, Problems, SourceType, canon, params, schema_of};
-
-/// An input port.
-#[derive(Clone, Copy)]
-pub struct Input {
-    /// Its name in the experiment file.
-    pub name: &'static str,
-    /// The kind of artifact it takes.
-    pub kind: ArtifactKind,
-    /// Whether it must be given.
-    pub required: bool,
-    /// Another port that may stand instead of it: one of them must.
-    pub instead: Option<&'static str>,
-    /// The sources it takes instead of a stage, if any.
-    pub source: Option<&'static dyn SourceType>,
-    /// One line on what it is for.
-    pub about: &'static str,
-}
-
-impl Input {
-    /// A required input from a stage.
-    pub const fn of(name: &'static str, kind: ArtifactKind) -> Self {
-        Self {
-            name,
-            kind,
-            required: true,
-            instead: None,
-            source: None,
-            about: "",
-        }
-    }
-
-    /// The same, with a line on what it is for.
-    #[must_use]
-    pub const fn about(self, about: &'static str) -> Self {
-        Self { about, ..self }
-    }
-
-    /// The same, optional.
-    #[must_use]
-    pub const fn optional(self) -> Self {
-        Self {
-            required: false,
-            ..self
-        }
-    }
-
-    /// The same, needed only where the port `other` does not stand.
-    #[must_use]
-    pub const fn or_port(self, other: &'static str) -> Self {
-        Self {
-            required: false,
-            instead: Some(other),
-            ..self
-        }
-    }
-
-    /// The same, also taking a source.
-    #[must_use]
-    pub const fn or_source(self, source: &'static dyn SourceType) -> Self {
-        Self {
-            source: Some(source),
-            ..self
-        }
-    }
-}
-
-impl fmt::Debug for Input {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.kind)
-    }
-}
-
-/// An output port. The first of a stage is the one its bare name stands for.
-#[derive(Clone, Copy, Debug)]
-pub struct Output {
-    /// Its name; dots allowed (`queries.test`).
-    pub name: &'static str,
-    /// The kind of artifact.
-    pub kind: ArtifactKind,
-    /// One line on what it holds.
-    pub about: &'static str,
-}
-
-impl Output {
-    /// An output port.
-    pub const fn of(name: &'static str, kind: ArtifactKind) -> Self {
-        Self {
-            name,
-            kind,
-            about: "",
-        }
-    }
-
-    /// The same, with a line on what it holds.
-    #[must_use]
-    pub const fn about(self, about: &'static str) -> Self {
-        Self { about, ..self }
-    }
-}
+use crate::{Input, Io, Output, ParamProblem, Ports, Problems, canon, params, schema_of};
 
 /// Where a node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -280,6 +181,14 @@ pub trait Stage: Sized + Send + Sync + 'static {
     /// Finds what is wrong beyond the ranges of single values.
     fn check(_params: &Self::Params, _problems: &mut Problems) {}
 
+    /// Finds what is wrong with parameters that do not go with what stands at the input ports.
+    fn check_ports(_params: &Self::Params, _ports: &Ports<'_>, _problems: &mut Problems) {}
+
+    /// Whether an output is written with these parameters.
+    fn makes(_params: &Self::Params, _output: &str) -> bool {
+        true
+    }
+
     /// Computes the outputs.
     fn run(params: &Self::Params, io: &Io<'_>) -> Result<(), StageError>;
 }
@@ -318,6 +227,10 @@ pub trait Bound: Send + Sync {
     fn params(&self) -> Value;
     /// What it occupies while it runs.
     fn needs(&self) -> Needs;
+    /// [`Stage::check_ports`].
+    fn check_ports(&self, ports: &Ports<'_>) -> Vec<ParamProblem>;
+    /// [`Stage::makes`].
+    fn makes(&self, output: &str) -> bool;
     /// Computes the outputs.
     fn run(&self, io: &Io<'_>) -> Result<(), StageError>;
 }
@@ -346,6 +259,14 @@ impl<S: Stage> Bound for BoundStage<S> {
     }
     fn needs(&self) -> Needs {
         S::needs(&self.0)
+    }
+    fn check_ports(&self, ports: &Ports<'_>) -> Vec<ParamProblem> {
+        let mut problems = Problems::default();
+        S::check_ports(&self.0, ports, &mut problems);
+        problems.into_found()
+    }
+    fn makes(&self, output: &str) -> bool {
+        S::makes(&self.0, output)
     }
     fn run(&self, io: &Io<'_>) -> Result<(), StageError> {
         S::run(&self.0, io)

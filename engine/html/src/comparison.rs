@@ -38,7 +38,8 @@ pub fn comparison(diff: &Diff) -> String {
 
 fn moved(diff: &Diff) -> Markup {
     html! {
-        @if diff.figures.is_empty() { p { "No figure moved; the same on every query: " (diff.unchanged) "." } }
+        @if diff.figures.is_empty() && diff.unchanged == 0 { p { "There is no figure to compare." } }
+        @else if diff.figures.is_empty() { p { "No figure moved; the same on every query: " (diff.unchanged) "." } }
         @else {
             div.scroll role="region" aria-label="Figures that moved" tabindex="0" {
                 table.sortable {

@@ -104,7 +104,7 @@ fn scores(table: &Table, measure: &str) -> Figure {
             label: short_name(row, table),
             value: score.mean,
             interval: reach.map(|reach| [score.mean - reach, score.mean + reach]),
-            note: format!("{}{}", spell::figure(score.mean), mark(score)),
+            note: format!("{}{}", spell::mean(score), mark(score)),
             is_baseline: any && !is_compared(row),
         })
     };

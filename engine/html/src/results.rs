@@ -56,7 +56,7 @@ fn cell(table: &Table, row: &Row, measure: &str) -> Markup {
     };
     html! {
         td.number data-value=(figure.mean) {
-            span.mean.best[is_best(table, row, measure)] { (spell::figure(figure.mean)) }
+            span.mean.best[is_best(table, row, measure)] { (spell::mean(figure)) }
             @if let Some(sd) = figure.sd { span.sd { " ± " (spell::figure(sd)) } }
             (difference(figure))
         }

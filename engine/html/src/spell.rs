@@ -1,6 +1,7 @@
 //! Numbers and digests as people read them.
 
 pub(crate) use ablate_core::units::{bytes, duration};
+use ablate_report::Figure;
 
 /// `1 234 567`, thinly spaced.
 pub(crate) fn count(number: u64) -> String {
@@ -13,6 +14,11 @@ pub(crate) fn count(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// The mean of a figure.
+pub(crate) fn mean(figure: &Figure) -> String {
+    figure.written().replace('-', "−")
 }
 
 /// Four digits.

@@ -62,7 +62,7 @@ fn line(row: &Row, measure: &str, figure: &Figure) -> Markup {
         tr {
             th scope="row" { (label(&row.system, &row.point)) }
             td { (measure) }
-            (number(Some(figure.mean), spell::figure))
+            td.number { (spell::mean(figure)) }
             (number(figure.sd, spell::figure))
             (number(figure.se, spell::figure))
             td.number { (figure.n) }

@@ -27,6 +27,7 @@ fn arms() -> Vec<Arm> {
         replicate: None,
         key: system.into(),
         scores: values.iter().enumerate().map(score).collect(),
+        counts: [].into(),
         qrels: "q".into(),
         models: [].into(),
         negatives: None,

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use ablate_core::{ArtifactKind, Bound, ParamProblem, Places, RecipeId, canon};
+use ablate_core::{ArtifactKind, Bound, ParamProblem, Places, Ports, RecipeId, Wire, canon};
 use ablate_spec::{Experiment, InputRef, StageDef, Sweep, apply, resolve, split};
 use petgraph::{
     algo::toposort,
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A stage's fields do not fit at one point of the sweep.
-    #[error("`{node}`: {}", problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>().join("; "))]
+    #[error("`{node}`: {}", told(problems))]
     Fields {
         /// The node.
         node: String,
@@ -42,6 +42,14 @@ pub enum PlanError {
     /// The stages read each other in a circle.
     #[error("the stages around `{0}` read each other in a circle")]
     Cycle(String),
+}
+
+fn told(problems: &[ParamProblem]) -> String {
+    let one = |problem: &ParamProblem| match problem.path.is_empty() {
+        true => problem.message.clone(),
+        false => format!("`{}` {}", problem.path.join("."), problem.message),
+    };
+    problems.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// Plans the points of `experiment` that `selection` takes. `places` is only used to make relative paths absolute;
@@ -144,6 +152,10 @@ impl<'a> Builder<'a> {
             .iter()
             .map(|(port, value)| self.connect(&name, port, value, choices, axes))
             .collect::<Result<Vec<_>, _>>()?;
+        let problems = bound.check_ports(&self.wires(&inputs));
+        if !problems.is_empty() {
+            return Err(PlanError::Fields { node: name, problems });
+        }
         let recipe = self.recipe(stage, bound.as_ref(), &inputs);
         let index = *self.folded.entry(recipe).or_insert_with(|| {
             let node = Node {
@@ -166,6 +178,15 @@ impl<'a> Builder<'a> {
         self.nodes.insert((stage.name.clone(), place.clone()), index);
         self.add_arm(stage, place, index);
         Ok(())
+    }
+
+    /// What stands at the ports of a node.
+    fn wires<'n>(&'n self, inputs: &'n [Connection]) -> Ports<'n> {
+        let wire = |input: &'n Connection| match &input.origin {
+            Origin::Node { node, .. } => Wire::Stage(Some(self.graph[*node].bound.as_ref())),
+            Origin::Source { text, .. } => Wire::Source(text),
+        };
+        inputs.iter().map(|input| (input.port, wire(input))).collect()
     }
 
     fn connect(
@@ -193,6 +214,9 @@ impl<'a> Builder<'a> {
                     .collect();
                 let producer = self.nodes.get(&(stage.clone(), Place::of(&own)));
                 let node = *producer.ok_or_else(|| fail(format!("`{stage}` has no node at this point")))?;
+                if !self.graph[node].bound.makes(&output) {
+                    return Err(fail(format!("`{stage}` does not make `{output}` at this point")));
+                }
                 Origin::Node { node, output }
             }
             (InputRef::Source(text), Some(source)) => Origin::Source { source, text },

@@ -1,6 +1,6 @@
 //! What a table is made of, and why one cannot be made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ablate_stats::NotAProbability;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ pub struct Arm {
     pub key: String,
     /// One value per query and measure.
     pub scores: Vec<QueryScore>,
+    /// The measures that count: their values are added up over queries.
+    pub counts: BTreeSet<String>,
     /// The content digest of the judgements.
     pub qrels: String,
     /// The models of its lineage: `stage.port` → what the user wrote.
@@ -40,7 +42,7 @@ pub struct QueryScore {
 }
 
 /// Why figures cannot be folded or compared.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ReportError {
     /// Two arms claim to be the same replicate of the same row.
     #[error(
@@ -108,14 +110,6 @@ pub enum ReportError {
         /// The row or replicate it was to be joined with.
         other: String,
     },
-    /// The measure asked for was not computed.
-    #[error("no arm was evaluated by `{measure}`: {help}")]
-    UnknownMeasure {
-        /// The measure.
-        measure: String,
-        /// What to write instead.
-        help: String,
-    },
 }
 
 /// How a row is called in messages: `scores[generator=small,negatives=bm25]`.
@@ -156,6 +150,7 @@ pub(crate) mod samples {
             replicate: replicate.map(Into::into),
             key: format!("{system}{point:?}{replicate:?}"),
             scores: values.iter().enumerate().map(score).collect(),
+            counts: [].into(),
             qrels: "qrels".into(),
             models: [].into(),
             negatives: None,

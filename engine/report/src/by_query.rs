@@ -43,11 +43,13 @@ pub fn by_query(
 }
 
 fn between(row: &Folded<'_>, baseline: &Folded<'_>, measure: &str) -> Option<Vec<(String, f64)>> {
-    let theirs = &baseline.measures.get(measure)?.queries;
-    let own = &row.measures.get(measure)?.queries;
-    let both = own
-        .iter()
-        .filter_map(|(query, value)| Some(((*query).to_owned(), value - theirs.get(query)?)));
+    let (own, theirs) = (row.measures.get(measure)?, baseline.measures.get(measure)?);
+    if !(own.is_comparable() && theirs.is_comparable()) {
+        return None;
+    }
+    let difference =
+        |(query, value): (&&str, &f64)| Some(((*query).to_owned(), value - theirs.queries.get(query)?));
+    let both = own.queries.iter().filter_map(difference);
     Some(both.collect())
 }
 

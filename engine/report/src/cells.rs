@@ -28,7 +28,7 @@ pub(crate) fn figure(figure: Option<&Figure>) -> String {
         .delta
         .map(|delta| format!("  ({delta:+.4}{mark}{equal}{interval})"))
         .unwrap_or_default();
-    format!("{:.4}{sd}{delta}", figure.mean)
+    format!("{}{sd}{delta}", figure.written())
 }
 
 /// Four decimals; never a plain 0, which no test gives.

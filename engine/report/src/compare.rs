@@ -26,14 +26,14 @@ struct Pair<'a> {
 }
 
 /// Fills in what follows from comparing each row with the one at its place in `against`. p-values are corrected over
-/// all comparisons of the table.
+/// all comparisons of the table. Answers which rows could not be compared, and why.
 pub(crate) fn compare(
     folded: &[Folded<'_>],
     against: &[Option<usize>],
     options: &Options,
     rows: &mut [Row],
-) -> Result<(), ReportError> {
-    let pairs = pairs(folded, against)?;
+) -> Result<Vec<String>, ReportError> {
+    let (pairs, refused) = pairs(folded, against);
     let resamples = resamples(&pairs, options);
     let own = |pair: &Pair<'_>| &rows[pair.row].scores[pair.measure];
     let mut figures: Vec<_> = pairs
@@ -46,30 +46,48 @@ pub(crate) fn compare(
         figure.equivalent = figure.p_equivalence.map(|p| p < LEVEL);
         rows[pair.row].scores.insert(pair.measure.into(), figure);
     }
-    Ok(())
+    Ok(refused)
 }
 
-/// All comparisons, in the order of the rows.
-fn pairs<'a>(folded: &'a [Folded<'a>], against: &[Option<usize>]) -> Result<Vec<Pair<'a>>, ReportError> {
-    let mut pairs = Vec::new();
+/// All comparisons, in the order of the rows, and why there are none of other rows.
+fn pairs<'a>(folded: &'a [Folded<'a>], against: &[Option<usize>]) -> (Vec<Pair<'a>>, Vec<String>) {
+    let (mut pairs, mut refused) = (Vec::new(), Vec::new());
     for (row, (system, other)) in folded.iter().zip(against).enumerate() {
         let Some(baseline) = other.map(|place| &folded[place]) else {
             continue;
         };
-        for (measure, values) in &system.measures {
-            if let Some(reference) = baseline.measures.get(measure) {
-                comparable(measure, system, baseline)?;
-                let differences =
-                    differences(values, reference).map_err(|error| system.unfit(measure, error))?;
-                pairs.push(Pair {
-                    row,
-                    measure,
-                    system: values,
-                    baseline: reference,
-                    differences,
-                });
-            }
+        match of_row(row, system, baseline) {
+            Ok(found) => pairs.extend(found),
+            Err(error) => refused.push(format!("not compared: {error}")),
         }
+    }
+    (pairs, refused)
+}
+
+/// The comparisons of a row, or why it cannot be compared.
+fn of_row<'a>(
+    row: usize,
+    system: &'a Folded<'a>,
+    baseline: &'a Folded<'a>,
+) -> Result<Vec<Pair<'a>>, ReportError> {
+    let mut pairs = Vec::new();
+    for (measure, values) in system
+        .measures
+        .iter()
+        .filter(|(_, values)| values.is_comparable())
+    {
+        let Some(reference) = baseline.measures.get(measure) else {
+            continue;
+        };
+        comparable(measure, system, baseline)?;
+        let differences = differences(values, reference).map_err(|error| system.unfit(measure, error))?;
+        pairs.push(Pair {
+            row,
+            measure,
+            system: values,
+            baseline: reference,
+            differences,
+        });
     }
     Ok(pairs)
 }
@@ -90,6 +108,9 @@ fn differences(
 
 /// Refuses to compare what was not measured alike.
 fn comparable(measure: &str, system: &Folded<'_>, baseline: &Folded<'_>) -> Result<(), ReportError> {
+    if let Some(error) = &baseline.measures[measure].unlike {
+        return Err(error.clone());
+    }
     let (row, other) = (system.label(), baseline.label());
     if system.qrels != baseline.qrels {
         return Err(ReportError::QrelsDiffer { row, other });

@@ -1,6 +1,6 @@
 //! What changed between two runs, joined with what moved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +59,10 @@ pub struct Diff {
     pub figures: Vec<Moved>,
     /// How many figures are the same, query by query.
     pub unchanged: usize,
+    /// Rows that only one of the runs has figures of.
+    pub one_sided: Vec<String>,
+    /// Nodes that have no result in one of the runs.
+    pub not_computed: Vec<String>,
     /// The test over queries.
     pub test: String,
     /// How its p-values are corrected.
@@ -94,6 +98,7 @@ impl NodeChange {
 pub fn diff(a: &RunView, b: &RunView, options: &Options) -> Diff {
     let mut warnings = Vec::new();
     let (before, after) = (folded(a, &mut warnings), folded(b, &mut warnings));
+    let one_sided = one_sided(&before, &after, &mut warnings);
     let (figures, unchanged) = figures(&before, &after, options, &mut warnings);
     Diff {
         a: a.id.clone(),
@@ -107,6 +112,8 @@ pub fn diff(a: &RunView, b: &RunView, options: &Options) -> Diff {
         removed: missing_from(b, a),
         figures,
         unchanged,
+        one_sided,
+        not_computed: not_computed(a, b),
         test: options.test.to_string(),
         correction: options.correction.to_string(),
         warnings,
@@ -172,33 +179,55 @@ fn folded<'a>(run: &'a RunView, warnings: &mut Vec<String>) -> Vec<Folded<'a>> {
     })
 }
 
+/// The nodes without a result, of either run.
+fn not_computed(a: &RunView, b: &RunView) -> Vec<String> {
+    let open = a
+        .nodes
+        .iter()
+        .chain(&b.nodes)
+        .filter(|node| node.outputs.is_empty());
+    let names: BTreeSet<&String> = open.map(|node| &node.name).collect();
+    names.into_iter().cloned().collect()
+}
+
+/// Where a row stands in a table.
+fn is_at(row: &Folded<'_>, other: &Folded<'_>) -> bool {
+    row.system == other.system && row.collection == other.collection && row.point == other.point
+}
+
+/// The rows that only one of the runs has.
+fn one_sided(before: &[Folded<'_>], after: &[Folded<'_>], warnings: &mut Vec<String>) -> Vec<String> {
+    let mut all = Vec::new();
+    for (rows, others, which) in [(after, before, "second"), (before, after, "first")] {
+        let alone = rows
+            .iter()
+            .filter(|row| !others.iter().any(|other| is_at(row, other)));
+        let labels: Vec<_> = alone.map(Folded::label).collect();
+        warnings.extend(
+            labels
+                .iter()
+                .map(|label| format!("{label} is only in the {which} run")),
+        );
+        all.extend(labels);
+    }
+    all
+}
+
 fn figures(
     before: &[Folded<'_>],
     after: &[Folded<'_>],
     options: &Options,
     warnings: &mut Vec<String>,
 ) -> (Vec<Moved>, usize) {
-    let place = |row: &Folded<'_>| {
-        (
-            row.system.to_owned(),
-            row.collection.to_owned(),
-            row.point.clone(),
-        )
-    };
     let (mut figures, mut unchanged) = (Vec::new(), 0);
     for new in after {
-        let Some(old) = before.iter().find(|old| place(old) == place(new)) else {
-            warnings.push(format!("{} is only in the second run", new.label()));
+        let Some(old) = before.iter().find(|old| is_at(old, new)) else {
             continue;
         };
         let (moved, same) = moved::between(old, new, options, warnings);
         figures.extend(moved);
         unchanged += same;
     }
-    let gone = before
-        .iter()
-        .filter(|old| after.iter().all(|new| place(new) != place(old)));
-    warnings.extend(gone.map(|row| format!("{} is only in the first run", row.label())));
     if let Err(error) = moved::correct(&mut figures, options) {
         warnings.push(format!("p-values are not corrected: {error}"));
     }

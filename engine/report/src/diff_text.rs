@@ -128,7 +128,19 @@ fn value(value: Option<&Value>) -> String {
     format!("{}…", start.replace('\n', "\\n"))
 }
 
+/// That there is no figure on both sides, and what would have to be computed.
+fn nothing(diff: &Diff) -> String {
+    let lacking = list("not computed", &diff.not_computed);
+    format!(
+        "nothing to compare: {}",
+        lacking.as_deref().unwrap_or("no figure is on both sides")
+    )
+}
+
 fn figures(diff: &Diff) -> Vec<String> {
+    if diff.figures.is_empty() && diff.unchanged == 0 {
+        return vec![nothing(diff)];
+    }
     if diff.figures.is_empty() {
         return vec![format!(
             "no figure moved; the same on every query: {}",

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use crate::{Row, Table, label};
+use crate::{Table, label};
 
 /// Figures equal to four decimals are what tables of the field print as equal.
 const PRINTED: f64 = 0.5e-4;
@@ -18,6 +18,16 @@ pub struct Expected {
     pub figures: BTreeMap<String, f64>,
     /// How far off is fine.
     pub tolerance: f64,
+}
+
+impl Expected {
+    /// Whether a row of `system` at `point` has its labels.
+    pub fn fits(&self, system: &str, point: &BTreeMap<String, String>) -> bool {
+        self.at.iter().all(|(axis, label)| match axis.as_str() {
+            "system" => system == label,
+            _ => point.get(axis) == Some(label),
+        })
+    }
 }
 
 /// What a result says of a committed figure.
@@ -120,7 +130,7 @@ fn judge_figure(table: &Table, one: &Expected, measure: &str, expected: f64) -> 
         found,
         tolerance: one.tolerance,
     };
-    let rows = table.rows.iter().filter(|row| fits(row, &one.at));
+    let rows = table.rows.iter().filter(|row| one.fits(&row.system, &row.point));
     let found = rows.filter_map(|row| Some((row, row.scores.get(measure)?.mean)));
     let each: Vec<_> = found
         .map(|(row, mean)| {
@@ -139,13 +149,6 @@ fn judge_figure(table: &Table, one: &Expected, measure: &str, expected: f64) -> 
     let mut at = one.at.clone();
     let system = at.remove("system").unwrap_or_else(|| "any system".into());
     vec![judged(Verdict::Missing, label(&system, &at), "", None)]
-}
-
-fn fits(row: &Row, at: &BTreeMap<String, String>) -> bool {
-    at.iter().all(|(axis, label)| match axis.as_str() {
-        "system" => row.system == *label,
-        _ => row.point.get(axis) == Some(label),
-    })
 }
 
 fn verdict(off: f64, tolerance: f64) -> Verdict {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Display};
 
-use ablate_stats::Replicates;
+use ablate_stats::{Replicates, Unfit, mean};
 
 use crate::{Arm, ReportError, label};
 
@@ -20,10 +20,17 @@ pub(crate) struct Folded<'a> {
 /// One measure of a row.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Values<'a> {
-    /// Query → its value, averaged over replicates.
+    /// Query → its value, averaged over replicates; empty where those are not of the same queries and judgements.
     pub(crate) queries: Queries<'a>,
-    /// All values, replicate by query in the order of `queries`.
+    /// All values, replicate by query in the order of `queries`; a single value a replicate where queries are added up
+    /// or are not the same.
     pub(crate) scores: Replicates,
+    /// How many queries: of replicates over different ones, the fewest.
+    pub(crate) n_queries: usize,
+    /// Whether queries are added up. Such a total describes a run; it is not compared.
+    pub(crate) total: bool,
+    /// Why the replicates are not of the same queries and judgements, if they are not.
+    pub(crate) unlike: Option<ReportError>,
     /// Whether replicates have labels, so that another seed could be run.
     pub(crate) replicated: bool,
 }
@@ -49,6 +56,11 @@ impl Folded<'_> {
 }
 
 impl Values<'_> {
+    /// Whether there is a value for each query to compare.
+    pub(crate) fn is_comparable(&self) -> bool {
+        !self.total && self.unlike.is_none()
+    }
+
     /// Whether seeds reach it and it was run with one.
     pub(crate) fn has_a_lone_seed(&self) -> bool {
         self.replicated && self.scores.seeds() == 1
@@ -75,12 +87,13 @@ pub(crate) fn fold(arms: &[Arm]) -> Result<Vec<Folded<'_>>, ReportError> {
 fn fold_row(mut arms: Vec<&Arm>) -> Result<Folded<'_>, ReportError> {
     arms.sort_by(|a, b| a.replicate.cmp(&b.replicate));
     check_replicates(&arms)?;
+    let judged = judged_unlike(&arms);
     let scored: Vec<_> = arms.iter().map(|arm| by_measure(arm)).collect::<Result<_, _>>()?;
     let first = arms[0];
     let mut measures = BTreeMap::new();
     for measure in scored.iter().flat_map(BTreeMap::keys) {
         if !measures.contains_key(measure) {
-            measures.insert(*measure, fold_measure(measure, &arms, &scored)?);
+            measures.insert(*measure, fold_measure(measure, &arms, &scored, judged.clone())?);
         }
     }
     Ok(Folded {
@@ -102,14 +115,16 @@ fn check_replicates(arms: &[&Arm]) -> Result<(), ReportError> {
                 replicate,
             });
         }
-        if pair[0].qrels != pair[1].qrels {
-            return Err(ReportError::QrelsDiffer {
-                row: replicate_name(pair[0]),
-                other: replicate_name(pair[1]),
-            });
-        }
     }
     Ok(())
+}
+
+fn judged_unlike(arms: &[&Arm]) -> Option<ReportError> {
+    let other = arms.iter().find(|arm| arm.qrels != arms[0].qrels)?;
+    Some(ReportError::QrelsDiffer {
+        row: replicate_name(arms[0]),
+        other: replicate_name(other),
+    })
 }
 
 fn name(arm: &Arm) -> String {
@@ -144,34 +159,60 @@ fn fold_measure<'a>(
     measure: &str,
     arms: &[&Arm],
     scored: &[Measures<'a>],
+    judged: Option<ReportError>,
 ) -> Result<Values<'a>, ReportError> {
-    let none = Queries::new();
-    let each: Vec<_> = scored
-        .iter()
-        .map(|measures| measures.get(measure).unwrap_or(&none))
-        .collect();
-    for (arm, queries) in arms.iter().zip(&each) {
-        if let Some(difference) = difference(each[0], queries) {
-            let (row, other) = (replicate_name(arms[0]), replicate_name(arm));
-            return Err(ReportError::QueriesDiffer {
-                measure: measure.into(),
-                row,
-                other,
-                difference,
-            });
-        }
-    }
-    let rows = each.iter().map(|queries| queries.values().copied().collect());
-    let scores = Replicates::new(rows.collect()).map_err(|error| ReportError::Unfit {
+    let own = arms.iter().zip(scored);
+    let own = own.filter_map(|(arm, measures)| Some((*arm, measures.get(measure)?)));
+    let each: Vec<(&Arm, &Queries<'a>)> = own.collect();
+    let unlike = judged.or_else(|| other_queries(measure, &each));
+    let total = arms[0].counts.contains(measure);
+    let rows = each.iter().map(|(_, queries)| match (total, &unlike) {
+        (true, _) => vec![queries.values().sum()],
+        (false, Some(_)) => vec![mean(queries.values().copied())],
+        (false, None) => queries.values().copied().collect(),
+    });
+    let unfit = |problem: Unfit| ReportError::Unfit {
         row: name(arms[0]),
         measure: measure.into(),
-        problem: error.to_string(),
-    })?;
+        problem: problem.to_string(),
+    };
+    let scores = Replicates::new(rows.collect()).map_err(unfit)?;
+    let counts = each.iter().map(|(_, queries)| queries.len());
     Ok(Values {
-        queries: each[0].keys().copied().zip(scores.query_means()).collect(),
+        n_queries: counts.min().unwrap_or_default(),
+        queries: if unlike.is_none() {
+            query_means(&each)
+        } else {
+            Queries::new()
+        },
         scores,
+        total,
+        unlike,
         replicated: arms[0].replicate.is_some(),
     })
+}
+
+/// That replicates are over different queries.
+fn other_queries(measure: &str, each: &[(&Arm, &Queries<'_>)]) -> Option<ReportError> {
+    let (first, queries) = each.first()?;
+    let unlike = each
+        .iter()
+        .find_map(|(arm, other)| Some((arm, difference(queries, other)?)));
+    unlike.map(|(arm, difference)| ReportError::QueriesDiffer {
+        measure: measure.into(),
+        row: replicate_name(first),
+        other: replicate_name(arm),
+        difference,
+    })
+}
+
+/// The mean of each query over replicates, which all have it.
+fn query_means<'a>(each: &[(&Arm, &Queries<'a>)]) -> Queries<'a> {
+    let Some((_, first)) = each.first() else {
+        return Queries::new();
+    };
+    let of = |query: &&'a str| mean(each.iter().map(|(_, queries)| queries[query]));
+    first.keys().map(|query| (*query, of(query))).collect()
 }
 
 /// How two query sets differ, with an example; `None` if they are equal.
@@ -247,18 +288,44 @@ mod tests {
         let one = arm("s", &[("x", "a")], Some("1"), "AP", &[0.1, 0.5]);
         let refusal = |other: Arm| fold(&[one.clone(), other]).err().unwrap().to_string();
         assert!(refusal(one.clone()).starts_with("`s[x=a]` has two results for replicate 1"));
-        let short = arm("s", &[("x", "a")], Some("2"), "AP", &[0.1]);
-        assert!(refusal(short).contains("(2 and 1; `q1` is missing from the second)"));
-        let judged = Arm {
-            replicate: Some("2".into()),
-            qrels: "others".into(),
-            ..one.clone()
-        };
-        assert!(refusal(judged).contains("different qrels"));
         let nan = arm("s", &[("x", "a")], Some("2"), "AP", &[0.1, f64::NAN]);
         assert!(refusal(nan).contains("not finite"));
         let mut twice = arm("s", &[("x", "a")], Some("2"), "AP", &[0.1, 0.2]);
         twice.scores.push(twice.scores[0].clone());
         assert!(refusal(twice).contains("scores query `q0` twice by AP"));
+    }
+
+    #[test]
+    fn replicates_of_other_queries_or_judgements_have_a_mean_and_nothing_to_compare() {
+        let one = arm("s", &[], Some("1"), "AP", &[0.1, 0.5]);
+        let short = arm("s", &[], Some("2"), "AP", &[0.4]);
+        let judged = Arm {
+            qrels: "others".into(),
+            ..arm("s", &[], Some("2"), "AP", &[0.4, 0.4])
+        };
+        for (other, why) in [
+            (short, "(2 and 1; `q1` is missing from the second)"),
+            (judged, "different qrels"),
+        ] {
+            let arms = [one.clone(), other];
+            let values = fold(&arms).unwrap().remove(0).measures.remove("AP").unwrap();
+            close(values.scores.mean(), 0.35);
+            close(values.scores.sd().unwrap(), 0.005_f64.sqrt());
+            assert!(values.queries.is_empty());
+            let unlike = values.unlike.unwrap().to_string();
+            assert!(unlike.contains(why), "{unlike}");
+        }
+    }
+
+    #[test]
+    fn counts_are_added_up() {
+        let counting = |replicate: &str, values: &[f64]| Arm {
+            counts: ["NumRet".to_owned()].into(),
+            ..arm("s", &[], Some(replicate), "NumRet", values)
+        };
+        let arms = [counting("1", &[2.0, 3.0, 4.0]), counting("2", &[1.0, 3.0, 1.0])];
+        let values = fold(&arms).unwrap().remove(0).measures.remove("NumRet").unwrap();
+        close(values.scores.mean(), 7.0);
+        assert_eq!((values.n_queries, values.total), (3, true));
     }
 }

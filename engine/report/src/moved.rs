@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     Options,
     compare::stream,
-    fold::{Folded, Queries},
+    fold::{Folded, Queries, Values},
 };
 
 /// How many queries are named as movers.
@@ -78,8 +78,18 @@ pub(crate) fn between(
         let Some(after) = b.measures.get(measure) else {
             continue;
         };
-        if before.queries == after.queries {
+        if before.queries == after.queries && before.scores == after.scores {
             same += 1;
+            continue;
+        }
+        if !(before.is_comparable() && after.is_comparable()) {
+            warnings.extend(
+                [before, after]
+                    .iter()
+                    .find_map(|values| values.unlike.as_ref())
+                    .map(ToString::to_string),
+            );
+            moved.push(of_means((b, measure), before, after));
             continue;
         }
         let found = match of_measure((a, measure), &before.queries, &after.queries, options) {
@@ -102,6 +112,26 @@ pub(crate) fn between(
         });
     }
     (moved, same)
+}
+
+/// A figure of which queries are not compared: a total, or one over replicates of other queries.
+fn of_means((row, measure): (&Folded<'_>, &str), a: &Values<'_>, b: &Values<'_>) -> Moved {
+    let (a, b, n_queries) = (a.scores.mean(), b.scores.mean(), a.n_queries.min(b.n_queries));
+    Moved {
+        system: row.system.into(),
+        collection: row.collection.into(),
+        point: row.point.clone(),
+        measure: measure.into(),
+        a,
+        b,
+        delta: b - a,
+        p: None,
+        n_queries,
+        wins: 0,
+        losses: 0,
+        ties: 0,
+        movers: Vec::new(),
+    }
 }
 
 fn of_measure(

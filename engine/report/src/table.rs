@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A table of results: one row per system, collection and point.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// In the order in which the arms were given.
     pub rows: Vec<Row>,
@@ -74,8 +74,11 @@ pub struct Row {
 /// too few queries to tell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// The mean over replicates of the mean over queries.
+    /// The mean over replicates of the mean over queries, or of their sum where `total` says so.
     pub mean: f64,
+    /// Whether it counts, and queries are added up; then nothing speaks of a difference.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub total: bool,
     /// The sample standard deviation of the replicates' means; `None` for a single one.
     pub sd: Option<f64>,
     /// The standard error of the mean, from the variance of queries and of replicates; of a single one over queries alone.
@@ -113,19 +116,33 @@ pub struct Figure {
     pub within_seed_noise: Option<bool>,
 }
 
+impl Figure {
+    /// The mean as tables print it: with four decimals, a whole total without.
+    pub fn written(&self) -> String {
+        let mean = self.mean;
+        if self.total && mean.fract() == 0.0 {
+            format!("{mean:.0}")
+        } else {
+            format!("{mean:.4}")
+        }
+    }
+}
+
 /// Folds replicates, compares each row with its baseline and corrects over all comparisons of the table.
 ///
-/// A baseline that names no row is a warning, since its arm may have failed.
+/// A baseline that names no row is a warning, since its arm may have failed, and so is a measure that no arm has. A row
+/// over other queries or judgements than its baseline's is not compared, and that is a warning, too.
 ///
 /// # Errors
-/// If values cannot be folded (two results for one replicate, NaN), if a difference would be between other queries or
-/// other judgements, or if no arm has the measure asked for.
+/// If values cannot be folded: two results for one replicate, NaN.
 pub fn table(arms: &[Arm], options: &Options) -> Result<Table, ReportError> {
     let folded = fold(arms)?;
-    let measures = measures(arms, options.measure.as_deref())?;
+    let mut warnings = Vec::new();
+    let measures = measures(arms, options.measure.as_deref(), &mut warnings);
     let mut rows: Vec<_> = folded.iter().map(row).collect();
-    let (against, mut warnings) = baselines(&folded, &options.baseline);
-    compare(&folded, &against, options, &mut rows)?;
+    let (against, unmatched) = baselines(&folded, &options.baseline);
+    warnings.extend(unmatched);
+    warnings.extend(compare(&folded, &against, options, &mut rows)?);
     warnings.extend(warnings::of(&folded, &against, &rows));
     let axes = unique(folded.iter().flat_map(|row| row.point.keys()));
     Ok(Table {
@@ -148,23 +165,21 @@ fn unique<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
 }
 
 /// All measures, `first` first.
-fn measures(arms: &[Arm], first: Option<&str>) -> Result<Vec<String>, ReportError> {
+fn measures(arms: &[Arm], first: Option<&str>, warnings: &mut Vec<String>) -> Vec<String> {
     let mut all = unique(
         arms.iter()
             .flat_map(|arm| arm.scores.iter().map(|score| &score.measure)),
     );
     let Some(first) = first.filter(|_| !all.is_empty()) else {
-        return Ok(all);
+        return all;
     };
     let Some(place) = all.iter().position(|measure| measure == first) else {
         let help = suggestion(first, all.iter().map(String::as_str));
-        return Err(ReportError::UnknownMeasure {
-            measure: first.into(),
-            help,
-        });
+        warnings.push(format!("no arm was evaluated by `{first}`: {help}"));
+        return all;
     };
     all[..=place].rotate_right(1);
-    Ok(all)
+    all
 }
 
 fn row(folded: &Folded<'_>) -> Row {
@@ -183,7 +198,8 @@ fn figure(values: &Values<'_>) -> Figure {
         sd: values.scores.sd(),
         se: values.scores.standard_error(),
         n: values.scores.seeds(),
-        n_queries: values.scores.queries(),
+        n_queries: values.n_queries,
+        total: values.total,
         ..Figure::default()
     }
 }
@@ -278,24 +294,71 @@ mod tests {
 
     #[test]
     fn other_queries_or_judgements_are_refused() {
-        let base = arm("base", &[], None, "AP", &B);
-        let refusal =
-            |other: Arm| table(&[base.clone(), other], &options(&[("system", "base")])).unwrap_err();
+        let arms = |other: Arm| {
+            [
+                arm("base", &[], None, "AP", &B),
+                other,
+                arm("like", &[], None, "AP", &C),
+            ]
+        };
+        let refusal = |other: Arm| {
+            let table = table(&arms(other), &options(&[("system", "base")])).unwrap();
+            let figure = |row: usize| &table.rows[row].scores["AP"];
+            assert!(figure(1).delta.is_none() && figure(1).p.is_none() && figure(1).mean > 0.0);
+            assert!(figure(2).p.is_some(), "the others are compared all the same");
+            table.warnings.join("\n")
+        };
         let short = refusal(arm("s", &[], None, "AP", &A[..5]));
         assert!(
-            short
-                .to_string()
-                .contains("AP of `s` and of `base` are over different queries (5 and 6; `q5`")
+            short.contains("not compared: AP of `s` and of `base` are over different queries (5 and 6; `q5`")
         );
         let judged = refusal(Arm {
             qrels: "others".into(),
             ..arm("s", &[], None, "AP", &A)
         });
+        assert!(judged.contains("not compared: `s` and `base` were judged by different qrels"));
+    }
+
+    #[test]
+    fn replicates_over_other_queries_have_a_mean_and_are_told() {
+        let arms = [
+            arm("base", &[], None, "AP", &B),
+            arm("s", &[], Some("1"), "AP", &A),
+            arm("s", &[], Some("2"), "AP", &C[..4]),
+        ];
+        let table = table(&arms, &options(&[("system", "base")])).unwrap();
+        let figure = &table.rows[1].scores["AP"];
+        assert_eq!((figure.n, figure.n_queries, figure.p), (2, 4, None));
+        let told = "AP of `s of replicate 1` and of `s of replicate 2` are over different queries (6 and 4";
         assert!(
-            judged
-                .to_string()
-                .contains("`s` and `base` were judged by different qrels")
+            table.warnings.iter().any(|warning| warning.contains(told)),
+            "{:?}",
+            table.warnings
         );
+    }
+
+    #[test]
+    fn totals_are_not_compared_and_do_not_count_in_the_family() {
+        let counted = |system: &str, values: &[f64]| {
+            let mut both = arm(system, &[], None, "AP", values);
+            both.scores
+                .extend(arm(system, &[], None, "NumRet", &[7.0; 6]).scores);
+            both.counts.insert("NumRet".into());
+            both
+        };
+        let with = |arms: &[Arm]| table(arms, &options(&[("system", "base")])).unwrap();
+        let both = with(&[counted("base", &B), counted("x", &A), counted("y", &C)]);
+        let total = &both.rows[1].scores["NumRet"];
+        assert_eq!(
+            (total.mean, total.total, total.delta, total.p),
+            (42.0, true, None, None)
+        );
+        let alone = with(&[
+            arm("base", &[], None, "AP", &B),
+            arm("x", &[], None, "AP", &A),
+            arm("y", &[], None, "AP", &C),
+        ]);
+        assert_eq!(both.rows[1].scores["AP"].p, alone.rows[1].scores["AP"].p);
     }
 
     #[test]
@@ -312,8 +375,12 @@ mod tests {
             )
         };
         assert_eq!(with("nDCG@10").unwrap().measures, ["nDCG@10", "AP"]);
-        let error = with("nDCG@1").unwrap_err().to_string();
-        assert_eq!(error, "no arm was evaluated by `nDCG@1`: did you mean `nDCG@10`?");
+        let without = with("nDCG@1").unwrap();
+        assert_eq!(without.measures, ["AP", "nDCG@10"]);
+        assert_eq!(
+            without.warnings,
+            ["no arm was evaluated by `nDCG@1`: did you mean `nDCG@10`?"]
+        );
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum Event {
     RunStarted {
         /// Id of the run.
         run: String,
+        /// The experiment it is of: a run that is killed has no other record of it.
+        experiment: String,
         /// Distinct nodes.
         nodes: usize,
         /// Of them reused at once.

@@ -8,6 +8,7 @@ use std::{
 use ablate_cache::{Store, StoreError, unsealed_line};
 use ablate_core::ActionKey;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::record::read;
 
@@ -27,7 +28,7 @@ pub struct KeepPolicy {
 pub struct StoredRun {
     /// Its id.
     pub run: String,
-    /// Its experiment; empty for a run that was killed.
+    /// Its experiment; empty for a run that was killed before it began.
     pub experiment: String,
     /// Whether it is pinned.
     pub pinned: bool,
@@ -74,14 +75,16 @@ pub fn set_pin(store: &Store, run: &str, pinned: bool) -> Result<(), StoreError>
 
 fn stored(store: &Store, id: String) -> Result<StoredRun, StoreError> {
     let folder = store.root().join("runs").join(&id);
-    let record = read(store, &id);
-    let keys: BTreeSet<ActionKey> = match &record {
-        Some(record) => record.nodes.iter().filter_map(|node| node.key).collect(),
-        None => logged_keys(&fs_err::read(folder.join("events.jsonl")).unwrap_or_default()),
+    let (experiment, keys) = match read(store, &id) {
+        Some(record) => {
+            let keys = record.nodes.iter().filter_map(|node| node.key).collect();
+            (record.experiment, keys)
+        }
+        None => logged(&fs_err::read(folder.join("events.jsonl")).unwrap_or_default()),
     };
     let modified = fs_err::metadata(&folder)?.modified().ok();
     Ok(StoredRun {
-        experiment: record.map(|record| record.experiment).unwrap_or_default(),
+        experiment,
         pinned: folder.join("pinned").exists(),
         bytes: store.objects_of(&keys)?.values().sum(),
         // A clock that went backwards makes a run young, never old.
@@ -94,14 +97,15 @@ fn stored(store: &Store, id: String) -> Result<StoredRun, StoreError> {
     })
 }
 
-/// What a run that was killed had finished.
-fn logged_keys(log: &[u8]) -> BTreeSet<ActionKey> {
+/// The experiment of a run that was killed, and what it had finished.
+fn logged(log: &[u8]) -> (String, BTreeSet<ActionKey>) {
     let text = String::from_utf8_lossy(log);
-    let key = |line| {
-        let event: serde_json::Value = serde_json::from_str(unsealed_line(line)?).ok()?;
-        serde_json::from_value(event.get("key")?.clone()).ok()
-    };
-    text.lines().filter_map(key).collect()
+    let event = |line| serde_json::from_str::<Value>(unsealed_line(line)?).ok();
+    let events: Vec<Value> = text.lines().filter_map(event).collect();
+    let experiment = events.iter().find_map(|event| event["experiment"].as_str());
+    let key = |event: &Value| serde_json::from_value(event.get("key")?.clone()).ok();
+    let keys = events.iter().filter_map(key).collect();
+    (experiment.unwrap_or_default().to_owned(), keys)
 }
 
 fn apply(policy: KeepPolicy, store: &Store, runs: &mut [StoredRun]) -> Result<(), StoreError> {

@@ -28,6 +28,8 @@ pub const NOT_ASKED_FOR: &str = "not asked for";
 pub struct Options<'a> {
     /// Id of the run.
     pub id: &'a str,
+    /// The experiment it is of.
+    pub experiment: &'a str,
     /// Where the run log goes.
     pub log_folder: PathBuf,
     /// Where sources are looked up.
@@ -112,6 +114,7 @@ pub fn run(
     let began = Instant::now();
     events(Event::RunStarted {
         run: options.id.into(),
+        experiment: options.experiment.into(),
         nodes: plan.order.len(),
         reused: runner.known().nodes.len(),
     });

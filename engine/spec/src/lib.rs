@@ -19,6 +19,8 @@ mod schema;
 mod source;
 mod stages;
 mod sweep;
+mod wiring;
+mod words;
 mod yaml;
 
 pub use check::{InputError, resolve, split};

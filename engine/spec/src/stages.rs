@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ablate_core::{ParamProblem, StageKind, similar};
+use ablate_core::{ParamProblem, StageKind};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     names,
     point::{apply, target},
     problem::suggestion,
+    words::{decoding, variant},
     yaml::{self, Data, Key, Node},
 };
 
@@ -28,13 +29,13 @@ pub(crate) struct Stages<'a> {
 }
 
 /// Where a field's value comes from, if not from the stage as written.
-enum Origin<'a> {
+pub(crate) enum Origin<'a> {
     Sweep(&'a Setting),
     Option(&'a str),
 }
 
 /// The fields of a stage at a point of the sweep, with their places.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     stage: &'a StageDef,
     node: &'a Node,
     values: Map<String, Value>,
@@ -162,24 +163,34 @@ impl Stages<'_> {
         let mut given: Vec<_> = options
             .map(|(_, path, option)| (path.as_slice(), Origin::Option(option)))
             .collect();
-        let mut values = stage.fields.clone();
-        let own = |set: &&&Setting| set.stage == stage.name && set.path.first().is_some_and(|f| f != "use");
-        for setting in settings.iter().filter(own) {
-            apply(&mut values, &setting.path, setting.value.clone());
-            given.push((setting.path.as_slice(), Origin::Sweep(setting)));
-        }
+        given.extend(own(stage, settings).map(|set| (set.path.as_slice(), Origin::Sweep(set))));
         let fields = Fields {
             stage,
             node,
-            values,
+            values: values_at(stage, settings),
             given,
         };
-        fields.check(self)
+        fields.check(self, settings)
     }
 }
 
+/// What of `settings` is of a stage.
+fn own<'a>(stage: &StageDef, settings: &[&'a Setting]) -> impl Iterator<Item = &'a Setting> {
+    let is_own = |set: &&Setting| set.stage == stage.name && set.path.first().is_some_and(|f| f != "use");
+    settings.iter().copied().filter(is_own)
+}
+
+/// The fields of a stage where `settings` hold.
+pub(crate) fn values_at(stage: &StageDef, settings: &[&Setting]) -> Map<String, Value> {
+    let mut values = stage.fields.clone();
+    for setting in own(stage, settings) {
+        apply(&mut values, &setting.path, setting.value.clone());
+    }
+    values
+}
+
 impl Fields<'_> {
-    fn check(&self, stages: &Stages<'_>) -> Vec<Problem> {
+    fn check(&self, stages: &Stages<'_>, settings: &[&Setting]) -> Vec<Problem> {
         let (ports, params) = split(self.stage.kind, &self.values);
         let mut problems: Vec<_> = ports
             .iter()
@@ -192,9 +203,12 @@ impl Fields<'_> {
         };
         let inputs = self.stage.kind.inputs().iter();
         problems.extend(inputs.filter(lacks).map(|input| self.missing(input)));
-        if let Err(found) = self.stage.kind.bind(&params) {
-            let real = found.iter().filter(|problem| !self.is_there(problem));
-            problems.extend(real.map(|problem| self.parameter(problem)));
+        match self.stage.kind.bind(&params) {
+            Ok(bound) => problems.extend(self.wiring(bound.as_ref(), &ports, stages, settings)),
+            Err(found) => {
+                let real = found.iter().filter(|problem| !self.is_there(problem));
+                problems.extend(real.map(|problem| self.parameter(problem)));
+            }
         }
         problems
     }
@@ -269,7 +283,7 @@ impl Fields<'_> {
             .help(format!("give it `{}: NAME`, {what}{instead}", input.name))
     }
 
-    fn parameter(&self, problem: &ParamProblem) -> Problem {
+    pub(crate) fn parameter(&self, problem: &ParamProblem) -> Problem {
         let name = &self.stage.name;
         let path = problem.path.join(".").replace(".[", "[");
         let (code, message) = match problem.code {
@@ -338,7 +352,7 @@ impl Fields<'_> {
     }
 
     /// A problem with the place of the field at `path`, or of its key.
-    fn place(&self, problem: Problem, path: &[String], key: bool) -> Problem {
+    pub(crate) fn place(&self, problem: Problem, path: &[String], key: bool) -> Problem {
         let covering = self.given.iter().rev().find(|(given, _)| path.starts_with(given));
         let written = || Some(self.node.locate(path)?).filter(|_| !path.is_empty());
         let within = || self.given.iter().rev().find(|(given, _)| given.starts_with(path));
@@ -366,43 +380,6 @@ impl Origin<'_> {
             },
         }
     }
-}
-
-/// Serde's message on a value, in words for people who write experiments.
-fn decoding(path: &str, message: &str) -> (&'static str, String) {
-    let (head, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
-    let expected = match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
-        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
-        "f32" | "f64" => "a number",
-        "a boolean" => "`true` or `false`",
-        other => other,
-    };
-    let name = path.trim_end_matches('.');
-    let (code, head) = if let Some(found) = head.strip_prefix("invalid type: ") {
-        ("ablate::spec::wrong_type", found)
-    } else if let Some(found) = head.strip_prefix("invalid value: ") {
-        ("ablate::spec::out_of_range", found)
-    } else if head.starts_with("unknown variant") {
-        let found = head.trim_start_matches("unknown variant ");
-        ("ablate::spec::unknown_value", found)
-    } else {
-        return ("ablate::spec::wrong_type", format!("`{name}`: {message}"));
-    };
-    (code, format!("`{name}` takes {expected}, not {head}"))
-}
-
-/// Did-you-mean from serde's list of variants.
-fn variant(message: &str) -> Option<String> {
-    let names: Vec<&str> = message
-        .strip_prefix("unknown variant ")?
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .collect();
-    let (word, known) = names.split_first()?;
-    let best = similar(word, known.iter().copied()).first().copied()?;
-    Some(format!("did you mean `{best}`?"))
 }
 
 /// The place of a stage, for labels.

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf, process, time::Duration};
 
-use ablate_core::{ArtifactKind, Input, Io, Memory, Needs, Output, Problems, Slot, Stage, StageError, rows};
+use ablate_core::{
+    ArtifactKind, Input, Io, Memory, Needs, Output, Ports, Problems, Slot, Stage, StageError, rows,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,7 +26,7 @@ pub struct Params {
     /// A number of yours: raise it when the program gives other rows though `run` and `files` are the same.
     pub version: u32,
     /// What the program writes: corpus, queries, qrels, run, pairs, triples or scores.
-    #[schemars(length(min = 1), extend("items" = {"type": "string", "enum": TABLES}), extend("examples" = [["triples"]]))]
+    #[schemars(length(min = 1), extend("items" = {"type": "string", "enum": TABLES}), extend("uniqueItems" = true), extend("examples" = [["triples"]]))]
     pub outputs: Vec<String>,
     /// The program is ended, and the stage fails, after so many seconds; never if not given.
     #[serde(default)]
@@ -38,6 +40,9 @@ pub struct Params {
     #[schemars(range(min = 0))]
     pub memory_gb: f64,
 }
+
+/// What stands for the path at the port `files`.
+const FILES: &str = "{files}";
 
 const TABLES: [ArtifactKind; 7] = [
     ArtifactKind::Corpus,
@@ -121,6 +126,19 @@ impl Stage for Command {
         }
     }
 
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        let named = params.run.iter().any(|text| text.contains(FILES));
+        problems.require(
+            ports.has("files") || !named,
+            "run",
+            "names `{files}`, and nothing stands at `files`: write `files: ./PATH`",
+        );
+    }
+
+    fn makes(params: &Params, output: &str) -> bool {
+        params.outputs.iter().any(|name| name == output)
+    }
+
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let work = Work::begin(params, io)?;
         let timeout = params.timeout_seconds.map(Duration::from_secs_f64);
@@ -193,7 +211,7 @@ impl Work {
         let argument = |text: &String| {
             files
                 .as_ref()
-                .map_or(text.clone(), |files| text.replace("{files}", files))
+                .map_or(text.clone(), |files| text.replace(FILES, files))
         };
         let mut words = params.run.iter().map(argument);
         let mut command = process::Command::new(words.next().unwrap_or_default());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Problems, Stage, StageError,
+    ArtifactKind, Input, Io, Output, Ports, Problems, Stage, StageError,
     rows::{Hit, Pair},
 };
 use schemars::JsonSchema;
@@ -84,10 +84,24 @@ impl Stage for Filter {
         problems.require(ordered, "min_chars", "is larger than max_chars");
     }
 
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        let (depth, run) = (params.round_trip.is_some(), ports.has("run"));
+        problems.require(
+            run || !depth,
+            "round_trip",
+            "needs a run: set `run` to one of the queries of these pairs",
+        );
+        problems.require(
+            depth || !run,
+            "run",
+            "is of no use without `round_trip`: set its depth",
+        );
+    }
+
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let pairs: Vec<Pair> = io.rows("pairs")?;
         let before = pairs.len();
-        let kept = keep(params, round_trip(params, pairs, io.optional_rows("run")?)?)?;
+        let kept = keep(params, round_trip(params, pairs, io.optional_rows("run")?))?;
         if kept.len() == before {
             io.warn(format!(
                 "the filter kept all {before} pairs: it is an identity here, and so no factor"
@@ -104,21 +118,14 @@ impl Stage for Filter {
 }
 
 /// The pairs whose document the run found early enough for their query.
-fn round_trip(params: &Params, pairs: Vec<Pair>, run: Option<Vec<Hit>>) -> Result<Vec<Pair>, StageError> {
-    let (depth, run) = match (params.round_trip, run) {
-        (Some(depth), Some(run)) => (depth, run),
-        (None, None) => return Ok(pairs),
-        _ => {
-            return Err(StageError::with_help(
-                "a round trip needs both a depth and a run",
-                "set `round_trip`, and `run` to a run of the queries of these pairs",
-            ));
-        }
+fn round_trip(params: &Params, pairs: Vec<Pair>, run: Option<Vec<Hit>>) -> Vec<Pair> {
+    let Some((depth, run)) = params.round_trip.zip(run) else {
+        return pairs;
     };
     let hits = run.into_iter().filter(|hit| hit.rank <= depth);
     let found: BTreeSet<(String, String)> = hits.map(|hit| (hit.query_id, hit.doc_id)).collect();
     let returned = |pair: &Pair| found.contains(&(pair.query_id.clone(), pair.doc_id.clone()));
-    Ok(pairs.into_iter().filter(returned).collect())
+    pairs.into_iter().filter(returned).collect()
 }
 
 /// Best first; length and copies, then threshold, duplicates and top.
@@ -222,15 +229,13 @@ mod tests {
             ]
         };
         let pairs = || ["a", "b", "c"].map(|id| honey(id, "q", -1.0)).to_vec();
-        let kept = |depth: &str, run: Option<Vec<Hit>>| {
+        let kept = |depth: &str| {
             let params = serde_json::from_str(depth).unwrap();
-            let kept = round_trip(&params, pairs(), run).map_err(|error| error.to_string())?;
-            Ok::<_, String>(kept.into_iter().map(|pair| pair.query_id).collect::<Vec<_>>())
+            let kept = round_trip(&params, pairs(), Some(run()));
+            kept.into_iter().map(|pair| pair.query_id).collect::<Vec<_>>()
         };
-        assert_eq!(kept(r#"{"round_trip": 1}"#, Some(run())).unwrap(), ["b"]);
-        assert_eq!(kept(r#"{"round_trip": 2}"#, Some(run())).unwrap(), ["a", "b"]);
-        assert!(kept("{}", Some(run())).is_err());
-        assert!(kept(r#"{"round_trip": 1}"#, None).is_err());
+        assert_eq!(kept(r#"{"round_trip": 1}"#), ["b"]);
+        assert_eq!(kept(r#"{"round_trip": 2}"#), ["a", "b"]);
     }
 
     #[test]

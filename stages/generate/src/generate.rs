@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Output, Problems, Slot as Place, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Output, Ports, Problems, Slot as Place, Stage, StageError,
     rows::{Document, Pair},
 };
+use ablate_models::source::{GENERATOR, require_role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,10 @@ impl Stage for Generate {
             "greedy decoding writes the same query each time: set a temperature",
         );
         params.queries.check(problems);
+    }
+
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(GENERATOR, "model", ports, problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

@@ -4,6 +4,7 @@ mod catalogue;
 mod fetch;
 mod kept;
 mod repository;
+mod role;
 mod wheel;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use ablate_fetch::{
 use wheel::Wheel;
 
 pub use catalogue::{Entry, File, catalogue};
+pub use role::{ENCODER, GENERATOR, RERANKER, require_role};
 
 /// The model sources.
 pub static MODEL_SOURCE: ModelSource = ModelSource;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ablate_core::{ArtifactKind, Input, Io, Output, Problems, Stage, StageError, rows::Hit};
+use ablate_core::{ArtifactKind, Input, Io, Output, Ports, Problems, Stage, StageError, rows::Hit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -85,17 +85,19 @@ impl Stage for Fuse {
         problems.require(finite, "weights", "must be numbers");
     }
 
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        let (weights, runs) = (params.weights.len(), ports.count());
+        problems.require(
+            weights == 0 || weights == runs,
+            "weights",
+            format!("{weights} weights for {runs} runs: give one weight a run, in the order of the ports"),
+        );
+    }
+
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let mut runs: Vec<Vec<Hit>> = Vec::new();
         for port in Self::INPUTS {
             runs.extend(io.optional_rows(port.name)?);
-        }
-        if !params.weights.is_empty() && params.weights.len() != runs.len() {
-            let message = format!("{} weights for {} runs", params.weights.len(), runs.len());
-            return Err(StageError::with_help(
-                message,
-                "give one weight a run, in the order of the ports",
-            ));
         }
         io.put("run", fuse(params, &runs))
     }

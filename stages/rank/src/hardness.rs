@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Output, Ports, Problems, Slot, Stage, StageError,
     rows::{Document, Hardness as Row, Triple},
 };
 use ablate_models::{
     encoder::{Embeddings, Role},
-    source::MODEL_SOURCE,
+    source::{ENCODER, MODEL_SOURCE, require_role},
 };
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -71,6 +71,10 @@ impl Stage for Hardness {
     const SLOT: Slot = Slot::Device;
     const NUMERIC: &'static str = "f32";
     type Params = Params;
+
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(ENCODER, "encoder", ports, problems);
+    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let triples: Vec<Triple> = io.rows("triples")?;

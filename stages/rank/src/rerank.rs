@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Numeric, Output, Parts, Record, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Numeric, Output, Parts, Ports, Problems, Record, Slot, Stage, StageError,
     rows::{Document, Hit, Query},
 };
-use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
+use ablate_models::{
+    reranker::Activation,
+    source::{MODEL_SOURCE, RERANKER, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +57,10 @@ impl Stage for Rerank {
     const SLOT: Slot = Slot::Device;
     const NUMERIC: Numeric = "f32";
     type Params = Params;
+
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(RERANKER, "model", ports, problems);
+    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let head = head(io.rows("run")?, params.depth);

@@ -1,12 +1,13 @@
 //! The `retrieve/bm25` stage.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Output, Problems, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Output, Ports, Problems, Stage, StageError,
     rows::{Hit, Query},
 };
 use arrow::array::RecordBatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{
     analysis::Analyser,
@@ -124,14 +125,6 @@ impl Params {
                 "there is nothing to search",
                 "set `corpus` or `index`",
             )),
-            (Some(_), Some(_)) if self.rm3.is_none() => Err(StageError::with_help(
-                "a corpus is of no use beside an index, unless rm3 reads feedback from it",
-                "leave out `corpus` or `index`",
-            )),
-            (Some(_), None) if self.rm3.is_some() => Err(StageError::with_help(
-                "rm3 reads its feedback from the corpus",
-                "set `corpus` beside `index`",
-            )),
             (Some(folder), _) => self.fitting(Index::open(&folder)?),
         }
     }
@@ -205,6 +198,24 @@ impl Stage for RetrieveBm25 {
             "rm3",
             "expands queries of one text: leave out `fields` or `rm3`",
         );
+    }
+
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        let (corpus, index) = (ports.has("corpus"), ports.has("index"));
+        problems.require(
+            corpus || params.rm3.is_none(),
+            "rm3",
+            "reads its feedback from the documents: set `corpus` beside `index`",
+        );
+        problems.require(
+            !(corpus && index) || params.rm3.is_some(),
+            "corpus",
+            "is of no use beside an index, unless rm3 reads it: leave out `corpus` or `index`",
+        );
+        let indexed = ports.params("index").map(|made| made["analyser"].clone());
+        let own = params.analyser.as_ref().map(|analyser| json!(analyser));
+        let agree = indexed.zip(own).is_none_or(|(indexed, own)| indexed == own);
+        problems.require(agree, "analyser", "is not the one of the index: leave it out");
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

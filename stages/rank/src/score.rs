@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Needs, Numeric, Output, Problems, Record, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Needs, Numeric, Output, Ports, Problems, Record, Slot, Stage, StageError,
     rows::{Document, Pair},
 };
 use ablate_models::{
     encoder::{Prefixes, Role},
     reranker::Activation,
-    source::MODEL_SOURCE,
+    source::{ENCODER, MODEL_SOURCE, RERANKER, require_role},
 };
 use arrow::array::RecordBatch;
 use rayon::prelude::*;
@@ -145,6 +145,20 @@ impl Stage for Score {
         problems.require(sound, "weights", "must not lie below 0, and not both be 0");
     }
 
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        let role = match params.by {
+            By::Bm25 => return,
+            By::Reranker => RERANKER,
+            By::Cosine | By::Weighted => ENCODER,
+        };
+        problems.require(
+            ports.has("model"),
+            "by",
+            "needs a model: set `model`, or `by: bm25`",
+        );
+        require_role(role, "model", ports, problems);
+    }
+
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let mut pairs: Vec<Pair> = io.rows("pairs")?;
         let scores = match params.by {
@@ -172,19 +186,7 @@ impl Stage for Score {
     }
 }
 
-/// Refuses to go on without a model.
-fn require_model(io: &Io<'_>) -> Result<(), StageError> {
-    match io.optional_tree("model")? {
-        Some(_) => Ok(()),
-        None => Err(StageError::with_help(
-            "this score needs a model",
-            "set `model`, or `by: bm25`",
-        )),
-    }
-}
-
 fn by_reranker(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>, StageError> {
-    require_model(io)?;
     let texts: Vec<(&str, &str)> = pairs
         .iter()
         .map(|pair| (pair.query.as_str(), pair.text.as_str()))
@@ -198,7 +200,6 @@ fn by_reranker(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>,
 
 /// The cosine of each query and its document.
 fn cosines(params: &Params, pairs: &[Pair], io: &Io<'_>) -> Result<Vec<f32>, StageError> {
-    require_model(io)?;
     let encoding = Encoding::open(io, "model", &params.reading(), params.scoring.batch)?;
     let queries: Vec<String> = pairs.iter().map(|pair| pair.query.clone()).collect();
     let queries = encoding.units(Role::Query, &queries)?;

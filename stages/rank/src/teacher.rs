@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Numeric, Output, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Numeric, Output, Ports, Problems, Slot, Stage, StageError,
     rows::{Hit, Triple},
 };
-use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
+use ablate_models::{
+    reranker::Activation,
+    source::{MODEL_SOURCE, RERANKER, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +47,10 @@ impl Stage for Teacher {
     const SLOT: Slot = Slot::Device;
     const NUMERIC: Numeric = "f32";
     type Params = Params;
+
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(RERANKER, "model", ports, problems);
+    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let triples: Vec<Triple> = io.rows("triples")?;

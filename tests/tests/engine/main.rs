@@ -40,6 +40,7 @@ fn options<'a>(
     let capacity = Capacity { cpu: jobs, device: 1 };
     Options {
         id: "test",
+        experiment: "test",
         log_folder: root.join("runs"),
         places,
         device: DeviceChoice::Cpu,

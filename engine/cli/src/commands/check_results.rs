@@ -1,26 +1,37 @@
-//! `check-results`: the figures of a run against those its file has committed.
+//! `check-results`: figures against those a file has committed.
 
 use ablate_cache::Store;
-use ablate_report::{Expected, Judged, judge};
+use ablate_report::{Expected, Judged, Verdict, judge};
 use ablate_spec::Expect;
 
-use crate::{args::CheckResults, commands::find_run, error::CliError, load, print, tables};
+use crate::{
+    args::CheckResults,
+    commands::find_run,
+    error::CliError,
+    load, print,
+    sides::{self, Side},
+};
 
-/// Says of every committed figure whether the run agrees.
+/// Says of every committed figure whether what the store holds of the file's nodes agrees, or what a run came to.
 pub(crate) fn check_results(args: &CheckResults, store: &Store, json: bool) -> Result<(), CliError> {
     let loaded = load::load_plan(&args.experiment)?;
-    let file = args.experiment.file.display();
-    if loaded.experiment.expect.is_empty() {
+    let file = args.experiment.file.display().to_string();
+    let committed = expected(&loaded.experiment.expect);
+    if committed.is_empty() {
         let help = "write `expect: [{where: {AXIS: LABEL}, MEASURE: VALUE, tolerance: VALUE}]`";
         return Err(CliError::Usage(format!(
             "{file} commits no figures\n  help: {help}"
         )));
     }
-    let run = find_run(store, args.run.as_deref().unwrap_or(&loaded.experiment.name))?;
-    let judged = judge(
-        &tables::table_of(&run, store)?,
-        &expected(&loaded.experiment.expect),
-    );
+    let side = match &args.run {
+        Some(run) => sides::of_record(find_run(store, run)?)?,
+        None => sides::stored(&loaded, &file, store)?,
+    };
+    let committed = match args.experiment.only.is_empty() {
+        true => committed,
+        false => asked_for(committed, &side)?,
+    };
+    let judged = judge(&side.table(store)?, &committed);
     if json {
         print::json(&judged);
     } else {
@@ -28,14 +39,39 @@ pub(crate) fn check_results(args: &CheckResults, store: &Store, json: bool) -> R
             .iter()
             .for_each(|one| print::result(&format!("{:7} {one}", one.verdict)));
     }
-    let wrong = judged.iter().filter(|one| !one.agrees()).count();
-    if wrong == 0 {
-        return Ok(());
+    outcome(&judged, &side.name, &file)
+}
+
+/// The committed figures of points that `--only` takes.
+fn asked_for(committed: Vec<Expected>, side: &Side) -> Result<Vec<Expected>, CliError> {
+    let asked = |one: &Expected| {
+        side.arms
+            .iter()
+            .any(|arm| one.fits(&arm.system, &arm.place.point))
+    };
+    let committed: Vec<_> = committed.into_iter().filter(asked).collect();
+    match committed.is_empty() {
+        true => Err(CliError::Usage(
+            "--only: no figure is committed of these points".into(),
+        )),
+        false => Ok(committed),
     }
-    let (all, id) = (judged.len(), &run.id);
-    Err(CliError::Different(format!(
-        "{wrong} of {all} figures of run {id} contradict {file}"
-    )))
+}
+
+fn outcome(judged: &[Judged], side: &str, file: &str) -> Result<(), CliError> {
+    let count = |verdict| judged.iter().filter(|one| one.verdict == verdict).count();
+    let (off, missing, all) = (count(Verdict::Off), count(Verdict::Missing), judged.len());
+    let off = (off > 0).then(|| format!("{off} of {all} figures contradict {file}"));
+    let missing = (missing > 0).then(|| {
+        format!(
+            "{missing} of {all} figures are not there in {side}: `ablate run {file}` computes what can be"
+        )
+    });
+    let told: Vec<_> = off.into_iter().chain(missing).collect();
+    match told.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::Different(told.join("\n"))),
+    }
 }
 
 /// What a run contradicts, as warnings.

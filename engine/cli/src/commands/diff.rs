@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ablate_cache::{OutputRecord, Store};
 use ablate_core::{ArtifactKind, Record, rows::Query};
-use ablate_report::{Diff, NodeChange, RowChanges, diff_text, row_changes};
+use ablate_report::{Diff, Moved, NodeChange, RowChanges, diff_text, row_changes};
 
 use crate::{
     args,
@@ -20,7 +20,7 @@ const MOST_NODES: usize = 8;
 /// Below it a move is significant.
 const LEVEL: f64 = 0.05;
 
-/// Compares two sides; with `--check` a significant move is an error.
+/// Compares two sides; with `--check` a significant move is an error, and so is what could not be compared.
 pub(crate) fn diff(args: &args::Diff, store: &Store, json: bool) -> Result<(), CliError> {
     let (before, after) = (
         sides::find(&args.before, store)?,
@@ -32,17 +32,23 @@ pub(crate) fn diff(args: &args::Diff, store: &Store, json: bool) -> Result<(), C
     } else {
         print::result(&diff_text(&diff));
     }
-    let moved = diff
-        .figures
-        .iter()
-        .filter(|figure| figure.p.is_some_and(|p| p < LEVEL))
-        .count();
-    match args.check && moved > 0 {
-        true => Err(CliError::Different(format!(
-            "{moved} figures moved significantly"
-        ))),
-        false => Ok(()),
+    let told = if args.check { alarms(&diff) } else { Vec::new() };
+    match told.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::Different(told.join("\n"))),
     }
+}
+
+/// Why two sides do not count as equal.
+fn alarms(diff: &Diff) -> Vec<String> {
+    let significant = |figure: &&Moved| figure.p.is_some_and(|p| p < LEVEL);
+    let moved = diff.figures.iter().filter(significant).count();
+    let alone = diff.one_sided.len();
+    let compared = diff.figures.len() + diff.unchanged;
+    let moved = (moved > 0).then(|| format!("{moved} figures moved significantly"));
+    let alone = (alone > 0).then(|| format!("{alone} rows have figures on one side only"));
+    let nothing = (compared == 0).then(|| "there was no figure to compare".to_owned());
+    [moved, alone, nothing].into_iter().flatten().collect()
 }
 
 /// Everything that differs, with rows and texts.

@@ -26,6 +26,7 @@ pub(crate) fn helper(args: &Helper, store: &Store) -> Result<(), CliError> {
     };
     let options = Options {
         id: "helper",
+        experiment: &loaded.experiment.name,
         log_folder: store.root().join("runs"),
         places: &loaded.places,
         device: args.device,

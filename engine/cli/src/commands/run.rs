@@ -45,6 +45,7 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
     )?;
     let options = Options {
         id: &id,
+        experiment: &loaded.experiment.name,
         log_folder: log_folder.clone(),
         places: &loaded.places,
         device,
@@ -120,7 +121,7 @@ fn repeated(args: &Run) -> Vec<String> {
     all
 }
 
-/// Prints the table, saves the record, and tells how it ended.
+/// Prints the table, saves the record, and tells how it ended. A table that cannot be made costs nothing else.
 fn finish(
     record: &mut RunRecord,
     expected: &[Expected],
@@ -128,19 +129,22 @@ fn finish(
     log_folder: &Path,
     json: bool,
 ) -> Result<(), CliError> {
-    let table = tables::table_of(record, store)?;
-    record.warnings.extend(table.warnings.iter().cloned());
-    let mut judged = judge(&table, expected);
-    // A point that was not asked for, or failed, contradicts nothing.
-    judged.retain(|one| one.found.is_some());
-    record.warnings.extend(contradictions(&judged));
+    let made = tables::table_of(record, store);
+    if let Ok(table) = &made {
+        record.warnings.extend(table.warnings.iter().cloned());
+        let mut judged = judge(table, expected);
+        // A point that was not asked for, or failed, contradicts nothing.
+        judged.retain(|one| one.found.is_some());
+        record.warnings.extend(contradictions(&judged));
+    }
     record.save(log_folder)?;
+    let rows = made.as_ref().map_or(&[][..], |table| &table.rows);
     if json {
-        print::json(&answer(record, &table.rows));
+        print::json(&answer(record, rows));
     } else {
-        if !table.rows.is_empty() {
+        if let Some(table) = made.as_ref().ok().filter(|table| !table.rows.is_empty()) {
             print::result(&ablate_report::text(
-                &table,
+                table,
                 &tables::options(record)?,
                 print::coloured(),
             ));
@@ -151,7 +155,8 @@ fn finish(
         .warnings
         .iter()
         .for_each(|warning| print::message(&format!("warning: {warning}")));
-    outcome(record)
+    outcome(record)?;
+    made.map(|_| ())
 }
 
 fn outcome(record: &RunRecord) -> Result<(), CliError> {

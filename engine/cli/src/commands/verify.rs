@@ -64,6 +64,7 @@ fn again(name: &str, file: &Path, args: &Verify, store: &Store, json: bool) -> R
     let device = machine::devices(&[args.device])?[0];
     let options = Options {
         id: "verify",
+        experiment: &loaded.experiment.name,
         log_folder: store.root().join("runs"),
         places: &loaded.places,
         device,

@@ -15,7 +15,8 @@ const BUDGET: f64 = 0.01;
 
 /// All warnings about the rows, `against` being the place of each one's baseline.
 pub(crate) fn of(folded: &[Folded<'_>], against: &[Option<usize>], rows: &[Row]) -> Vec<String> {
-    let mut warnings = Vec::from_iter(two_factors(folded, against));
+    let mut warnings: Vec<_> = folded.iter().filter_map(unlike).collect();
+    warnings.extend(two_factors(folded, against));
     let pairs = || {
         against
             .iter()
@@ -27,6 +28,12 @@ pub(crate) fn of(folded: &[Folded<'_>], against: &[Option<usize>], rows: &[Row])
     warnings.extend(within_seed_noise(folded, rows));
     warnings.extend(identical(folded));
     warnings
+}
+
+/// A row whose replicates are not of the same queries and judgements.
+fn unlike(row: &Folded<'_>) -> Option<String> {
+    let error = row.measures.values().find_map(|values| values.unlike.as_ref())?;
+    Some(format!("means are averaged, queries are not compared: {error}"))
 }
 
 /// Rows that differ from their baseline in more than one respect: no single factor explains the difference.

@@ -5,10 +5,13 @@ mod filter;
 use std::collections::BTreeMap;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Output, Problems, Slot as Place, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Output, Ports, Problems, Slot as Place, Stage, StageError,
     rows::{Pair, Triple},
 };
-use ablate_models::Precision;
+use ablate_models::{
+    Precision,
+    source::{GENERATOR, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -220,6 +223,10 @@ impl Stage for WriteNegatives {
             "per_query",
             "greedy decoding writes the same negative each time: set a temperature",
         );
+    }
+
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(GENERATOR, "model", ports, problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

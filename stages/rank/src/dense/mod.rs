@@ -6,13 +6,14 @@ mod search;
 mod vectors;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Numeric, Output, Parts, Record, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Parts, Ports, Problems, Record, Slot, Stage,
+    StageError,
     rows::{Document, Hit, Query, Vector},
 };
 use ablate_models::{
     device,
     encoder::{Embeddings, Role},
-    source::MODEL_SOURCE,
+    source::{ENCODER, MODEL_SOURCE, require_role},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,10 @@ impl Stage for RetrieveDense {
         least: 1 << 30,
     };
     type Params = Params;
+
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(ENCODER, "model", ports, problems);
+    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let queries: Vec<Query> = io.rows("queries")?;

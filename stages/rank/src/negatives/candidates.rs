@@ -29,12 +29,6 @@ pub(super) fn candidates(
     pool: &Pool<'_>,
     io: &Io<'_>,
 ) -> Result<Vec<Ranked>, StageError> {
-    if params.source != Origin::CrossEncoder && io.optional_rows::<Hit>("run")?.is_some() {
-        return Err(StageError::with_help(
-            format!("a run is of no use to `source: {}`", params.source.name()),
-            "leave `run` out, or set `source: cross_encoder`",
-        ));
-    }
     match params.source {
         Origin::Random => Ok(vec![vec![]; pairs.len()]),
         Origin::Bm25 => lexical(params, pairs, pool, io),
@@ -67,7 +61,6 @@ fn others(params: &Params, pair: &Pair, pool: &Pool<'_>, places: impl Iterator<I
 
 /// By the cosine of vectors, within the margins.
 fn dense(params: &Params, pairs: &[Pair], pool: &Pool<'_>, io: &Io<'_>) -> Result<Vec<Ranked>, StageError> {
-    require_scorer(io)?;
     let reading = Reading {
         max_length: params.scoring.max_length,
         prefixes: params.prefixes.clone(),
@@ -103,7 +96,6 @@ fn reranked(
     pool: &Pool<'_>,
     io: &Io<'_>,
 ) -> Result<Vec<Ranked>, StageError> {
-    require_scorer(io)?;
     let pools = match io.optional_rows::<Hit>("run")? {
         Some(run) => from_run(params, pairs, pool, run)?,
         None => lexical(params, pairs, pool, io)?,
@@ -171,15 +163,4 @@ fn from_run(
         others(params, pair, pool, hits)
     };
     Ok(pairs.iter().map(of_pair).collect())
-}
-
-/// Refuses to go on without a scorer.
-fn require_scorer(io: &Io<'_>) -> Result<(), StageError> {
-    match io.optional_tree("scorer")? {
-        Some(_) => Ok(()),
-        None => Err(StageError::with_help(
-            "these negatives need a model that scores them",
-            "set `scorer`: a sentence encoder for `source: dense`, a cross-encoder for `source: cross_encoder`",
-        )),
-    }
 }

@@ -1,9 +1,12 @@
 //! The `negatives/denoise` stage: negatives that a cross-encoder takes for relevant are dropped.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Numeric, Output, Problems, Seed, Slot, Stage, StageError, rows::Triple,
+    ArtifactKind, Input, Io, Numeric, Output, Ports, Problems, Seed, Slot, Stage, StageError, rows::Triple,
 };
-use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
+use ablate_models::{
+    reranker::Activation,
+    source::{MODEL_SOURCE, RERANKER, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +67,10 @@ impl Stage for DenoiseNegatives {
             "max_score",
             "or a margin is needed: without a bound nothing is dropped",
         );
+    }
+
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(RERANKER, "scorer", ports, problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

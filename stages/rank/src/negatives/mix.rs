@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ablate_core::{ArtifactKind, Input, Io, Output, Problems, Seed, Stage, StageError, rows::Triple};
+use ablate_core::{ArtifactKind, Input, Io, Output, Ports, Problems, Seed, Stage, StageError, rows::Triple};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,12 +71,23 @@ impl Stage for MixNegatives {
         problems.require(some, "take", "takes nothing");
     }
 
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        let (numbers, sources) = (params.take.len(), ports.count());
+        problems.require(
+            numbers == 0 || numbers == sources,
+            "take",
+            format!(
+                "{numbers} numbers for {sources} sources: give one number a source, in the order of the ports"
+            ),
+        );
+    }
+
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let mut sources: Vec<Vec<Triple>> = Vec::new();
         for port in Self::INPUTS {
             sources.extend(io.optional_rows(port.name)?);
         }
-        let take = takes(params, sources.len())?;
+        let take = takes(params, sources.len());
         let queries = by_query(&sources);
         let (mut mixed, mut dropped) = (Vec::new(), 0);
         for (query, pools) in &queries {
@@ -99,18 +110,11 @@ impl Stage for MixNegatives {
 }
 
 /// How many are taken of each source.
-fn takes(params: &Params, sources: usize) -> Result<Vec<usize>, StageError> {
+fn takes(params: &Params, sources: usize) -> Vec<usize> {
     if params.take.is_empty() {
-        return Ok(vec![1; sources]);
+        return vec![1; sources];
     }
-    if params.take.len() != sources {
-        let message = format!("`take` has {} numbers for {sources} sources", params.take.len());
-        return Err(StageError::with_help(
-            message,
-            "give one number a source, in the order of the ports",
-        ));
-    }
-    Ok(params.take.iter().map(|count| *count as usize).collect())
+    params.take.iter().map(|count| *count as usize).collect()
 }
 
 /// A query with one of its positives.

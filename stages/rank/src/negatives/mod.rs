@@ -9,10 +9,14 @@ mod pool;
 use std::collections::BTreeSet;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Needs, Output, Problems, Seed, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Needs, Output, Ports, Problems, Seed, Slot, Stage, StageError,
     rows::{Document, Pair, Triple},
 };
-use ablate_models::{encoder::Prefixes, reranker::Activation, source::MODEL_SOURCE};
+use ablate_models::{
+    encoder::Prefixes,
+    reranker::Activation,
+    source::{ENCODER, MODEL_SOURCE, RERANKER, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -181,6 +185,26 @@ impl Stage for Negatives {
             "must be at least per_query",
         );
         params.margins.check(params.source.has_scores(), problems);
+    }
+
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        let pooled = params.source == Origin::CrossEncoder || !ports.has("run");
+        problems.require(
+            pooled,
+            "run",
+            "is of use to `source: cross_encoder` only: leave it out",
+        );
+        let (role, what) = match params.source {
+            Origin::Dense => (ENCODER, "a sentence encoder"),
+            Origin::CrossEncoder => (RERANKER, "a cross-encoder or a monoT5"),
+            Origin::Bm25 | Origin::Random => return,
+        };
+        problems.require(
+            ports.has("scorer"),
+            "source",
+            format!("needs {what}: set `scorer`"),
+        );
+        require_role(role, "scorer", ports, problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
