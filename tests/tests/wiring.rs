@@ -90,6 +90,14 @@ const CASES: &[(&str, &str)] = &[
         "`x.outputs`: \"run\" stands twice",
     ),
     (
+        "train/biencoder, data: hard, base: all-minilm-l6-v2, patience: 2",
+        "`x.patience`: waits for a smaller loss on `dev`, and nothing stands there",
+    ),
+    (
+        "train/sft, data: judged, prompt: ablate/vanilla, base: all-minilm-l6-v2",
+        "`x.base`: takes a model of the role generator",
+    ),
+    (
         "evaluate, run: own.run, qrels: data.qrels.test, measures: [AP]",
         "the stage `own` does not make `run`",
     ),

@@ -1,7 +1,13 @@
 //! `train/biencoder`: a dense retriever from triples.
 
-use ablate_core::{ArtifactKind, Input, Io, Memory, Numeric, Output, Slot, Stage, StageError, rows::Triple};
-use ablate_models::{device, encoder::SentenceEncoder, source::MODEL_SOURCE};
+use ablate_core::{
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Ports, Problems, Slot, Stage, StageError, rows::Triple,
+};
+use ablate_models::{
+    device,
+    encoder::SentenceEncoder,
+    source::{ENCODER, MODEL_SOURCE, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +95,11 @@ impl Stage for TrainBiencoder {
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";
     type Params = Params;
+
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        params.training.check_ports(ports, problems);
+        require_role(ENCODER, "base", ports, problems);
+    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let (rows, dev): (Vec<Triple>, _) = (io.rows("data")?, io.optional_rows("dev")?.unwrap_or_default());

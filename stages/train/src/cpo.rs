@@ -1,9 +1,10 @@
 //! `train/cpo`: a generator from preferences.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Needs, Numeric, Output, Problems, Slot, Stage, StageError, rows::Preferred,
+    ArtifactKind, Input, Io, Needs, Numeric, Output, Ports, Problems, Slot, Stage, StageError,
+    rows::Preferred,
 };
-use ablate_models::source::MODEL_SOURCE;
+use ablate_models::source::{GENERATOR, MODEL_SOURCE, require_role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +115,11 @@ impl Stage for TrainCpo {
             "label_smoothing",
             "only `loss: sigmoid` is smoothed: leave it out",
         );
+    }
+
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        params.tuning.training.check_ports(ports, problems);
+        require_role(GENERATOR, "base", ports, problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

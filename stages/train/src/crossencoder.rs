@@ -1,6 +1,8 @@
 //! `train/crossencoder`: a reranker from triples.
 
-use ablate_core::{ArtifactKind, Input, Io, Memory, Numeric, Output, Slot, Stage, StageError, rows::Triple};
+use ablate_core::{
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Ports, Problems, Slot, Stage, StageError, rows::Triple,
+};
 use ablate_models::{
     device,
     reranker::{CrossEncoder, Truncation},
@@ -70,6 +72,10 @@ impl Stage for TrainCrossencoder {
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";
     type Params = Params;
+
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        params.training.check_ports(ports, problems);
+    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let (rows, dev): (Vec<Triple>, _) = (io.rows("data")?, io.optional_rows("dev")?.unwrap_or_default());

@@ -1,10 +1,13 @@
 //! `train/distillation`: a dense retriever from the scores of a teacher.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Numeric, Output, Problems, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Ports, Problems, Slot, Stage, StageError,
     rows::{Hit, Triple},
 };
-use ablate_models::{device, source::MODEL_SOURCE};
+use ablate_models::{
+    device,
+    source::{ENCODER, MODEL_SOURCE, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +96,11 @@ impl Stage for TrainDistillation {
             "temperature",
             "only `loss: kl` has one: leave it out",
         );
+    }
+
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        params.training.check_ports(ports, problems);
+        require_role(ENCODER, "base", ports, problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

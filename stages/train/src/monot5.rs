@@ -1,6 +1,8 @@
 //! `train/monot5`: a monoT5 reranker from triples.
 
-use ablate_core::{ArtifactKind, Input, Io, Memory, Numeric, Output, Slot, Stage, StageError, rows::Triple};
+use ablate_core::{
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Ports, Problems, Slot, Stage, StageError, rows::Triple,
+};
 use ablate_models::{device, reranker::MonoT5, source::MODEL_SOURCE};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,6 +95,10 @@ impl Stage for TrainMonoT5 {
     const MEMORY: Memory = Memory::TRAINING;
     const NUMERIC: Numeric = "f32";
     type Params = Params;
+
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        params.training.check_ports(ports, problems);
+    }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let (rows, dev): (Vec<Triple>, _) = (io.rows("data")?, io.optional_rows("dev")?.unwrap_or_default());

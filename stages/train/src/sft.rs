@@ -1,8 +1,13 @@
 //! `train/sft`: a generator from queries and their documents.
 
-use ablate_core::{ArtifactKind, Input, Io, Needs, Numeric, Output, Slot, Stage, StageError, rows::Pair};
+use ablate_core::{
+    ArtifactKind, Input, Io, Needs, Numeric, Output, Ports, Problems, Slot, Stage, StageError, rows::Pair,
+};
 use ablate_generate::{PROMPT_SOURCE, PairPrompts, Prompting};
-use ablate_models::{generator::Reader, source::MODEL_SOURCE};
+use ablate_models::{
+    generator::Reader,
+    source::{GENERATOR, MODEL_SOURCE, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +81,11 @@ impl Stage for TrainSft {
             slot: Self::SLOT,
             memory: params.tuning.memory(),
         }
+    }
+
+    fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        params.tuning.training.check_ports(ports, problems);
+        require_role(GENERATOR, "base", ports, problems);
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use ablate_core::{ArtifactKind, Input, Io, Output, Seed, StageError, rows::Step};
+use ablate_core::{ArtifactKind, Input, Io, Output, Ports, Problems, Seed, StageError, rows::Step};
 use ablate_models::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -124,6 +124,15 @@ fn seed() -> u64 {
 pub(crate) type Judged<'a> = (&'a dyn Objective, Vec<Vec<usize>>);
 
 impl<D> Training<D> {
+    /// Finds what does not go with the inputs.
+    pub(crate) fn check_ports(&self, ports: &Ports<'_>, problems: &mut Problems) {
+        problems.require(
+            self.patience.is_none() || ports.has("dev"),
+            "patience",
+            "waits for a smaller loss on `dev`, and nothing stands there: connect it, or leave `patience` out",
+        );
+    }
+
     /// The root of what is drawn.
     pub(crate) fn root(&self) -> Seed {
         Seed::root(self.seed)
@@ -165,7 +174,7 @@ impl<D> Training<D> {
     /// Trains as [`train`] does, with the checkpoints and the progress of a stage.
     ///
     /// # Errors
-    /// As [`train`], and if `patience` has nothing to look at.
+    /// As [`train`].
     pub(crate) fn run(
         &self,
         objective: &dyn Objective,
@@ -174,12 +183,6 @@ impl<D> Training<D> {
         dropout: Option<f32>,
         io: &Io<'_>,
     ) -> Result<Vec<Step>, StageError> {
-        if judged.is_empty() && self.patience.is_some() {
-            return Err(StageError::with_help(
-                "`patience` waits for a smaller loss on `dev`, and there is none",
-                "connect `dev`, or leave `patience` out",
-            ));
-        }
         let dev = (!judged.is_empty()).then_some(Dev {
             objective: judge,
             batches: &judged,
