@@ -160,7 +160,7 @@ const STOP_WORDS: [&str; 33] = [
     "was", "will", "with",
 ];
 
-/// Lucene's StandardTokenizer cuts longer words; none that long is a word.
+/// Characters of a word at most: Lucene's StandardTokenizer cuts longer ones into words of this length.
 const LONGEST: usize = 255;
 
 impl Analyser {
@@ -221,10 +221,7 @@ impl Pipeline {
     pub(crate) fn each_word(&self, text: &str, each: impl FnMut(&str)) {
         match self.steps.tokenizer {
             Tokenizer::Whitespace => text.split_whitespace().for_each(each),
-            Tokenizer::Standard => {
-                let short = |word: &&str| word.len() <= LONGEST || word.chars().count() <= LONGEST;
-                text.unicode_words().filter(short).for_each(each);
-            }
+            Tokenizer::Standard => text.unicode_words().flat_map(in_pieces).for_each(each),
         }
     }
 
@@ -236,7 +233,7 @@ impl Pipeline {
             word
         };
         let word = if self.steps.lowercase {
-            word.to_lowercase()
+            word.chars().map(lower).collect()
         } else {
             word.to_owned()
         };
@@ -249,6 +246,28 @@ impl Pipeline {
             (None, None) => word,
         })
     }
+}
+
+/// A word in pieces of [`LONGEST`] characters.
+fn in_pieces(word: &str) -> impl Iterator<Item = &str> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let end = match rest.len() <= LONGEST {
+            true => rest.len(),
+            false => rest
+                .char_indices()
+                .nth(LONGEST)
+                .map_or(rest.len(), |(end, _)| end),
+        };
+        let (piece, more) = rest.split_at(end);
+        rest = more;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// The lower case of one character, whatever stands beside it, as Java's `Character.toLowerCase` has it.
+fn lower(character: char) -> char {
+    character.to_lowercase().next().unwrap_or(character)
 }
 
 /// Cuts `'s` with any of the apostrophes of Lucene's EnglishPossessiveFilter.
@@ -305,6 +324,14 @@ mod tests {
                 "bee", "hive", "isn't", "keeper", "3.5", "mm", "tnf", "alpha", "u.s.a", "relat"
             ]
         );
+    }
+
+    #[test]
+    fn long_words_are_cut_and_characters_lowered_one_by_one() {
+        let long = "x".repeat(600);
+        let lengths: Vec<usize> = terms(json!({}), &long).iter().map(String::len).collect();
+        assert_eq!(lengths, [255, 255, 90]);
+        assert_eq!(terms(json!({}), "İstanbul ΟΔΟΣ"), ["istanbul", "οδοσ"]);
     }
 
     #[test]
