@@ -381,13 +381,19 @@ fn what_is_wrong_with_a_checkpoint_is_told() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    let file = folder.path().join("tokenizer.json");
-    fs_err::write(file, tokenizer(TOKENS + 2).to_string()).unwrap();
-    let told = error_of(folder.path());
-    assert!(
-        told.contains("the tokenizer has 63 tokens, the model 61 embeddings"),
-        "{told}"
-    );
+    for (tokens, expected) in [
+        (TOKENS + 2, "the tokenizer has 63 tokens, the model 61 embeddings"),
+        (TOKENS / 2, "the tokenizer has 30 tokens, the model 61 embeddings"),
+        (
+            TOKENS - 1,
+            "the token 60 begins or ends texts, and the tokenizer lacks it",
+        ),
+    ] {
+        let file = folder.path().join("tokenizer.json");
+        fs_err::write(file, tokenizer(tokens).to_string()).unwrap();
+        let told = error_of(folder.path());
+        assert!(told.contains(expected), "{told}");
+    }
     fs_err::write(
         folder.path().join("config.json"),
         json!({"model_type": "mamba"}).to_string(),
