@@ -389,10 +389,9 @@ fn what_is_wrong_with_a_checkpoint_is_told() {
             "the token 60 begins or ends texts, and the tokenizer lacks it",
         ),
     ] {
-        let file = folder.path().join("tokenizer.json");
-        fs_err::write(file, tokenizer(tokens).to_string()).unwrap();
-        let told = error_of(folder.path());
-        assert!(told.contains(expected), "{told}");
+        let text = tokenizer(tokens).to_string();
+        fs_err::write(folder.path().join("tokenizer.json"), text).unwrap();
+        assert!(error_of(folder.path()).contains(expected), "{expected}");
     }
     fs_err::write(
         folder.path().join("config.json"),
