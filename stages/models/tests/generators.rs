@@ -381,18 +381,14 @@ fn what_is_wrong_with_a_checkpoint_is_told() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    for (tokens, expected) in [
-        (TOKENS + 2, "the tokenizer has 63 tokens, the model 61 embeddings"),
-        (TOKENS / 2, "the tokenizer has 30 tokens, the model 61 embeddings"),
-        (
-            TOKENS - 1,
-            "the token 60 begins or ends texts, and the tokenizer lacks it",
-        ),
-    ] {
+    let told_of = |tokens: usize| {
         let text = tokenizer(tokens).to_string();
         fs_err::write(folder.path().join("tokenizer.json"), text).unwrap();
-        assert!(error_of(folder.path()).contains(expected), "{expected}");
-    }
+        error_of(folder.path())
+    };
+    assert!(told_of(TOKENS + 2).contains("the tokenizer has 63 tokens, the model 61 embeddings"));
+    assert!(told_of(TOKENS / 2).contains("the tokenizer has 30 tokens, the model 61 embeddings"));
+    assert!(told_of(TOKENS - 1).contains("the token 60 begins or ends texts"));
     fs_err::write(
         folder.path().join("config.json"),
         json!({"model_type": "mamba"}).to_string(),
