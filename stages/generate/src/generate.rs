@@ -77,7 +77,7 @@ impl Stage for Generate {
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let documents: Vec<Document> = io.rows("documents")?;
+        let documents = with_text(io.rows("documents")?, io);
         let asking = at_port(io)?.ok_or_else(|| StageError::new("no input at port `prompt`"))?;
         let queries = params.queries.settled(asking.manner());
         asking.require(Self::NAME, &[], &[(Slot::Query, "{query}")])?;
@@ -86,6 +86,18 @@ impl Stage for Generate {
         let written = writing.written(&writer, io)?;
         io.put("pairs", pairs(&queries.rule()?, &documents, written, io)?)
     }
+}
+
+/// The documents that have a text: of none, a model would make one up.
+fn with_text(documents: Vec<Document>, io: &Io<'_>) -> Vec<Document> {
+    let all = documents.len();
+    let has_text = |document: &Document| !document.full_text().trim().is_empty();
+    let kept: Vec<Document> = documents.into_iter().filter(has_text).collect();
+    if kept.len() < all {
+        let empty = all - kept.len();
+        io.note(format!("{empty} of {all} documents are empty and are left out"));
+    }
+    kept
 }
 
 /// The queries that were written, as many texts for each document; texts without one are counted and left out.

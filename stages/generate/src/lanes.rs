@@ -179,10 +179,21 @@ impl<D: Decoder> Lane<'_, D> {
         if self.decoding.sampling.repetition_penalty.is_some() {
             row.seen.insert(token);
         }
+        if !logprob.is_finite() {
+            return Err(not_finite());
+        }
         row.draft.tokens.push(token);
         row.draft.logprobs.push(logprob);
         row.feed = vec![token];
         let Draft { tokens, logprobs } = &row.draft;
         Ok(finished(self.generator, tokens, logprobs, self.decoding)?.is_some())
     }
+}
+
+/// One logit that is no number is enough: no probability can be told.
+fn not_finite() -> StageError {
+    StageError::with_help(
+        "the model predicts what is no number (NaN or infinite logits)",
+        "its weights are damaged, or computing in another `precision` than f32 overflows",
+    )
 }

@@ -41,6 +41,9 @@ pub(crate) fn open(io: &Io<'_>, precision: Precision) -> Result<Arc<Generator>, 
             Arc::new(Generator::load_adapted(&base, &adapter, &device, precision)?)
         }
     };
+    if generator.reader.ends.is_empty() {
+        io.warn("the model names no token that ends a text: texts end at a stop text or with decoding.max_new_tokens");
+    }
     if let Model::Device(model) = &generator.model {
         io.note(format!("computed on {}", model.place()));
     }

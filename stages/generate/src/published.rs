@@ -1,5 +1,5 @@
-//! The published templates of InPars and Promptagator: read from the repository of InPars' toolkit at a fixed commit, never
-//! written down here.
+//! The published templates of InPars, Promptagator and InPars+: read from the repositories of InPars' toolkit and of InPars+ at fixed
+//! commits, never written down here.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,22 @@ use crate::{
     strategies::{Manner, Strategy},
 };
 
-/// The names, sorted. <https://github.com/zetaalphavector/InPars/blob/master/inpars/prompts/templates.yaml>
-pub(crate) const NAMES: [&str; 12] = [
+/// The names, sorted.
+pub(crate) const NAMES: [&str; 24] = [
     "inpars/gbq",
     "inpars/vanilla",
+    "inparsplus/arguana",
+    "inparsplus/climate-fever",
+    "inparsplus/dbpedia-entity",
+    "inparsplus/fever",
+    "inparsplus/fiqa",
+    "inparsplus/hotpotqa",
+    "inparsplus/msmarco-document",
+    "inparsplus/nfcorpus",
+    "inparsplus/scidocs",
+    "inparsplus/scifact",
+    "inparsplus/trec-covid",
+    "inparsplus/webis-touche2020",
     "promptagator/arguana",
     "promptagator/dbpedia-entity",
     "promptagator/fever",
@@ -30,8 +42,26 @@ pub(crate) const NAMES: [&str; 12] = [
     "promptagator/webis-touche2020",
 ];
 
-const REPOSITORY: &str = "https://raw.githubusercontent.com/zetaalphavector/InPars";
-const COMMIT: &str = "f88c92ba090ee600eb3e3bf0b8296c33e52b311d";
+/// Where templates stand.
+struct Origin {
+    /// What the names of its templates begin with, and the folder of its file.
+    name: &'static str,
+    repository: &'static str,
+    commit: &'static str,
+}
+
+/// <https://github.com/zetaalphavector/InPars/blob/master/inpars/prompts/templates.yaml>
+const INPARS: Origin = Origin {
+    name: "inpars",
+    repository: "https://raw.githubusercontent.com/zetaalphavector/InPars",
+    commit: "f88c92ba090ee600eb3e3bf0b8296c33e52b311d",
+};
+/// <https://github.com/danilotpnta/IR2-project/blob/main/inpars/prompts/templates.yaml>
+const INPARS_PLUS: Origin = Origin {
+    name: "inparsplus",
+    repository: "https://raw.githubusercontent.com/danilotpnta/IR2-project",
+    commit: "12fbdf0f31b3c1bf6262314a5cfc42093a645e50",
+};
 const FILE: &str = "templates.yaml";
 /// What the source is called in pins.
 const KIND: &str = "prompt";
@@ -41,12 +71,19 @@ pub(crate) fn is_published(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
+fn origin(name: &str) -> &'static Origin {
+    match name.starts_with(INPARS_PLUS.name) {
+        true => &INPARS_PLUS,
+        false => &INPARS,
+    }
+}
+
 /// The strategy of a name, from the file on this machine.
 ///
 /// # Errors
 /// If it is not on this machine, or the file has no such template.
 pub(crate) fn strategy(name: &str, places: &Places) -> Result<Strategy, StageError> {
-    let file = folder(places)?.join(FILE);
+    let file = folder(name, places)?.join(FILE);
     if !file.is_file() {
         return Err(absent(name));
     }
@@ -58,7 +95,7 @@ pub(crate) fn strategy(name: &str, places: &Places) -> Result<Strategy, StageErr
 /// # Errors
 /// If the file or the pins cannot be read, or differ.
 pub(crate) fn digest(name: &str, places: &Places) -> Result<Option<Digest>, StageError> {
-    let file = folder(places)?.join(FILE);
+    let file = folder(name, places)?.join(FILE);
     if !file.is_file() {
         return Ok(pins::pinned(places, KIND, name)?.map(|pin| pin.digest));
     }
@@ -72,7 +109,7 @@ pub(crate) fn digest(name: &str, places: &Places) -> Result<Option<Digest>, Stag
 /// # Errors
 /// If it may not or cannot be had, or is not what is pinned.
 pub(crate) fn fetch(name: &str, places: &Places, report: &dyn Fn(&str)) -> Result<PathBuf, StageError> {
-    fetch_from(REPOSITORY, name, places, report)
+    fetch_from(origin(name).repository, name, places, report)
 }
 
 fn fetch_from(
@@ -81,7 +118,7 @@ fn fetch_from(
     places: &Places,
     report: &dyn Fn(&str),
 ) -> Result<PathBuf, StageError> {
-    let folder = folder(places)?;
+    let (folder, commit) = (folder(name, places)?, origin(name).commit);
     if !folder.is_dir() && places.offline {
         return Err(absent(name));
     }
@@ -90,7 +127,7 @@ fn fetch_from(
         fs_err::create_dir_all(&ready)?;
         let want = Want {
             name: FILE,
-            url: format!("{repository}/{COMMIT}/inpars/prompts/{FILE}"),
+            url: format!("{repository}/{commit}/inpars/prompts/{FILE}"),
             token: None,
             checksum: None,
             bytes: None,
@@ -104,19 +141,20 @@ fn fetch_from(
         Ok(ready)
     })?;
     let pin = Pin {
-        revision: Some(COMMIT.into()),
+        revision: Some(commit.into()),
         digest: of_strategy(&strategy(name, places)?),
     };
     pins::pin(places, KIND, name, &pin)?;
     Ok(folder)
 }
 
-fn folder(places: &Places) -> Result<PathBuf, StageError> {
+fn folder(name: &str, places: &Places) -> Result<PathBuf, StageError> {
     let data = places
         .data
         .last()
         .ok_or_else(|| StageError::new("there is no folder to download to"))?;
-    Ok(data.join(format!("inpars-prompts-{}", &COMMIT[..12])))
+    let Origin { name, commit, .. } = origin(name);
+    Ok(data.join(format!("{name}-prompts-{}", &commit[..12])))
 }
 
 fn absent(name: &str) -> StageError {
@@ -133,7 +171,7 @@ fn of_strategy(strategy: &Strategy) -> Digest {
 }
 
 /// A template as the toolkit fills it: an empty query, and no blanks at the end. Promptagator's stands behind its shots,
-/// which are the template filled.
+/// which are the template filled; those of InPars+ have a blank line between them.
 fn read(file: &Path, name: &str) -> Result<Strategy, StageError> {
     let text = fs_err::read_to_string(file)?;
     let key = match name {
@@ -145,14 +183,15 @@ fn read(file: &Path, name: &str) -> Result<Strategy, StageError> {
         StageError::with_help(what, "delete the folder, and it is fetched again")
     })?;
     let asked = block.replace("{query}", "").trim_end().to_owned();
-    let is_static = name.starts_with("inpars/");
+    let drawn = format!("{{examples}}{asked}");
+    let (template, layout) = match name.split('/').next() {
+        Some("inpars") => (asked, String::new()),
+        Some("inparsplus") => (drawn, format!("{}\n\n", block.trim())),
+        _ => (drawn, block),
+    };
     Ok(Strategy {
-        template: if is_static {
-            asked
-        } else {
-            format!("{{examples}}{asked}")
-        },
-        layout: if is_static { String::new() } else { block },
+        template,
+        layout,
         shots: Vec::<Shot>::new(),
         manner: Manner::default(),
     })
@@ -185,7 +224,8 @@ mod tests {
 
     /// A file of the same form, in other words.
     const TEMPLATES: &str = "# ours\ninpars:\n  mode: static\n  template: |\n    A: b\n\n    A: {document}\n    Q: {query}\n\n\
-         promptagator-scifact:\n  mode: dynamic\n  template: |\n    {document}\n    Says: {query}";
+         promptagator-scifact:\n  mode: dynamic\n  template: |\n    {document}\n    Says: {query}\n\
+         inparsplus-scifact:\n  mode: dynamic_v2\n  template: |\n    D: {document}\n    Says: {query}";
     const PATH: &str = "/f88c92ba090ee600eb3e3bf0b8296c33e52b311d/inpars/prompts/templates.yaml";
 
     /// An experiment's folder and one for downloads.
@@ -214,8 +254,14 @@ mod tests {
         let scifact = strategy("promptagator/scifact", &places).unwrap();
         assert_eq!(scifact.template, "{examples}{document}\nSays:");
         assert_eq!(scifact.layout, "{document}\nSays: {query}\n");
+        let path = format!("/{}/inpars/prompts/templates.yaml", INPARS_PLUS.commit);
+        server.at(&path, [Page::of(TEMPLATES)]);
+        fetch_from(&server.url, "inparsplus/scifact", &places, &|_| {}).unwrap();
+        let plus = strategy("inparsplus/scifact", &places).unwrap();
+        assert_eq!(plus.template, "{examples}D: {document}\nSays:");
+        assert_eq!(plus.layout, "D: {document}\nSays: {query}\n\n");
         let pinned = digest("inpars/vanilla", &places).unwrap().unwrap();
-        let file = super::folder(&places).unwrap().join(FILE);
+        let file = super::folder("inpars/vanilla", &places).unwrap().join(FILE);
 
         // On a machine that has fetched nothing the pin is known, and other words are refused.
         fs_err::remove_dir_all(folder.path().join("data")).unwrap();

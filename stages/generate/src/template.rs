@@ -61,11 +61,17 @@ pub(crate) enum Part {
 pub(crate) struct Template(Vec<Part>);
 
 impl Template {
-    /// Reads a text in which these slots may stand, each once; braces around anything but a word are text.
+    /// Reads a text in which these slots may stand, each once; braces around anything but a word are text, but for those of Jinja, which
+    /// would be taken for what they are not.
     ///
     /// # Errors
-    /// Names the slot that is unknown or stands twice.
+    /// Names the slot that is unknown or stands twice, or what is Jinja.
     pub(crate) fn parse(text: &str, slots: &[Slot]) -> Result<Self, String> {
+        if let Some(jinja) = ["{{", "{%", "{#"].iter().find(|jinja| text.contains(**jinja)) {
+            return Err(format!(
+                "`{jinja}` is Jinja, and templates are no Jinja: write single braces around a slot, as in {{document}}"
+            ));
+        }
         let (mut template, mut rest) = (Self(vec![]), text);
         while let Some(at) = rest.find('{') {
             let (before, braced) = rest.split_at(at);
@@ -213,6 +219,18 @@ mod tests {
             bare.headed("Ask: ", Slot::Examples).text(),
             "Ask: {examples}{document}"
         );
+    }
+
+    #[test]
+    fn jinja_is_refused() {
+        for text in [
+            "Text: {{document}}",
+            "{% if title %}{title}{% endif %} {document}",
+            "{# why #}",
+        ] {
+            let told = parse(text).unwrap_err();
+            assert!(told.contains("templates are no Jinja"), "{told}");
+        }
     }
 
     #[test]

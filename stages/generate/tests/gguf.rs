@@ -135,7 +135,7 @@ fn qwen_coder_is_transformers() {
     );
     assert_eq!(
         (generator.reader.begin, generator.reader.ends.as_slice()),
-        (None, &[151_645][..])
+        (None, &[151_645, 151_643][..])
     );
     assert!(generator.reader.chat_template.unwrap().contains("<|im_start|>"));
 }
@@ -151,7 +151,7 @@ fn gemma_is_transformers() {
     );
     assert_eq!(
         (generator.reader.begin, generator.reader.ends.as_slice()),
-        (Some(2), &[1][..])
+        (Some(2), &[1, 106][..])
     );
     assert_eq!(generator.reader.chat_template, None);
 }

@@ -158,7 +158,7 @@ impl Generator {
 /// Opens a model folder.
 pub(crate) fn open(folder: &Path) -> Result<Opened, StageError> {
     let opened = found(folder)?;
-    enough_embeddings(&opened, folder)?;
+    belong_together(&opened, folder)?;
     Ok(opened)
 }
 
@@ -183,26 +183,28 @@ fn found(folder: &Path) -> Result<Opened, StageError> {
     }
 }
 
-/// Refuses a tokenizer that writes tokens the model has no embedding of. Tokens that stand beside its vocabulary are
-/// never written unless a text spells them: Gemma 3 has one for images that its text models lack.
-fn enough_embeddings(opened: &Opened, folder: &Path) -> Result<(), StageError> {
-    let known = opened.config.vocab_size;
-    let last = opened
-        .reader
-        .tokenizer
-        .get_vocab(false)
-        .into_values()
-        .max()
-        .unwrap_or(0) as usize;
-    match last < known {
-        true => Ok(()),
-        false => Err(StageError::with_help(
-            format!(
-                "{}: the tokenizer has {} tokens, the model {known} embeddings",
-                folder.display(),
-                last + 1
-            ),
-            "use a tokenizer and weights that belong together",
+/// Refuses a tokenizer that is another model's: one that writes tokens the model has no embedding of, lacks those that begin and end its
+/// texts, or knows so few that more than padding is left of the embeddings. Tokens that stand beside its vocabulary are never written
+/// unless a text spells them: Gemma 3 has one for images that its text models lack.
+fn belong_together(opened: &Opened, folder: &Path) -> Result<(), StageError> {
+    let (known, reader) = (opened.config.vocab_size, &opened.reader);
+    let count = reader.tokenizer.get_vocab(false).into_values().max();
+    let count = count.map_or(0, |last| last as usize + 1);
+    let refuse = |what: String| {
+        let message = format!("{}: {what}", folder.display());
+        let help = "use a tokenizer and weights that belong together";
+        Err(StageError::with_help(message, help))
+    };
+    if count > known || 4 * count < 3 * known {
+        return refuse(format!(
+            "the tokenizer has {count} tokens, the model {known} embeddings"
+        ));
+    }
+    let mut around = reader.begin.iter().chain(&reader.ends);
+    match around.find(|id| reader.tokenizer.id_to_token(**id).is_none()) {
+        Some(id) => refuse(format!(
+            "the token {id} begins or ends texts, and the tokenizer lacks it"
         )),
+        None => Ok(()),
     }
 }

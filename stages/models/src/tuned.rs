@@ -36,6 +36,9 @@ impl TunedGenerator {
         let mut opened = open(folder)?.into_published()?;
         let mut settings = opened.settings;
         settings.insert("model_type".into(), opened.family.model_type.into());
+        settings
+            .entry("architectures")
+            .or_insert_with(|| json!([opened.family.architecture]));
         Ok(Self {
             decoder: TunedDecoder::load(
                 opened.config,

@@ -381,13 +381,14 @@ fn what_is_wrong_with_a_checkpoint_is_told() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    let file = folder.path().join("tokenizer.json");
-    fs_err::write(file, tokenizer(TOKENS + 2).to_string()).unwrap();
-    let told = error_of(folder.path());
-    assert!(
-        told.contains("the tokenizer has 63 tokens, the model 61 embeddings"),
-        "{told}"
-    );
+    let told_of = |tokens: usize| {
+        let text = tokenizer(tokens).to_string();
+        fs_err::write(folder.path().join("tokenizer.json"), text).unwrap();
+        error_of(folder.path())
+    };
+    assert!(told_of(TOKENS + 2).contains("the tokenizer has 63 tokens, the model 61 embeddings"));
+    assert!(told_of(TOKENS / 2).contains("the tokenizer has 30 tokens, the model 61 embeddings"));
+    assert!(told_of(TOKENS - 1).contains("the token 60 begins or ends texts"));
     fs_err::write(
         folder.path().join("config.json"),
         json!({"model_type": "mamba"}).to_string(),

@@ -12,7 +12,7 @@ use ablate_models::{
     params::{ParamStore, to_vec},
 };
 use candle_core::{Device, Tensor};
-use generator::tiny_generator;
+use generator::{tiny_generator, tiny_llama3};
 
 fn told<T>(result: Result<T, StageError>) -> T {
     result.map_err(|error| error.to_string()).unwrap()
@@ -103,6 +103,40 @@ fn what_is_saved_computes_what_was_trained() {
         assert_eq!(ids(&saved), ids(&untrained));
         assert_eq!(folder.path().join("adapter").exists(), lora.is_some());
     }
+}
+
+/// Transformers has no name for the factors of a GGUF file but those of longrope, and vLLM goes by `architectures`.
+#[test]
+fn what_is_saved_of_llama_3_is_in_words_of_transformers() {
+    let base = tiny_llama3();
+    let folder = trained(base.path(), &lora());
+    let config = fs_err::read(folder.path().join("config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let factors = serde_json::json!([1.0, 1.0, 3.5, 8.0]);
+    let scaling = serde_json::json!({
+        "rope_type": "longrope", "short_factor": factors, "long_factor": factors, "attention_factor": 1.0,
+        "original_max_position_embeddings": 512,
+    });
+    assert_eq!(config["rope_scaling"], scaling);
+    assert_eq!(config["architectures"], serde_json::json!(["LlamaForCausalLM"]));
+    let load = |folder| told(Generator::load(folder, &Device::Cpu, Precision::F32));
+    let plain = tiny_generator();
+    let (scaled, unscaled) = (
+        logits_in_use(&load(base.path())),
+        logits_in_use(&load(plain.path())),
+    );
+    assert!(
+        scaled.iter().zip(&unscaled).any(|(a, b)| (a - b).abs() > 1e-3),
+        "it turns otherwise"
+    );
+    let merged = load(folder.path());
+    let adapted = Generator::load_adapted(
+        base.path(),
+        &folder.path().join("adapter"),
+        &Device::Cpu,
+        Precision::F32,
+    );
+    assert_same(&logits_in_use(&merged), &logits_in_use(&told(adapted)));
 }
 
 /// A folder with an adapter, trained on the tiny generator.

@@ -163,3 +163,33 @@ fn a_stage_of_which_nothing_is_left_fails_and_says_why() {
         "{told}"
     );
 }
+
+#[test]
+fn no_query_is_written_for_a_document_without_a_text() {
+    let (asked, address) = serve(|_, _| "how deep is it".to_owned());
+    let model = json!({"endpoint": address, "name": "big", "revision": "r1"}).to_string();
+    let host = MemoryHost::new()
+        .with(
+            "documents",
+            vec![document("a", " \n"), document("b", "The lake is deep.")],
+        )
+        .with("prompt", vec![row("template", "Of {document}\nQuery:")])
+        .with_source("model", &model, Path::new("."));
+    host.run(kind("generate"), json!({}));
+    assert_eq!(asked.lock().unwrap().len(), 1);
+    assert_eq!(host.output::<Pair>("pairs")[0].doc_id, "b");
+}
+
+#[test]
+fn a_model_that_predicts_no_numbers_is_told() {
+    let model = generator::tiny_nan();
+    let host = MemoryHost::new()
+        .with("documents", vec![document("a", "The lake is deep.")])
+        .with("prompt", vec![row("template", "Of {document}\nQuery:")])
+        .with_source("model", "tiny", model.path());
+    for temperature in [0.0, 0.7] {
+        let decoding = json!({"temperature": temperature});
+        let told = lengths(&host, json!({"decoding": decoding})).unwrap_err();
+        assert!(told.contains("the model predicts what is no number"), "{told}");
+    }
+}

@@ -191,7 +191,7 @@ impl Stage for OptimisePrompt {
             Ok(queries.into_iter().map(|query| query.worth).collect())
         })?;
         trying.tell_spent();
-        let chosen = &tried[tell(params, &tried, &steps, &trying)];
+        let chosen = &tried[tell(params, base.shots().len(), &tried, &steps, &trying)];
         io.put("prompt", chosen.asking.rows()?)?;
         io.put("trials", rows(&tried, &pool, &steps)?)?;
         let pairs = bootstrapped.into_iter().filter_map(|query| query.pair);
@@ -263,8 +263,20 @@ fn split(params: &Params, mut documents: Vec<Document>) -> Result<Split, StageEr
     })
 }
 
-/// The candidate that is chosen, and a word on how it compares.
-fn tell(params: &Params, tried: &[Candidate], steps: &[Step], trying: &Trying<'_>) -> usize {
+/// What all are compared with: the prompt given, if its examples fit.
+fn baseline(examples: usize, first: &Candidate) -> String {
+    match examples - first.demonstrations.len() {
+        0 => "the prompt given".to_owned(),
+        left_out => {
+            format!(
+                "the prompt given without {left_out} of its {examples} examples, for which there is no room"
+            )
+        }
+    }
+}
+
+/// The candidate that is chosen, and a word on how it compares; `examples` are those of the prompt given.
+fn tell(params: &Params, examples: usize, tried: &[Candidate], steps: &[Step], trying: &Trying<'_>) -> usize {
     let last = |wanted: usize| steps.iter().rfind(|step| step.candidate == wanted);
     let chosen = steps.iter().rfind(|step| step.outcome == Outcome::Chosen);
     let chosen = chosen.map_or(0, |step| step.candidate);
@@ -272,15 +284,17 @@ fn tell(params: &Params, tried: &[Candidate], steps: &[Step], trying: &Trying<'_
     let (count, dev) = (tried.len(), params.dev);
     trying.io().note(format!(
         "of {count} prompts trial {chosen} is chosen, with {} demonstrations and {} {}: its queries are worth {best:.4} on {dev} \
-         documents, those of the prompt given {given:.4}",
+         documents, those of {} {given:.4}",
         tried[chosen].demonstrations.len(),
         tried[chosen].tokens,
         trying.unit(),
+        baseline(examples, &tried[0]),
     ));
     if chosen == 0 {
-        trying
-            .io()
-            .warn("no prompt is better than the one given: the search changes nothing");
+        let what = baseline(examples, &tried[0]);
+        trying.io().warn(format!(
+            "no prompt is better than {what}: the search found nothing"
+        ));
     }
     if count < params.trials as usize {
         trying.io().note(format!(
@@ -308,4 +322,23 @@ fn rows(tried: &[Candidate], pool: &[Demonstration], steps: &[Step]) -> Result<V
         })
     };
     steps.iter().map(row).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_are_compared_with_is_told_from_the_prompt_given() {
+        let first = |demonstrations: Vec<usize>| Candidate {
+            instruction: String::new(),
+            demonstrations,
+            asking: Asking::new("{document}", "", vec![], None).unwrap(),
+            tokens: 1,
+        };
+        assert_eq!(baseline(2, &first(vec![0, 1])), "the prompt given");
+        assert_eq!(baseline(0, &first(vec![])), "the prompt given");
+        assert!(baseline(3, &first(vec![0])).starts_with("the prompt given without 2 of its 3 examples"));
+    }
 }

@@ -53,7 +53,6 @@ impl Rotary {
         {
             "default" => (),
             "linear" => rotary.divide(&[rope.real_or("factor", 1.0)]),
-            "factors" => rotary.divide(&factors(rope, "factors", rotary.pairs())),
             "llama3" => rotary.llama3(rope),
             "longrope" | "su" => longest = rotary.longrope(rope, context),
             other => rope.problem(format!(

@@ -123,14 +123,22 @@ impl<'p> Metadata<'p> {
         let original = get("rope.scaling.original_context_length");
         if tensors.has("rope_factors_short.weight") {
             let short = tensors.numbers("rope_factors_short.weight")?;
+            let long = match tensors.has("rope_factors_long.weight") {
+                true => tensors.numbers("rope_factors_long.weight")?,
+                false => short.clone(),
+            };
             return Ok(Some(json!({
-                "rope_type": "longrope", "short_factor": short, "original_max_position_embeddings": original,
-                "attention_factor": get("rope.scaling.attn_factor"),
+                "rope_type": "longrope", "short_factor": short, "long_factor": long,
+                "original_max_position_embeddings": original, "attention_factor": get("rope.scaling.attn_factor"),
             })));
         }
         if tensors.has("rope_freqs.weight") {
+            // Llama 3's, worked out by the converter: the same over any length, in words that transformers knows.
             let factors = tensors.numbers("rope_freqs.weight")?;
-            return Ok(Some(json!({"rope_type": "factors", "factors": factors})));
+            return Ok(Some(json!({
+                "rope_type": "longrope", "short_factor": factors, "long_factor": factors,
+                "original_max_position_embeddings": get("context_length"), "attention_factor": 1.0,
+            })));
         }
         let kind = get("rope.scaling.type").filter(|kind| kind != "none");
         Ok(kind.map(|kind| json!({"rope_type": kind, "factor": get("rope.scaling.factor")})))

@@ -18,6 +18,19 @@ const CONTROL: i32 = 3;
 const USER_DEFINED: i32 = 4;
 const BYTE: i32 = 6;
 
+/// Control tokens that end a text or a turn, whatever the metadata say (llama.cpp's `llama-vocab.cpp`).
+const ENDS: [&str; 9] = [
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<end_of_turn>",
+    "<EOT>",
+    "_<EOT>",
+];
+
 /// How GPT-2 splits a text.
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 /// How tiktoken's cl100k does, numbers in threes: Llama 3, Phi-4.
@@ -117,13 +130,20 @@ pub(super) fn begin(metadata: &Metadata<'_>) -> Result<Option<u32>, StageError> 
     Ok(metadata.token("bos").filter(|_| asked))
 }
 
-/// The tokens that end a text, or a turn of a conversation.
+/// The tokens that end a text, or a turn of a conversation: those the file says, then those that llama.cpp knows by their texts.
 pub(super) fn ends(metadata: &Metadata<'_>) -> Result<Vec<u32>, StageError> {
-    let mut ends: Vec<u32> = ["eos", "eot"]
-        .into_iter()
-        .filter_map(|name| metadata.token(name))
-        .collect();
-    ends.dedup();
+    let said = ["eos", "eot", "eom"].map(|name| metadata.token(name));
+    let tokens = Tokens::read(metadata)?;
+    let known = tokens
+        .all()
+        .filter(|(_, text, kind)| *kind == CONTROL && ENDS.contains(text));
+    let known = known.map(|(id, ..)| id as u32);
+    let mut ends: Vec<u32> = Vec::new();
+    for id in said.into_iter().flatten().chain(known) {
+        if !ends.contains(&id) {
+            ends.push(id);
+        }
+    }
     match ends.is_empty() {
         true => Err(metadata.error("has no `tokenizer.ggml.eos_token_id`")),
         false => Ok(ends),
@@ -286,6 +306,27 @@ mod tests {
         ];
         let named = values.map(|(key, value)| (format!("tokenizer.ggml.{key}"), value));
         Metadata::new(named.into(), Path::new("m.gguf"))
+    }
+
+    /// As a conversion of a chat model has it whose end of a text is not the end of a turn.
+    #[test]
+    fn the_end_of_a_turn_is_known_by_its_text() {
+        let texts = ["a", "<|end|>", "</s>", "<|im_end|>"].map(|text| Value::String(text.into()));
+        let of = |kinds: [i32; 4], more: Option<u32>| {
+            let kinds = kinds.map(Value::I32);
+            let values = [
+                ("tokens", Value::Array(texts.to_vec())),
+                ("token_type", Value::Array(kinds.to_vec())),
+            ];
+            let eos = more.map(|id| ("eos_token_id", Value::U32(id)));
+            let named = values.into_iter().chain(eos);
+            let named = named.map(|(key, value)| (format!("tokenizer.ggml.{key}"), value));
+            ends(&Metadata::new(named.collect(), Path::new("m.gguf"))).map_err(|error| error.to_string())
+        };
+        // The same text as a token that is spelt ends nothing.
+        assert_eq!(of([1, 1, 3, 3], Some(2)), Ok(vec![2, 3]));
+        assert_eq!(of([1, 3, 3, 3], None), Ok(vec![1, 3]));
+        assert!(of([1; 4], None).is_err());
     }
 
     /// tests/fixtures/sentencepiece_bpe.py.

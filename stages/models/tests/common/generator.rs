@@ -18,24 +18,43 @@ const WIDTHS: [usize; 3] = [32, 64, 16];
 ///
 /// Its weights are uniform numbers: products of integers alone, so that they are the same on every machine.
 pub(crate) fn tiny_generator() -> tempfile::TempDir {
-    of("smollm", &MERGES)
+    of("smollm", &MERGES, random, vec![])
+}
+
+/// The same with the factors of a rotation as llama.cpp's converter keeps those of Llama 3.
+#[allow(dead_code)]
+pub(crate) fn tiny_llama3() -> tempfile::TempDir {
+    let factors = Tensor::of_f32("rope_freqs.weight".into(), &[4], &[1.0, 1.0, 3.5, 8.0]);
+    of("smollm", &MERGES, random, vec![factors])
+}
+
+/// The same with weights that are no numbers.
+#[allow(dead_code)]
+pub(crate) fn tiny_nan() -> tempfile::TempDir {
+    let nan = |_: &str, shape: &[usize]| vec![f32::NAN; shape.iter().product()];
+    of("smollm", &MERGES, nan, vec![])
 }
 
 /// The same over a text that is split as Qwen's are, with a token for a full stop that ends a line.
 #[allow(dead_code)]
 pub(crate) fn tiny_qwen() -> tempfile::TempDir {
-    of("qwen2", &[[".", "Ċ"]])
+    of("qwen2", &[[".", "Ċ"]], random, vec![])
 }
 
-/// A model whose tokenizer splits a text as `pre` says, and then merges.
-fn of(pre: &str, merges: &[[&str; 2]]) -> tempfile::TempDir {
+/// A model with these numbers and more tensors, whose tokenizer splits a text as `pre` says, and then merges.
+fn of(
+    pre: &str,
+    merges: &[[&str; 2]],
+    numbers: fn(&str, &[usize]) -> Vec<f32>,
+    more: Vec<Tensor>,
+) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let tokens = tokens(merges);
     let tensors = tensors(tokens.len()).into_iter().map(|(name, shape)| {
-        let numbers = random(&name, &shape);
+        let numbers = numbers(&name, &shape);
         Tensor::of_f32(format!("{name}.weight"), &shape, &numbers)
     });
-    let tensors: Vec<Tensor> = tensors.collect();
+    let tensors: Vec<Tensor> = tensors.chain(more).collect();
     let metadata = metadata(&tokens, pre, merges);
     write(&folder.path().join("tiny.gguf"), &metadata, &tensors);
     folder

@@ -8,6 +8,7 @@ use crate::decoder::{Biases, FeedForward, LayerKind, Rotary};
 
 pub(super) static FAMILY: Family = Family {
     model_type: "gemma3_text",
+    architecture: "Gemma3ForCausalLM",
     layout: Layout {
         head_norms: HEAD_NORMS,
         attention_post_norm: Some("post_attention_layernorm"),

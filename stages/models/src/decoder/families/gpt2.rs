@@ -5,6 +5,7 @@ use crate::decoder::{Biases, FeedForward};
 
 pub(super) static FAMILY: Family = Family {
     model_type: "gpt2",
+    architecture: "GPT2LMHeadModel",
     layout: Layout {
         prefix: "transformer.",
         embeddings: "transformer.wte",

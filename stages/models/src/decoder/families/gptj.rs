@@ -5,6 +5,7 @@ use crate::decoder::{Biases, FeedForward, NormKind};
 
 pub(super) static FAMILY: Family = Family {
     model_type: "gptj",
+    architecture: "GPTJForCausalLM",
     layout: Layout {
         prefix: "transformer.",
         embeddings: "transformer.wte",

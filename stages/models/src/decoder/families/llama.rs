@@ -5,6 +5,7 @@ use crate::decoder::Biases;
 
 pub(super) static FAMILY: Family = Family {
     model_type: "llama",
+    architecture: "LlamaForCausalLM",
     layout: Layout::LLAMA,
     gguf: Some((
         "llama",

@@ -4,6 +4,7 @@ use super::{Config, Family, Layout, Settings};
 
 pub(super) static FAMILY: Family = Family {
     model_type: "mistral",
+    architecture: "MistralForCausalLM",
     layout: Layout::LLAMA,
     gguf: None,
     config,

@@ -19,6 +19,8 @@ use super::{Config, Layout, Settings};
 pub struct Family {
     /// The `model_type` of config.json.
     pub model_type: &'static str,
+    /// What transformers calls the model, as `architectures` of config.json.
+    pub architecture: &'static str,
     /// How checkpoints of Hugging Face are laid out.
     pub layout: Layout,
     /// `general.architecture` of GGUF files and how they are laid out, where there are any.

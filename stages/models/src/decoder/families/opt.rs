@@ -5,6 +5,7 @@ use crate::decoder::{Biases, FeedForward};
 
 pub(super) static FAMILY: Family = Family {
     model_type: "opt",
+    architecture: "OPTForCausalLM",
     layout: Layout {
         prefix: "model.",
         embeddings: "model.decoder.embed_tokens",

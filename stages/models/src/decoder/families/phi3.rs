@@ -4,6 +4,7 @@ use super::{Config, Family, Layout, Settings};
 
 pub(super) static FAMILY: Family = Family {
     model_type: "phi3",
+    architecture: "Phi3ForCausalLM",
     layout: Layout {
         qkv: &["self_attn.qkv_proj"],
         inner: &["mlp.gate_up_proj"],

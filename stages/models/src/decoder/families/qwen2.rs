@@ -5,6 +5,7 @@ use crate::decoder::Biases;
 
 pub(super) static FAMILY: Family = Family {
     model_type: "qwen2",
+    architecture: "Qwen2ForCausalLM",
     layout: Layout::LLAMA,
     gguf: Some(("qwen2", Layout::GGUF)),
     config,

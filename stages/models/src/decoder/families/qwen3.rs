@@ -10,6 +10,7 @@ pub(super) const GGUF_HEAD_NORMS: Option<[&str; 2]> = Some(["attn_q_norm", "attn
 
 pub(super) static FAMILY: Family = Family {
     model_type: "qwen3",
+    architecture: "Qwen3ForCausalLM",
     layout: Layout {
         head_norms: HEAD_NORMS,
         ..Layout::LLAMA

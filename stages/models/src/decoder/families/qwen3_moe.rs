@@ -8,6 +8,7 @@ use crate::decoder::FeedForward;
 
 pub(super) static FAMILY: Family = Family {
     model_type: "qwen3_moe",
+    architecture: "Qwen3MoeForCausalLM",
     layout: Layout {
         head_norms: HEAD_NORMS,
         router: Some("mlp.gate"),
