@@ -26,8 +26,8 @@ pub(crate) struct Beir {
     /// Whether there was a file of queries: a file of documents alone is a collection, too.
     pub(crate) queried: bool,
     pub(crate) qrels: BTreeMap<&'static str, Vec<Judgement>>,
-    /// What was passed over.
-    pub(crate) notes: Vec<String>,
+    /// What whoever reads a table of it must know.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Parses the files of a collection, which lie in `folder`.
@@ -54,7 +54,7 @@ pub(crate) fn parse(files: Vec<(Part, Vec<u8>)>, folder: &Path) -> Result<Beir, 
     }
     beir.check_ids(&mut problems);
     if problems.is_empty() {
-        beir.drop_dangling()?;
+        beir.check_judgements()?;
         return Ok(beir);
     }
     let more = problems.len().saturating_sub(TOLD);
@@ -121,6 +121,12 @@ fn unique<'a>(name: &str, ids: impl Iterator<Item = &'a String>, problems: &mut 
     );
 }
 
+/// The ids that judgements name and that are not among those known.
+fn dangling(rows: &[Judgement], known: &BTreeSet<&str>, id: impl Fn(&Judgement) -> &String) -> Vec<String> {
+    let ids = rows.iter().map(id).filter(|id| !known.contains(id.as_str()));
+    ids.cloned().collect()
+}
+
 impl Beir {
     fn check_ids(&self, problems: &mut Vec<String>) {
         unique(
@@ -149,9 +155,10 @@ impl Beir {
         self
     }
 
-    /// Judgements of documents or queries that are not there: real collections have a few, so they are told and
-    /// dropped; a collection where most dangle is the wrong one.
-    fn drop_dangling(&mut self) -> Result<(), StageError> {
+    /// Judgements of documents that are not there stay: what a run cannot find counts against it, as it does for trec_eval.
+    /// Those of queries that are not there are left out, since nothing is asked. Both are told; a collection where most
+    /// dangle is the wrong one.
+    fn check_judgements(&mut self) -> Result<(), StageError> {
         let documents: BTreeSet<&str> = self
             .corpus
             .iter()
@@ -159,26 +166,24 @@ impl Beir {
             .collect();
         let queries: BTreeSet<&str> = self.queries.iter().map(|query| query.query_id.as_str()).collect();
         for (split, rows) in &mut self.qrels {
-            let known = |row: &Judgement| {
-                documents.contains(row.doc_id.as_str()) && queries.contains(row.query_id.as_str())
-            };
-            let Some(example) = rows.iter().find(|row| !known(row)).cloned() else {
-                continue;
-            };
-            let before = rows.len();
-            rows.retain(known);
-            let lost = before - rows.len();
-            let what = format!(
-                "qrels/{split}: {lost} of {before} judgements name a query or document that is not there, as `{}` of `{}`",
-                example.doc_id, example.query_id
-            );
-            if lost * 2 > before {
-                return Err(StageError::with_help(
-                    what,
-                    "check that corpus, queries and qrels belong together",
-                ));
+            let all = rows.len();
+            let lost = dangling(rows, &queries, |row| &row.query_id);
+            rows.retain(|row| queries.contains(row.query_id.as_str()));
+            let absent = dangling(rows, &documents, |row| &row.doc_id);
+            let told = [
+                ("query", &lost, "they are left out"),
+                ("document", &absent, "no run can find it, and they count"),
+            ];
+            let told = told.into_iter().filter(|(_, ids, _)| !ids.is_empty());
+            let told = told.map(|(kind, ids, so)| {
+                let (count, example) = (ids.len(), &ids[0]);
+                format!("qrels/{split}: {count} of {all} judgements name a {kind} that is not there, as `{example}`: {so}")
+            });
+            if (lost.len() + absent.len()) * 2 > all {
+                let help = "check that corpus, queries and qrels belong together";
+                return Err(StageError::with_help(told.collect::<Vec<_>>().join("\n"), help));
             }
-            self.notes.push(format!("{what}: dropped"));
+            self.warnings.extend(told);
         }
         Ok(())
     }
@@ -245,15 +250,27 @@ mod tests {
     }
 
     #[test]
-    fn dangling_judgements_are_dropped_and_told() {
+    fn judgements_of_absent_documents_count_and_those_of_absent_queries_do_not() {
+        let judged = "q1\ta\t1\nq2\t7\t1\nq2\tgone\t1\nq9\ta\t1\n";
+        let beir = parsed(files(CORPUS, QUERIES, &format!("{HEADER}{judged}"))).unwrap();
+        let kept: Vec<_> = beir.qrels["test"].iter().map(|row| row.doc_id.as_str()).collect();
+        assert_eq!(kept, ["a", "7", "gone"]);
+        assert_eq!(
+            beir.warnings,
+            [
+                "qrels/test: 1 of 4 judgements name a query that is not there, as `q9`: they are left out",
+                "qrels/test: 1 of 4 judgements name a document that is not there, as `gone`: no run can find it, and \
+                 they count"
+            ]
+        );
+        // A query whose only document is gone is asked, too.
         let beir = parsed(files(
             CORPUS,
             QUERIES,
-            &format!("{HEADER}q1\ta\t1\nq2\t7\t1\nq2\tgone\t1\n"),
+            &format!("{HEADER}q1\ta\t1\nq2\tgone\t1\n"),
         ))
         .unwrap();
-        assert_eq!(beir.qrels["test"].len(), 2);
-        assert!(beir.notes[0].contains("1 of 3 judgements"), "{:?}", beir.notes);
+        assert_eq!(beir.judged("test").len(), 2);
         assert!(parsed(files(CORPUS, QUERIES, &format!("{HEADER}q9\ta\t1\n"))).is_err());
     }
 

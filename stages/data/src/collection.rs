@@ -19,7 +19,7 @@ pub struct Params {}
 
 impl Stage for Collection {
     const NAME: &'static str = "collection";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "corpus, queries and qrels of a collection: demo, beir/NAME, hf:OWNER/NAME, or a folder in BEIR layout";
     const EXAMPLE: &'static str = "data: {use: collection, source: demo}";
     const INPUTS: &'static [Input] = &[Input::of("source", ArtifactKind::Corpus)
@@ -46,7 +46,7 @@ impl Stage for Collection {
         // What is pinned and not on this machine is fetched here.
         io.tree("source")?;
         let beir = load(&text, io.places())?;
-        beir.notes.iter().for_each(|note| io.note(note));
+        beir.warnings.iter().for_each(|warning| io.warn(warning));
         for split in SPLITS {
             if let Some(rows) = beir.qrels.get(split) {
                 io.put(&format!("queries.{split}"), beir.judged(split))?;
