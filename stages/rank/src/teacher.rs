@@ -6,7 +6,7 @@ use ablate_core::{
     ArtifactKind, Input, Io, Numeric, Output, Slot, Stage, StageError,
     rows::{Hit, Triple},
 };
-use ablate_models::{reranker::Activation, source::MODEL_SOURCE};
+use ablate_models::source::MODEL_SOURCE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,10 +56,7 @@ impl Stage for Teacher {
             rank: 0,
             score: 0.0,
         };
-        io.put(
-            "run",
-            by_logit(texts.keys().map(hit).collect(), &logits, Activation::Logit),
-        )
+        io.put("run", by_logit(texts.keys().map(hit).collect(), &logits))
     }
 }
 
