@@ -14,6 +14,6 @@ pub use evaluate::Evaluate;
 pub use measure::{Measure, UnknownMeasure};
 pub use ranking::{Judged, Options, PerQuery, Scored, evaluate};
 pub use run::{RUN_SOURCE, Run, RunSource};
-pub use stream::evaluate_parts;
+pub use stream::{Evaluation, evaluate_parts};
 pub use summary::{Column, Mean, columns, official};
 pub use trec::{BadLines, TrecError, TrecFile, TrecRun};
