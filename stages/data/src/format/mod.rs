@@ -32,7 +32,7 @@ const GRADE: [&str; 5] = ["score", "grade", "relevance", "rel", "label"];
 /// If nothing of it can be read.
 pub(crate) fn texts(part: &Part, bytes: Vec<u8>) -> Result<Records<Text>, String> {
     Ok(match part.format {
-        Format::Jsonl => json::texts(&bytes),
+        Format::Jsonl => json::texts(unmarked(&bytes)),
         Format::Tsv => separated::texts(utf8(&bytes)?, b'\t'),
         Format::Csv => separated::texts(utf8(&bytes)?, b','),
         Format::Parquet => parquet::texts(bytes)?,
@@ -46,7 +46,7 @@ pub(crate) fn texts(part: &Part, bytes: Vec<u8>) -> Result<Records<Text>, String
 /// If nothing of it can be read.
 pub(crate) fn judgements(part: &Part, bytes: Vec<u8>) -> Result<Records<Judgement>, String> {
     Ok(match part.format {
-        Format::Jsonl => json::judgements(&bytes),
+        Format::Jsonl => json::judgements(unmarked(&bytes)),
         Format::Tsv => separated::judgements(utf8(&bytes)?, b'\t'),
         Format::Csv => separated::judgements(utf8(&bytes)?, b','),
         Format::Parquet => parquet::judgements(bytes)?,
@@ -54,7 +54,13 @@ pub(crate) fn judgements(part: &Part, bytes: Vec<u8>) -> Result<Records<Judgemen
     })
 }
 
+/// Without the byte order mark that spreadsheets and Windows write.
+fn unmarked(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    let bytes = unmarked(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         let line = before.split(|byte| *byte == b'\n').count();
@@ -68,4 +74,28 @@ fn whole(grade: f64) -> Result<i32, String> {
     whole
         .then_some(grade as i32)
         .ok_or_else(|| format!("`{grade}` is no grade: a whole number"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::layout::Role;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_record() {
+        let files = [
+            ("corpus.jsonl", "{\"_id\":\"a\",\"text\":\"x\"}\n"),
+            ("corpus.tsv", "a\tx\n"),
+            ("corpus.csv", "_id,text\na,x\n"),
+        ];
+        for (name, text) in files {
+            let part = Part::new(Role::Corpus, name).unwrap();
+            let found = texts(&part, format!("\u{feff}{text}").into_bytes()).unwrap();
+            assert_eq!(found[0].1.as_ref().unwrap().id.as_deref(), Some("a"), "{name}");
+        }
+        let part = Part::new(Role::Qrels("test"), "qrels/test.qrels").unwrap();
+        let found = judgements(&part, "\u{feff}q 0 a 1\n".into()).unwrap();
+        assert_eq!(found[0].1.as_ref().unwrap().query_id, "q");
+    }
 }

@@ -3,7 +3,7 @@
 use ablate_core::rows::Judgement;
 use csv::{ReaderBuilder, StringRecord, Terminator};
 
-use super::{DOCUMENT, GRADE, IDS, QUERY, Records, Text};
+use super::{DOCUMENT, GRADE, IDS, QUERY, Records, Text, trec};
 
 /// With names, or `id SEPARATOR text`.
 pub(super) fn texts(text: &str, separator: u8) -> Records<Text> {
@@ -15,13 +15,30 @@ pub(super) fn texts(text: &str, separator: u8) -> Records<Text> {
         _ => return map(rows, 0, |row| plain(row, separator)),
     };
     let get = |row: &StringRecord, at: usize| row.get(at).map(|cell| cell.trim_end_matches('\r').to_owned());
+    let width = names.map_or(0, StringRecord::len);
     map(rows, 1, |row| {
+        of_width(row, width, separator)?;
         Ok(Text {
             id: get(row, id),
             title: title.and_then(|title| get(row, title)),
             text: get(row, body),
         })
     })
+}
+
+/// Refuses a row that has not as many fields as the line of names: its text was cut, or what follows was swallowed.
+fn of_width(row: &StringRecord, width: usize, separator: u8) -> Result<(), String> {
+    if row.len() == width {
+        return Ok(());
+    }
+    let how = match separator {
+        b'\t' => "tabs separate fields, and none may stand within one",
+        _ => "a field that holds a comma or a line end stands in quotes",
+    };
+    Err(format!(
+        "the row has {} fields and the first line {width}: {how}",
+        row.len()
+    ))
 }
 
 fn plain(row: &StringRecord, separator: u8) -> Result<Text, String> {
@@ -38,7 +55,7 @@ fn plain(row: &StringRecord, separator: u8) -> Result<Text, String> {
     })
 }
 
-/// With names, or `query-id SEPARATOR corpus-id SEPARATOR score`.
+/// With names, or `query-id SEPARATOR corpus-id SEPARATOR score`, or TREC's four columns.
 pub(super) fn judgements(text: &str, separator: u8) -> Records<Judgement> {
     let rows = rows(text, separator);
     let names = rows.first().and_then(|(_, row)| row.as_ref().ok());
@@ -53,27 +70,42 @@ pub(super) fn judgements(text: &str, separator: u8) -> Records<Judgement> {
         _ => None,
     };
     let skip = usize::from(named || found.is_some());
+    let width = names.map_or(0, StringRecord::len);
     let columns = found.unwrap_or([0, 1, 2]);
-    map(rows, skip, |row| judgement(row, columns, separator))
+    map(rows, skip, |row| {
+        if found.is_some() {
+            of_width(row, width, separator)?;
+        }
+        judgement(row, columns, separator)
+    })
 }
 
 fn judgement(row: &StringRecord, columns: [usize; 3], separator: u8) -> Result<Judgement, String> {
+    let unnamed = columns == [0, 1, 2];
+    match row.len() {
+        // Columns that spaces separate are one field here.
+        1 if unnamed => return trec::judgement(&row[0]).map_err(|_| form(separator)),
+        4 if unnamed => return judgement(row, [0, 2, 3], separator),
+        5.. if unnamed => return Err(form(separator)),
+        _ => {}
+    }
     let fields: Vec<&str> = columns.iter().filter_map(|at| row.get(*at)).collect();
-    let too_many = columns == [0, 1, 2] && row.len() > 3;
-    let ([query, document, grade], false) = (&fields[..], too_many) else {
-        let between = word(separator);
-        return Err(format!(
-            "a line is `query-id {between} corpus-id {between} score`"
-        ));
+    let [query, document, grade] = fields[..] else {
+        return Err(form(separator));
     };
     Ok(Judgement {
-        query_id: (*query).into(),
-        doc_id: (*document).into(),
+        query_id: query.into(),
+        doc_id: document.into(),
         grade: grade
             .trim()
             .parse()
             .map_err(|_| format!("`{grade}` is no grade"))?,
     })
+}
+
+fn form(separator: u8) -> String {
+    let between = word(separator);
+    format!("a line is `query-id {between} corpus-id {between} score`, or TREC's `query 0 document grade`")
 }
 
 fn word(separator: u8) -> &'static str {
@@ -98,7 +130,7 @@ fn rows(text: &str, separator: u8) -> Vec<(usize, Result<StringRecord, String>)>
     let mut record = StringRecord::new();
     loop {
         match reader.read_record(&mut record) {
-            Ok(false) => return rows,
+            Ok(false) => break,
             Ok(true) => {
                 let line = record.position().map_or(0, csv::Position::line) as usize;
                 rows.push((line, Ok(record.clone())));
@@ -106,6 +138,27 @@ fn rows(text: &str, separator: u8) -> Vec<(usize, Result<StringRecord, String>)>
             Err(error) => rows.push((reader.position().line() as usize, Err(error.to_string()))),
         }
     }
+    if let Some(line) = open_quote(text).filter(|_| quotes) {
+        rows.push((line, Err("a quote opens here and nothing closes it".into())));
+    }
+    rows
+}
+
+/// The line of a quote that is still open at the end of a CSV file: all that follows it would be one field.
+fn open_quote(text: &str) -> Option<usize> {
+    let (mut line, mut opened, mut at_start) = (1, None, true);
+    let mut bytes = text.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' if opened.is_none() => opened = at_start.then_some(line),
+            // Two quotes in quotes are one.
+            b'"' if bytes.next_if_eq(&b'"').is_none() => opened = None,
+            _ => {}
+        }
+        at_start = matches!(byte, b',' | b'\n' | b'\r');
+        line += usize::from(byte == b'\n');
+    }
+    opened
 }
 
 fn column(names: &StringRecord, wanted: &[&str]) -> Option<usize> {
@@ -150,12 +203,45 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_lose_text_are_refused() {
+        let told = |text: &str, separator| {
+            let rows = texts(text, separator);
+            let told = rows
+                .into_iter()
+                .filter_map(|(line, row)| Some((line, row.err()?)));
+            told.collect::<Vec<_>>()
+        };
+        let comma = told("_id,text\nd1,cat, extra, more\nd2,dog\n", b',');
+        assert_eq!(comma.len(), 1);
+        assert!(
+            comma[0].0 == 2 && comma[0].1.contains("has 4 fields and the first line 2"),
+            "{comma:?}"
+        );
+        let tab = told("_id\ttext\nd1\tcat\textra\n", b'\t');
+        assert!(tab[0].1.contains("tabs separate fields"), "{tab:?}");
+        let open = told("_id,text\nd1,\"a \"\"cat\"\"\nd2,dog\nd3,\"x\"\n", b',');
+        assert!(
+            open.contains(&(2, "a quote opens here and nothing closes it".into())),
+            "{open:?}"
+        );
+        assert!(told("_id,text\nd1,\"a \"\"cat\"\"\n\"\nd2,5\" wide\n", b',').is_empty());
+        assert!(
+            judgements("query-id,corpus-id,score\nq,d,1,7\n", b',')[0]
+                .1
+                .is_err()
+        );
+    }
+
+    #[test]
     fn judgements_have_names_or_three_columns() {
         let with_names = judgements("query_id,iteration,doc_id,relevance\nq,0,d,2\n", b',');
         let without = judgements("q\td\t2\n", b'\t');
         assert_eq!(with_names[0].1, without[0].1);
         assert_eq!((with_names[0].0, without[0].0), (2, 1));
-        for wrong in ["q\td\n", "q\td\t1.5\n", "q\t0\td\t1\n"] {
+        for four in ["q\t0\td\t2\n", "q 0 d 2\n"] {
+            assert_eq!(judgements(four, b'\t')[0].1, without[0].1);
+        }
+        for wrong in ["q\td\n", "q\td\t1.5\n", "q\t0\td\t1\tx\n", "q d\n"] {
             assert!(judgements(wrong, b'\t')[0].1.is_err(), "{wrong}");
         }
     }
