@@ -170,7 +170,8 @@ impl Store {
             .join(format!("{name}.json"))
     }
 
-    pub(crate) fn object_path(&self, file: FileDigest) -> std::path::PathBuf {
+    /// Where the file of a table or the folder of a tree is. Its bytes are not looked at.
+    pub fn object_path(&self, file: FileDigest) -> std::path::PathBuf {
         let name = Digest::to_string(&file.0);
         self.root().join("objects").join(&name[..2]).join(name)
     }

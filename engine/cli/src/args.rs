@@ -1,5 +1,6 @@
 //! The arguments, as typed.
 
+mod exchange;
 mod pages;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::{ArgValueCandidates, Shell};
 
 use crate::{complete, units};
+pub(crate) use exchange::{Eval, Export};
 #[cfg(feature = "serve")]
 pub(crate) use pages::Serve;
 pub(crate) use pages::{Plot, Report};
@@ -98,6 +100,11 @@ pub(crate) enum Command {
     /// Evaluate a TREC run file against a TREC qrels file, without an experiment
     #[command(after_help = "Example:\n  ablate eval run.trec qrels.trec -m nDCG@10 -m R@100 -q")]
     Eval(Eval),
+    /// Write an artifact as a file that other systems read: a TREC run or qrels, BEIR's documents and queries, vectors
+    #[command(
+        after_help = "Examples:\n  ablate export latest lexical -o lexical.trec.gz\n  ablate export latest data --port qrels.test -o qrels.trec\n  ablate export latest vectors -o vectors.parquet"
+    )]
+    Export(Export),
     /// Say why a node would run, or what a change would re-run
     #[command(
         after_help = "Examples:\n  ablate why study.yaml retriever\n  ablate why study.yaml --if triples.depth=200"
@@ -331,35 +338,6 @@ pub(crate) enum Models {
         #[arg(required = true, add = ArgValueCandidates::new(complete::models))]
         names: Vec<String>,
     },
-}
-
-#[derive(ClapArgs)]
-pub(crate) struct Eval {
-    /// A run in TREC format, plain or gzipped: query, Q0, document, rank, score, tag
-    pub(crate) run: PathBuf,
-    /// Judgements in TREC format, plain or gzipped: query, 0, document, grade
-    pub(crate) qrels: PathBuf,
-    /// A measure by ir_measures' name (`nDCG@10`) or trec_eval's (`ndcg_cut.10`); may be repeated [default: trec_eval's]
-    #[arg(
-        short = 'm',
-        long = "measure",
-        value_name = "MEASURE",
-        default_value = "official",
-        hide_default_value = true
-    )]
-    pub(crate) measures: Vec<String>,
-    /// Print every query, too
-    #[arg(short = 'q', long)]
-    pub(crate) queries: bool,
-    /// Average over all judged queries: one the run lacks counts as 0
-    #[arg(short = 'c', long)]
-    pub(crate) complete: bool,
-    /// The least grade that is relevant, for measures whose name does not say
-    #[arg(short = 'l', long, value_name = "GRADE", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
-    pub(crate) level: i32,
-    /// Look at no more than so many documents of a query
-    #[arg(short = 'M', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) depth: Option<u32>,
 }
 
 #[derive(ClapArgs)]

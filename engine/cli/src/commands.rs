@@ -4,6 +4,7 @@ mod check;
 mod check_results;
 mod diff;
 mod eval;
+mod export;
 mod gc;
 mod helper;
 mod man;
@@ -54,6 +55,7 @@ pub(crate) fn dispatch(args: Args) -> Result<(), CliError> {
         Command::Serve(options) => serve::serve(&options, &root, json),
         Command::Models(command) => models::models(&command, json),
         Command::Eval(options) => eval::eval(&options, json),
+        Command::Export(options) => export::export(&options, &store()?, json),
         Command::Why(options) => why::why(&options, &store()?, json),
         Command::Gc(options) => gc::gc(&options, &root, json),
         Command::Pin { run } => gc::pin(&store()?, &run, true, json),

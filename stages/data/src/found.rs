@@ -8,7 +8,7 @@ use ablate_fetch::pins;
 use crate::{
     demo,
     files::{self, Content},
-    layout::{Part, Role, parts},
+    layout::{Part, Role, parts, unread},
     name::Name,
     snapshot,
     source::KIND,
@@ -86,6 +86,23 @@ pub(crate) fn embedded() -> Vec<(Part, Content)> {
 pub(crate) fn contents(path: &Path) -> Result<Vec<(Part, Content)>, StageError> {
     let content = |(part, file): (Part, PathBuf)| (part, Content::At(file));
     Ok(located(path)?.into_iter().map(content).collect())
+}
+
+/// What of a folder is judgements and not read, as a warning.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub(crate) fn unread_judgements(path: &Path) -> Result<Option<String>, StageError> {
+    if path.is_file() {
+        return Ok(None);
+    }
+    let files = files::list(path)?;
+    let unread = unread(&files, &parts(&files));
+    let told = format!(
+        "{} not read: name judgements after their split, as qrels/test.tsv (train, dev or test)",
+        unread.join(", ")
+    );
+    Ok((!unread.is_empty()).then_some(told))
 }
 
 /// The parts of a collection and their files; of a file, the documents alone.

@@ -7,7 +7,8 @@
 //! | judgements of a split | `qrels/SPLIT.EXT`; `qrels/SPLIT-*.EXT`; `data/SPLIT-*.EXT`; `default/SPLIT-*.EXT` |
 //!
 //! `EXT` is `jsonl`, `tsv`, `csv` or `parquet`, of topics also `trec`, of judgements also `qrels` and `txt` (TREC's four
-//! columns), and each may end in `.gz` or `.zst`. A split is `train`, `dev` (or `validation`, `valid`) or `test`.
+//! columns), and each may end in `.gz` or `.zst`. A split is `train`, `dev` (or `validation`, `valid`) or `test`. Where there is
+//! none of a split, and a single file in `qrels` or with a name that begins with `qrels.`, as TREC's collections have it, it is `test`.
 
 /// The splits a collection may have.
 pub(crate) const SPLITS: [&str; 3] = ["train", "dev", "test"];
@@ -67,9 +68,36 @@ pub(crate) fn split_of(word: &str) -> Option<&'static str> {
 /// The parts among `files`, paths with `/`: documents, queries, splits. A plain file goes before a compressed one of the
 /// same name, and JSON lines before TSV, CSV and Parquet.
 pub(crate) fn parts(files: &[String]) -> Vec<Part> {
-    let splits = SPLITS.map(Role::Qrels);
-    let roles = [Role::Corpus, Role::Queries].into_iter().chain(splits);
-    roles.flat_map(|role| of(role, files)).collect()
+    let roles = [Role::Corpus, Role::Queries].into_iter();
+    let mut parts: Vec<Part> = roles.flat_map(|role| of(role, files)).collect();
+    let mut judged: Vec<Part> = SPLITS
+        .into_iter()
+        .flat_map(|split| of(Role::Qrels(split), files))
+        .collect();
+    if let (true, [one]) = (judged.is_empty(), &judgements(files)[..]) {
+        judged.extend(Part::new(Role::Qrels("test"), one));
+    }
+    parts.extend(judged);
+    parts
+}
+
+/// Files that hold judgements by their names and are none of the parts, nor a part in another format.
+pub(crate) fn unread<'a>(files: &'a [String], parts: &[Part]) -> Vec<&'a str> {
+    let is_part = |path: &&str| {
+        let known = |split| rank_of(Role::Qrels(split), stem(path)).is_some();
+        parts.iter().any(|part| part.path == *path) || SPLITS.into_iter().any(known)
+    };
+    let judgements = judgements(files).into_iter();
+    judgements.filter(|path| !is_part(path)).collect()
+}
+
+/// Files that hold judgements by their names, whatever their split.
+fn judgements(files: &[String]) -> Vec<&str> {
+    let named = |path: &&str| {
+        let readable = format_of(Role::Qrels("test"), stem(path)).is_some();
+        readable && (path.starts_with("qrels/") || path.starts_with("qrels."))
+    };
+    files.iter().map(String::as_str).filter(named).collect()
 }
 
 fn of(role: Role, files: &[String]) -> Vec<Part> {
@@ -191,10 +219,31 @@ mod tests {
                 "corpus.csv topics.robust04.txt.gz qrels/test.qrels qrels/dev.txt",
                 "corpus.csv topics.robust04.txt.gz qrels/dev.txt qrels/test.qrels",
             ),
-            ("train.tsv corpus-sample.jsonl qrels.tsv", ""),
+            (
+                "corpus.tsv topics.xml qrels.robust04.txt",
+                "corpus.tsv topics.xml qrels.robust04.txt",
+            ),
+            (
+                "corpus.tsv queries.tsv qrels/dl19.tsv qrels/dl20.tsv",
+                "corpus.tsv queries.tsv",
+            ),
+            ("train.tsv corpus-sample.jsonl notes.tsv", ""),
         ];
         for (files, expected) in cases {
             assert_eq!(found(files), expected, "{files}");
         }
+    }
+
+    #[test]
+    fn judgements_of_no_split_are_known() {
+        let unread_of = |files: &str| {
+            let files: Vec<String> = files.split_whitespace().map(str::to_owned).collect();
+            unread(&files, &parts(&files)).join(" ")
+        };
+        assert_eq!(unread_of("corpus.tsv qrels/dl19.tsv qrels/notes.md"), "");
+        assert_eq!(
+            unread_of("qrels/dl19.tsv qrels/dl20.txt.gz qrels/test.tsv qrels/test.jsonl qrels.tsv"),
+            "qrels/dl19.tsv qrels/dl20.txt.gz qrels.tsv"
+        );
     }
 }

@@ -3,7 +3,10 @@
 use ablate_core::similar;
 use ablate_fetch::hub;
 
-use crate::{archives, layout::split_of};
+use crate::{
+    archives,
+    layout::{SPLITS, split_of},
+};
 
 /// A source as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,11 +101,14 @@ impl Name {
         if let Some(name) = hub::Name::parse(text) {
             return match name? {
                 name if name.file.is_some() => Err("a collection is a repository, not a file of one".into()),
+                name if !name.repository.contains('/') => {
+                    Err("a dataset of the hub is `hf:OWNER/NAME`".into())
+                }
                 name => Ok(Self::Hub(name)),
             };
         }
         if let Some(name) = text.strip_prefix("beir/") {
-            return Ok(beir(name));
+            return beir(name);
         }
         let first = text.split('/').next().unwrap_or_default();
         match text.contains(['/', '.']) && !is_of_ir_datasets(text) {
@@ -112,16 +118,24 @@ impl Name {
     }
 }
 
-fn beir(name: &str) -> Name {
-    match name.rsplit_once('/') {
-        Some((name, last)) if split_of(last).is_some() => Name::Beir {
+/// A folder or an archive with its split. Of BEIR's own archives it is known which parts they have.
+fn beir(text: &str) -> Result<Name, String> {
+    let (name, split) = match text.rsplit_once('/') {
+        Some((name, last)) if split_of(last).is_some() => (name, split_of(last)),
+        _ => (text, None),
+    };
+    let has_parts = name.starts_with("cqadupstack/");
+    match name.split_once('/') {
+        Some((archive, part)) if archives::known(archive) && !has_parts => {
+            let split = similar(part, SPLITS).first().copied().unwrap_or("test");
+            Err(format!(
+                "`{part}` is no split of `{archive}`: did you mean `beir/{archive}/{split}`?"
+            ))
+        }
+        _ => Ok(Name::Beir {
             name: name.into(),
-            split: split_of(last),
-        },
-        _ => Name::Beir {
-            name: name.into(),
-            split: None,
-        },
+            split,
+        }),
     }
 }
 
@@ -187,6 +201,8 @@ mod tests {
             ("vaswani", "`vaswani` of ir_datasets is not served"),
             ("mine", "a folder, as `./NAME`"),
             ("hf:a/b#x.zip", "not a file"),
+            ("hf:scifact", "`hf:OWNER/NAME`"),
+            ("beir/scifact/tset", "did you mean `beir/scifact/test`?"),
         ] {
             let error = Name::parse(written).unwrap_err();
             assert!(error.contains(told), "{written}: {error}");

@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use ablate_core::{Digest, Places, SourceType, StageError, canon::Value};
+use ablate_core::{Digest, Places, SourceType, StageError, canon::Value, similar};
 use ablate_fetch::pins::{self, Pin};
 
 use crate::{
     archives,
     beir::{self, Beir},
-    found::{Found, contents, digest, digest_of, embedded, folders, found, pinned_revisions, revisions},
+    found::{
+        Found, contents, digest, digest_of, embedded, folders, found, pinned_revisions, revisions,
+        unread_judgements,
+    },
     name::Name,
     snapshot,
 };
@@ -27,7 +30,11 @@ pub(crate) fn load(text: &str, places: &Places) -> Result<Beir, StageError> {
     let name = parsed(text)?;
     let beir = match found(&name, text, places)? {
         Found::Embedded => beir::parse(embedded(), &places.base)?,
-        Found::At(path) => beir::parse(contents(&path)?, &path)?,
+        Found::At(path) => {
+            let mut beir = beir::parse(contents(&path)?, &path)?;
+            beir.warnings.extend(unread_judgements(&path)?);
+            beir
+        }
         Found::Nowhere => return Err(absent(text, &name, places)),
     };
     Ok(match split(&name) {
@@ -97,10 +104,21 @@ fn receive(
             snapshot::fetch(name, pinned.as_deref(), places, report, &accept).map(Some)
         }
         Name::Beir { name, .. } if !places.offline => {
+            doubted(name, places).iter().for_each(|doubt| report(doubt));
             archives::fetch(name, places, report, &accept).map(|()| None)
         }
         _ => Err(absent(text, name, places)),
     }
+}
+
+/// What to tell before an archive that BEIR does not list is asked for. Its server has more than it lists.
+fn doubted(name: &str, places: &Places) -> Option<String> {
+    let archive = name.split('/').next()?;
+    let unknown = places.beir.is_none() && !archives::known(archive);
+    let meant = similar(archive, archives::names()).first().copied()?;
+    unknown.then(|| {
+        format!("BEIR lists no `{archive}`: did you mean `beir/{meant}`? It is asked for all the same")
+    })
 }
 
 impl SourceType for CollectionSource {
@@ -272,6 +290,26 @@ mod tests {
     }
 
     #[test]
+    fn judgements_of_no_split_are_test_or_told() {
+        let texts: [(&str, &[u8]); 2] = [("x/corpus.tsv", b"a\tone\n"), ("x/topics.tsv", b"q\twhat\n")];
+        let (_one, places) = folder(&[&texts[..], &[("x/qrels.dl19.txt", b"q 0 a 2\n")]].concat());
+        let beir = load("./x", &places).unwrap();
+        assert_eq!((beir.qrels["test"].len(), beir.warnings.len()), (1, 0));
+        let two: [(&str, &[u8]); 2] = [
+            ("x/qrels/dl19.tsv", b"q\ta\t2\n"),
+            ("x/qrels/test.tsv", b"q\t0\ta\t1\n"),
+        ];
+        let (_two, places) = folder(&[&texts[..], &two].concat());
+        let beir = load("./x", &places).unwrap();
+        assert_eq!(beir.qrels["test"][0].grade, 1);
+        assert!(
+            beir.warnings[0].starts_with("qrels/dl19.tsv not read: name judgements"),
+            "{:?}",
+            beir.warnings
+        );
+    }
+
+    #[test]
     fn a_file_is_its_documents() {
         let (_folder, places) = folder(&[("docs.tsv.gz", &gzipped("a\tone\nb\ttwo\n"))]);
         let beir = load("./docs.tsv.gz", &places).unwrap();
@@ -293,6 +331,19 @@ mod tests {
             error.contains("has no corpus.jsonl and no queries.jsonl"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_archive_beir_does_not_list_is_doubted() {
+        let places = Places::default();
+        let told = doubted("scifcat", &places).unwrap();
+        assert!(told.contains("did you mean `beir/scifact`?"), "{told}");
+        assert_eq!(doubted("cqadupstack/android", &places), None);
+        let mirrored = Places {
+            beir: Some("http://mirror".into()),
+            ..Places::default()
+        };
+        assert_eq!(doubted("scifcat", &mirrored), None);
     }
 
     #[test]

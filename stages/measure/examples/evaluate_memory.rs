@@ -62,7 +62,8 @@ fn main() {
     let parts: Parts<'_> = Box::new(parts);
     let scores = evaluate_parts(parts, &qrels, &measures, Options::default(), |_, _| true)
         .map_err(|error| error.to_string())
-        .unwrap();
+        .unwrap()
+        .scores;
     let mean = scores.values().map(|values| values[0]).sum::<f64>() / scores.len() as f64;
     let (rows, seconds) = (queries * DEPTH as usize, began.elapsed().as_secs_f64());
     println!(

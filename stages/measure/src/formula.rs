@@ -1,6 +1,8 @@
 //! What the measures compute. The source of a formula is trec_eval's file of its name, gdeval for exponential gains and ERR,
 //! and ir_measures for `Judged`.
 
+mod trec_only;
+
 use std::collections::BTreeMap;
 
 /// How a grade becomes a gain.
@@ -36,6 +38,17 @@ pub(crate) enum Formula {
     Relevant,
     RelevantRetrieved,
     Retrieved,
+    RelativePrecision,
+    PrecisionAtMultiple { multiple: f64 },
+    ElevenPoints,
+    Utility,
+    BinaryG,
+    NormalisedGain,
+    NdcgAtRelevant,
+    NdcgAtLevels,
+    RankBiasedResidual,
+    Unjudged,
+    OthersJudgedRetrieved,
 }
 
 /// One query's ranking as one measure sees it.
@@ -78,13 +91,37 @@ impl Formula {
             Self::Relevant => relevant,
             Self::RelevantRetrieved => found,
             Self::Retrieved => all.len() as f64,
+            Self::RelativePrecision => ratio(found, relevant.min(ranking.cutoff.unwrap_or(1) as f64)),
+            Self::OthersJudgedRetrieved => {
+                all.iter().flatten().filter(|grade| **grade >= 0).count() as f64 - found
+            }
+            _ => self.of_trec_eval(ranking),
+        }
+    }
+
+    /// Those that trec_eval alone has.
+    fn of_trec_eval(&self, ranking: &Ranking<'_>) -> f64 {
+        match self {
+            Self::PrecisionAtMultiple { multiple } => trec_only::precision_at_multiple(ranking, *multiple),
+            Self::ElevenPoints => trec_only::eleven_points(ranking),
+            Self::Utility => trec_only::utility(ranking),
+            Self::BinaryG => trec_only::binary_g(ranking),
+            Self::NormalisedGain => trec_only::normalised_gain(ranking),
+            Self::NdcgAtRelevant => trec_only::ndcg_at_relevant(ranking),
+            Self::NdcgAtLevels => trec_only::ndcg_at_levels(ranking),
+            Self::RankBiasedResidual => trec_only::rank_biased_residual(ranking),
+            _ => trec_only::unjudged(ranking),
         }
     }
 
     pub(crate) fn is_count(&self) -> bool {
         matches!(
             self,
-            Self::Queries | Self::Relevant | Self::RelevantRetrieved | Self::Retrieved
+            Self::Queries
+                | Self::Relevant
+                | Self::RelevantRetrieved
+                | Self::Retrieved
+                | Self::OthersJudgedRetrieved
         )
     }
 }
@@ -227,11 +264,12 @@ fn set_f(precision: f64, recall: f64, beta: f64) -> f64 {
     ratio((beta + 1.0) * precision * recall, recall + beta * precision)
 }
 
-/// Moffat and Zobel 2008; gains are the grades unless a level makes them 0 and 1.
+/// Moffat and Zobel 2008; gains are the grades over the query's highest, as m_rbp.c, unless a level makes them 0 and 1.
 fn rank_biased(ranking: &Ranking<'_>, persistence: f64) -> f64 {
+    let highest = ranking.pool.first().copied().unwrap_or(0).max(1);
     let gain = |grade: &Option<i32>| match grade {
         _ if ranking.level_named => f64::from(u8::from(ranking.is_hit(*grade))),
-        Some(grade) => f64::from((*grade).max(0)),
+        Some(grade) => f64::from((*grade).max(0)) / f64::from(highest),
         None => 0.0,
     };
     let mut weight = 1.0 - persistence;

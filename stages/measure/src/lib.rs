@@ -1,10 +1,11 @@
-//! trec_eval's measures over runs and judgements.
+//! trec_eval's measures over runs and judgements, and runs of other systems.
 
 mod evaluate;
 mod formula;
 mod measure;
 mod name;
 mod ranking;
+mod run;
 mod stream;
 mod summary;
 mod trec;
@@ -12,6 +13,7 @@ mod trec;
 pub use evaluate::Evaluate;
 pub use measure::{Measure, UnknownMeasure};
 pub use ranking::{Judged, Options, PerQuery, Scored, evaluate};
-pub use stream::evaluate_parts;
+pub use run::{RUN_SOURCE, Run, RunSource};
+pub use stream::{Evaluation, evaluate_parts};
 pub use summary::{Column, Mean, columns, official};
 pub use trec::{BadLines, TrecError, TrecFile, TrecRun};

@@ -8,6 +8,7 @@ use crate::{
     Judged,
     formula::{Dcg, Formula, Ranking},
     name::{Name, integer_map, unquoted},
+    summary::trec_names,
 };
 
 /// A measure over one ranking.
@@ -28,7 +29,7 @@ enum At {
     Must,
     May,
     Never,
-    Recall,
+    Number,
 }
 
 /// ir_measures' name and aliases, what follows `@`, parameters, and the formula they make.
@@ -56,7 +57,7 @@ const fn family(
     }
 }
 
-const FAMILIES: [Family; 22] = [
+const FAMILIES: [Family; 33] = [
     family(&["nDCG", "NDCG"], At::May, &["dcg", "gains", "judged_only"], ndcg),
     family(&["AP", "MAP"], At::May, BINARY, |_| Ok(Formula::AveragePrecision)),
     family(&["RR", "MRR"], At::May, BINARY, |_| Ok(Formula::ReciprocalRank)),
@@ -68,7 +69,7 @@ const FAMILIES: [Family; 22] = [
     family(&["Bpref", "BPref"], At::Never, REL, |_| Ok(Formula::Bpref)),
     family(&["infAP"], At::Never, REL, |_| Ok(Formula::InferredAp)),
     family(&["Success"], At::Must, BINARY, |_| Ok(Formula::Success)),
-    family(&["IPrec"], At::Recall, BINARY, interpolated),
+    family(&["IPrec"], At::Number, BINARY, interpolated),
     family(
         &["SetP"],
         At::Never,
@@ -96,6 +97,22 @@ const FAMILIES: [Family; 22] = [
         Some(_) => Ok(Formula::RelevantRetrieved),
         None => Ok(Formula::Retrieved),
     }),
+    // By trec_eval's names: ir_measures has none for them.
+    family(&["relative_P"], At::Must, REL, |_| Ok(Formula::RelativePrecision)),
+    family(&["Rprec_mult"], At::Number, REL, multiple),
+    family(&["11pt_avg"], At::Never, REL, |_| Ok(Formula::ElevenPoints)),
+    family(&["utility"], At::Never, REL, |_| Ok(Formula::Utility)),
+    family(&["binG"], At::Never, REL, |_| Ok(Formula::BinaryG)),
+    family(&["G"], At::Never, &[], |_| Ok(Formula::NormalisedGain)),
+    family(&["ndcg_rel"], At::Never, &[], |_| Ok(Formula::NdcgAtRelevant)),
+    family(&["Rndcg"], At::Never, &[], |_| Ok(Formula::NdcgAtLevels)),
+    family(&["rbp_resid"], At::Never, &[], |_| {
+        Ok(Formula::RankBiasedResidual)
+    }),
+    family(&["unj"], At::Must, &[], |_| Ok(Formula::Unjudged)),
+    family(&["num_nonrel_judged_ret"], At::Never, REL, |_| {
+        Ok(Formula::OthersJudgedRetrieved)
+    }),
 ];
 
 fn ndcg(name: &Name<'_>) -> Result<Formula, String> {
@@ -120,6 +137,15 @@ fn interpolated(name: &Name<'_>) -> Result<Formula, String> {
         .filter(|recall| (0.0..=1.0).contains(recall));
     let recall = recall.ok_or("it needs a recall of 0 to 1, as in `IPrec@0.2`")?;
     Ok(Formula::InterpolatedPrecision { recall })
+}
+
+fn multiple(name: &Name<'_>) -> Result<Formula, String> {
+    let multiple = name
+        .at
+        .and_then(|text| text.parse().ok())
+        .filter(|multiple: &f64| *multiple > 0.0 && multiple.is_finite());
+    let multiple = multiple.ok_or("it needs a multiple above 0, as in `Rprec_mult@0.5`")?;
+    Ok(Formula::PrecisionAtMultiple { multiple })
 }
 
 fn set_f(name: &Name<'_>) -> Result<Formula, String> {
@@ -154,7 +180,7 @@ impl Measure {
             match family.at {
                 At::Must => format!("{names}@0*[1-9][0-9]*"),
                 At::May => format!("{names}(@0*[1-9][0-9]*)?"),
-                At::Recall => format!("{names}@[0-9.]+"),
+                At::Number => format!("{names}@[0-9.]+"),
                 At::Never => names,
             }
         };
@@ -193,9 +219,20 @@ fn read(text: &str) -> Result<Measure, String> {
 }
 
 fn unknown(text: &str, family: &str) -> String {
-    let known = || FAMILIES.iter().flat_map(|family| family.names.iter().copied());
-    if let Some(best) = similar(family, known()).first() {
-        return format!("did you mean `{}`?", text.replacen(family, best, 1));
+    let parts: Vec<&str> = text.split(',').collect();
+    if parts.len() > 1 && parts.iter().all(|part| read(part).is_ok()) {
+        return "it is several: give each measure its own -m, or its own item of the list".into();
+    }
+    let known = FAMILIES.iter().flat_map(|family| family.names.iter().copied());
+    // trec_eval's names have no `@`, and their cutoff behind `_` or `.`.
+    let word = family.trim_end_matches(|c: char| c.is_ascii_digit() || "._,".contains(c));
+    let best = match text.contains('@') {
+        true => similar(family, known).first().copied(),
+        false => similar(word, known.chain(trec_names())).first().copied(),
+    };
+    if let Some(best) = best {
+        let word = if text.contains('@') { family } else { word };
+        return format!("did you mean `{}`?", text.replacen(word, best, 1));
     }
     let names: Vec<_> = FAMILIES.iter().map(|family| family.names[0]).collect();
     format!("there is {}", names.join(", "))
@@ -245,6 +282,15 @@ impl Measure {
         })
     }
 
+    /// Whether it measures the same, by whatever name.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let named = Self {
+            name: self.name.clone(),
+            ..other.clone()
+        };
+        *self == named
+    }
+
     /// Whether its values are counts, which trec_eval adds up over the queries.
     pub fn is_count(&self) -> bool {
         self.formula.is_count()
@@ -291,6 +337,22 @@ mod tests {
         assert_eq!(
             told("nDGC@10"),
             "`nDGC@10` is no measure: did you mean `nDCG@10`?"
+        );
+        // Names of trec_eval and of ir_measures differ by little more than case.
+        for (name, meant) in [
+            ("ndcg@10", "nDCG@10"),
+            ("map@10", "MAP@10"),
+            ("mrr", "MRR"),
+            ("judged@5", "Judged@5"),
+            ("p@5", "P@5"),
+        ] {
+            assert_eq!(
+                told(name),
+                format!("`{name}` is no measure: did you mean `{meant}`?")
+            );
+        }
+        assert!(
+            told("nDCG@10,P(rel=2)@5").ends_with("give each measure its own -m, or its own item of the list")
         );
         assert_eq!(told("P"), "`P` is no measure: it needs a cutoff, as in `P@10`");
         assert_eq!(

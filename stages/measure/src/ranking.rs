@@ -39,13 +39,8 @@ impl<'a> From<&'a Hit> for Scored<'a> {
 }
 
 impl Judged {
-    /// Sorts by score, ties by descending document id: the rank column is not read (trec_eval's form_res_rels.c).
     fn new(mut hits: Vec<Scored<'_>>, judgements: &[&[Judgement]], depth: Option<usize>) -> Self {
-        hits.sort_unstable_by(|a, b| {
-            b.score
-                .total_cmp(&a.score)
-                .then_with(|| b.document.cmp(a.document))
-        });
+        rank(&mut hits);
         hits.truncate(depth.unwrap_or(usize::MAX));
         let known: HashMap<&str, i32> = judgements
             .iter()
@@ -58,6 +53,16 @@ impl Judged {
         let grades = hits.iter().map(|hit| known.get(hit.document).copied()).collect();
         Self { grades, pool }
     }
+}
+
+/// Sorts the hits of a query by score, ties by descending document id: the rank column is not read (trec_eval's
+/// form_res_rels.c).
+pub(crate) fn rank(hits: &mut [Scored<'_>]) {
+    hits.sort_unstable_by(|a, b| {
+        b.score
+            .total_cmp(&a.score)
+            .then_with(|| b.document.cmp(a.document))
+    });
 }
 
 /// trec_eval's options.

@@ -21,6 +21,19 @@ use crate::{
 /// Rows that are evaluated at a time, over all cores.
 const ROWS: usize = 1 << 18;
 
+/// A run that was evaluated part by part.
+#[derive(Debug, Default)]
+pub struct Evaluation {
+    /// The values of each query.
+    pub scores: PerQuery,
+    /// How many queries are judged.
+    pub judged: usize,
+    /// How many of them have hits.
+    pub answered: usize,
+    /// A query that has hits and no judgements.
+    pub stranger: Option<String>,
+}
+
 /// Evaluates a run whose parts come in the order of its queries, as [`crate::evaluate`] does; of the hits, those that
 /// `keep` takes by query and document.
 ///
@@ -32,9 +45,12 @@ pub fn evaluate_parts(
     measures: &[Measure],
     options: Options,
     keep: impl Fn(&str, &str) -> bool + Sync,
-) -> Result<PerQuery, StageError> {
+) -> Result<Evaluation, StageError> {
     let judged = grouped(qrels, |judgement| &judgement.query_id);
-    let mut scores = PerQuery::new();
+    let mut found = Evaluation {
+        judged: judged.len(),
+        ..Evaluation::default()
+    };
     if options.complete {
         let nothing = |(query, judgements): (&&str, &Vec<&[Judgement]>)| {
             (
@@ -42,15 +58,38 @@ pub fn evaluate_parts(
                 values(Vec::new(), judgements, measures, options),
             )
         };
-        scores.par_extend(judged.par_iter().map(nothing));
+        found.scores.par_extend(judged.par_iter().map(nothing));
     }
     let mut rest = None;
     while let Some(rows) = next_rows(rest.take(), &mut run)? {
         let (whole, last) = split(&rows);
         rest = last;
-        scores.par_extend(of_queries(&whole, &judged, measures, options, &keep));
+        let queries = queries_of(&whole);
+        let is_judged = |(start, _): &&(usize, usize)| judged.contains_key(query_at(&whole, *start));
+        found.answered += queries.iter().filter(is_judged).count();
+        let stranger = queries.iter().find(|query| !is_judged(query));
+        found.stranger = found
+            .stranger
+            .or_else(|| Some(query_at(&whole, stranger?.0).to_owned()));
+        found
+            .scores
+            .par_extend(of_queries(&whole, queries, &judged, measures, options, &keep));
     }
-    Ok(scores)
+    Ok(found)
+}
+
+/// The query of a row.
+fn query_at(rows: &RecordBatch, row: usize) -> &str {
+    rows.column(0).as_string::<i32>().value(row)
+}
+
+/// The first row of each query, and the one behind its last.
+fn queries_of(rows: &RecordBatch) -> Vec<(usize, usize)> {
+    let places: Vec<usize> = (0..rows.num_rows()).collect();
+    let groups = places.chunk_by(|a, b| query_at(rows, *a) == query_at(rows, *b));
+    groups
+        .map(|places| (places[0], places[0] + places.len()))
+        .collect()
 }
 
 /// The rows left over and as many parts as come to [`ROWS`]; `None` at the end.
@@ -92,24 +131,19 @@ fn split((rows, ended): &(RecordBatch, bool)) -> (RecordBatch, Option<RecordBatc
     )
 }
 
-/// The values of each judged query in some rows.
+/// The values of each judged query of some rows, by their places.
 fn of_queries<'a>(
     rows: &'a RecordBatch,
+    queries: Vec<(usize, usize)>,
     judged: &'a BTreeMap<&str, Vec<&[Judgement]>>,
     measures: &'a [Measure],
     options: Options,
     keep: &'a (impl Fn(&str, &str) -> bool + Sync),
 ) -> impl ParallelIterator<Item = (String, Vec<f64>)> + 'a {
-    let queries: &StringArray = rows.column(0).as_string();
     let documents: &StringArray = rows.column(1).as_string();
     let scores = rows.column(3).as_primitive::<Float32Type>();
-    let places: Vec<usize> = (0..rows.num_rows()).collect();
-    let groups = places.chunk_by(|a, b| queries.value(*a) == queries.value(*b));
-    let groups: Vec<(usize, usize)> = groups
-        .map(|places| (places[0], places[0] + places.len()))
-        .collect();
-    groups.into_par_iter().filter_map(move |(start, end)| {
-        let query = queries.value(start);
+    queries.into_par_iter().filter_map(move |(start, end)| {
+        let query = query_at(rows, start);
         let hits = (start..end).map(|row| Scored {
             query,
             document: documents.value(row),
@@ -181,10 +215,21 @@ mod tests {
                 let found = evaluate_parts(parts, &qrels, &measures, options, |query, document| {
                     query != document
                 });
-                assert_eq!(found.unwrap(), whole, "parts of {size}");
+                assert_eq!(found.unwrap().scores, whole, "parts of {size}");
             }
             assert_eq!(whole.len(), if complete { 31 } else { 28 });
         }
+    }
+
+    /// Queries 1 to 29 have hits, 2 to 32 judgements.
+    #[test]
+    fn it_is_told_how_many_judged_queries_the_run_answers() {
+        let (run, qrels) = (run(), qrels());
+        let measures: [Measure; 1] = ["AP".parse().unwrap()];
+        let parts: Parts<'_> = Box::new(run.chunks(7).map(|rows| Ok(Hit::encode(rows).unwrap())));
+        let found = evaluate_parts(parts, &qrels, &measures, Options::default(), |_, _| true).unwrap();
+        assert_eq!((found.judged, found.answered), (31, found.scores.len()));
+        assert_eq!(found.stranger.as_deref(), Some("q01"));
     }
 
     #[test]

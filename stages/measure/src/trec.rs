@@ -1,4 +1,4 @@
-//! TREC run and qrels files, plain or gzipped.
+//! TREC run and qrels files, plain, gzipped or zstd-compressed.
 
 use std::{
     collections::BTreeMap,
@@ -282,17 +282,22 @@ fn twice<T: Sync>(rows: &[T], key: &(impl Fn(&T) -> (&str, &str) + Sync)) -> Vec
         .collect()
 }
 
-/// The content of a file, unpacked where it begins as gzip does, whatever its name.
-fn bytes(path: &Path) -> Result<Vec<u8>, std::io::Error> {
+/// The content of a file, unpacked where it begins as gzip or zstd does, whatever its name; without a byte order mark.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, std::io::Error> {
     let bytes = fs_err::read(path)?;
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return Ok(bytes);
+    let mut unpacked = match bytes.as_slice() {
+        [0x1f, 0x8b, ..] => {
+            let mut unpacked = Vec::new();
+            let read = flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut unpacked);
+            read.map(|_| unpacked)
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => zstd::decode_all(bytes.as_slice()),
+        _ => Ok(bytes),
     }
-    let mut unpacked = Vec::new();
-    let told = |error| std::io::Error::other(format!("{}: {error}", path.display()));
-    flate2::read::MultiGzDecoder::new(bytes.as_slice())
-        .read_to_end(&mut unpacked)
-        .map_err(told)?;
+    .map_err(|error| std::io::Error::other(format!("{}: {error}", path.display())))?;
+    if unpacked.starts_with(b"\xef\xbb\xbf") {
+        unpacked.drain(..3);
+    }
     Ok(unpacked)
 }
 
@@ -322,6 +327,26 @@ mod tests {
             "file:11: the document `a` stands twice for the query `r`",
         ];
         assert_eq!(told, wanted.join("\n"));
+    }
+
+    /// A mark would be part of the first query's id.
+    #[test]
+    fn files_are_unpacked_by_their_first_bytes_and_lose_a_byte_order_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("qrels");
+        let text = b"\xef\xbb\xbfq 0 a 1\n";
+        let mut gzipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut gzipped, text).unwrap();
+        let packed = [
+            text.to_vec(),
+            gzipped.finish().unwrap(),
+            zstd::encode_all(&text[..], 3).unwrap(),
+        ];
+        for bytes in packed {
+            fs_err::write(&path, bytes).unwrap();
+            let qrels = TrecFile::read(&path).unwrap().qrels().unwrap();
+            assert_eq!((qrels[0].query_id.as_str(), qrels.len()), ("q", 1));
+        }
     }
 
     /// Lines of three pieces, the last without an end; the repeated ones count over the borders of the pieces.

@@ -6,6 +6,8 @@ use ablate_core::{ArtifactKind, Input, Io, Output, Ports, Problems, Stage, Stage
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::hits::Hits;
+
 /// Fuses two to six runs.
 pub struct Fuse;
 
@@ -65,7 +67,7 @@ fn depth() -> u32 {
 
 impl Stage for Fuse {
     const NAME: &'static str = "fuse";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "several runs as one, by reciprocal ranks or normalised scores";
     const EXAMPLE: &'static str = "hybrid: {use: fuse, first: lexical, second: dense, method: rrf}";
     const INPUTS: &'static [Input] = &[
@@ -99,15 +101,15 @@ impl Stage for Fuse {
         for port in Self::INPUTS {
             runs.extend(io.optional_rows(port.name)?);
         }
-        io.put("run", fuse(params, &runs))
+        fuse(params, &runs).put(io)
     }
 }
 
 /// Ties go to the lower document id.
-fn fuse(params: &Params, runs: &[Vec<Hit>]) -> Vec<Hit> {
+fn fuse(params: &Params, runs: &[Vec<Hit>]) -> Hits {
     let runs: Vec<BTreeMap<&str, Vec<&Hit>>> = runs.iter().map(|run| by_query(run)).collect();
     let queries: BTreeSet<&str> = runs.iter().flat_map(|run| run.keys().copied()).collect();
-    let mut fused = Vec::new();
+    let mut fused = Hits::default();
     for query in queries {
         let mut scores: BTreeMap<&str, f64> = BTreeMap::new();
         for (at, run) in runs.iter().enumerate() {
@@ -117,7 +119,7 @@ fn fuse(params: &Params, runs: &[Vec<Hit>]) -> Vec<Hit> {
                 *scores.entry(&hit.doc_id).or_default() += weight * value;
             }
         }
-        fused.extend(ranked(query, scores, params.depth as usize));
+        fused.add(query, ranked(scores, params.depth as usize));
     }
     fused
 }
@@ -157,7 +159,7 @@ fn values(params: &Params, hits: &[&Hit]) -> Vec<f64> {
     scores().map(|score| (score - shift) / scale.max(1e-9)).collect()
 }
 
-fn ranked(query: &str, scores: BTreeMap<&str, f64>, depth: usize) -> Vec<Hit> {
+fn ranked(scores: BTreeMap<&str, f64>, depth: usize) -> Vec<(&str, f32)> {
     let mut hits: Vec<(&str, f32)> = scores
         .into_iter()
         .map(|(doc, score)| (doc, score as f32))
@@ -165,18 +167,13 @@ fn ranked(query: &str, scores: BTreeMap<&str, f64>, depth: usize) -> Vec<Hit> {
     // The map was in the order of ids, and the sort is stable.
     hits.sort_by(|a, b| b.1.total_cmp(&a.1));
     hits.truncate(depth);
-    let hit = |(at, (doc, score)): (usize, (&str, f32))| Hit {
-        query_id: query.to_owned(),
-        doc_id: doc.to_owned(),
-        rank: at as u32 + 1,
-        score,
-    };
-    hits.into_iter().enumerate().map(hit).collect()
+    hits
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use ablate_core::Record;
     use serde_json::{Value, json};
 
     use super::*;
@@ -192,9 +189,13 @@ mod tests {
         .collect()
     }
 
-    fn fused(params: Value, runs: &[Vec<Hit>]) -> BTreeMap<(String, String), f32> {
+    fn hits(params: Value, runs: &[Vec<Hit>]) -> Vec<Hit> {
         let params: Params = serde_json::from_value(params).unwrap();
-        let hits = fuse(&params, runs).into_iter();
+        Hit::decode(&fuse(&params, runs).finish().unwrap()).unwrap()
+    }
+
+    fn fused(params: Value, runs: &[Vec<Hit>]) -> BTreeMap<(String, String), f32> {
+        let hits = hits(params, runs).into_iter();
         hits.map(|hit| ((hit.query_id, hit.doc_id), hit.score)).collect()
     }
 
@@ -228,14 +229,14 @@ mod tests {
         let hit = |query: &str, doc: &str, rank, score| json!([query, doc, rank, score]);
         let one = rows(&json!([hit("q", "b", 1, 2.0), hit("q", "c", 2, 1.0)]));
         let two = rows(&json!([hit("q", "a", 1, 9.0), hit("q", "c", 2, 1.0)]));
-        let params: Params = serde_json::from_value(json!({"depth": 3})).unwrap();
         let ids = |runs: &[Vec<Hit>]| {
-            fuse(&params, runs)
-                .into_iter()
-                .map(|hit| hit.doc_id)
-                .collect::<Vec<_>>()
+            let hits = hits(json!({"depth": 3}), runs);
+            hits.into_iter().map(|hit| hit.doc_id).collect::<Vec<_>>()
         };
         assert_eq!(ids(&[one.clone(), two.clone()]), ["c", "a", "b"]);
-        assert_eq!(ids(&[two, one]), ["c", "a", "b"]);
+        assert_eq!(ids(&[two.clone(), one.clone()]), ["c", "a", "b"]);
+        // trec_eval breaks ties its own way: it must find none.
+        let scores: Vec<f32> = hits(json!({}), &[one, two]).iter().map(|hit| hit.score).collect();
+        assert!(scores.is_sorted_by(|a, b| a > b), "{scores:?}");
     }
 }

@@ -49,8 +49,7 @@ pub struct Params {
 impl Stage for Hardness {
     const NAME: &'static str = "hardness";
     const VERSION: u32 = 2;
-    const ABOUT: &'static str =
-        "how hard negatives are: their ranks in BM25 and for an encoder, and how like the positive they are";
+    const ABOUT: &'static str = "how hard negatives are: their ranks in BM25 and for an encoder, and how like the positive they are; one that a model wrote has the rank it would take";
     const EXAMPLE: &'static str = "hard: {use: hardness, triples: triples, corpus: data.corpus}";
     const INPUTS: &'static [Input] = &[
         Input::of("triples", ArtifactKind::Triples).about("queries, each with its positives and negatives"),
@@ -114,16 +113,22 @@ fn lexical(params: &Params, triples: &[Triple], io: &Io<'_>) -> Result<Vec<Row>,
                 .ok_or_else(|| stranger(id))
         };
         let row = |triple: &Triple| {
-            let (negative, positive) = (place(&triple.neg_id)?, place(&triple.pos_id)?);
+            let positive = place(&triple.pos_id)?;
+            let (rank, score) = match place(&triple.neg_id) {
+                Err(_) if is_written(triple) => {
+                    of_text(&scores, searcher.score_of_text(&triple.query, &triple.neg_text))
+                }
+                negative => of_document(&scores, negative?),
+            };
             Ok(Row {
                 query_id: triple.query_id.clone(),
                 pos_id: triple.pos_id.clone(),
                 neg_id: triple.neg_id.clone(),
                 source: triple.source.clone(),
                 // Without a term of the query it scores 0 and has no rank.
-                bm25_rank: (scores[negative] > 0.0).then(|| rank(&scores, negative)),
-                bm25_score: scores[negative],
-                bm25_margin: scores[positive] - scores[negative],
+                bm25_rank: (score > 0.0).then_some(rank),
+                bm25_score: score,
+                bm25_margin: scores[positive] - score,
                 dense_rank: None,
                 dense_score: None,
                 dense_margin: None,
@@ -136,18 +141,31 @@ fn lexical(params: &Params, triples: &[Triple], io: &Io<'_>) -> Result<Vec<Row>,
     Ok(rows.concat())
 }
 
-/// The rank from 1 of the document at a place, equal scores going by place.
-fn rank(scores: &[f32], place: usize) -> u32 {
+/// The rank from 1 of the document at a place, equal scores going by place, and its score.
+fn of_document(scores: &[f32], place: usize) -> (u32, f32) {
     let score = scores[place];
     // Equal to the bit is what a tie is; 0 and -0 do not meet.
     let before = |(at, other): (usize, &f32)| other.total_cmp(&score).then(place.cmp(&at)).is_gt();
-    1 + scores.iter().enumerate().filter(|other| before(*other)).count() as u32
+    let rank = 1 + scores.iter().enumerate().filter(|other| before(*other)).count() as u32;
+    (rank, score)
+}
+
+/// The rank from 1 that a text of this score would take, behind all that score the same, and the score.
+fn of_text(scores: &[f32], score: f32) -> (u32, f32) {
+    let before = |other: &&f32| other.total_cmp(&score).is_ge();
+    (1 + scores.iter().filter(before).count() as u32, score)
+}
+
+/// Whether a model wrote the negative, and it is in no corpus: `negatives/llm` has it as the source, programs of one's own may
+/// begin ids so.
+fn is_written(triple: &Triple) -> bool {
+    triple.source == "llm" || triple.neg_id.starts_with("llm:")
 }
 
 fn stranger(id: &str) -> StageError {
     StageError::with_help(
         format!("the triples name the document `{id}`, which is not in the corpus"),
-        "connect the corpus the negatives come from; negatives that a model wrote have no rank",
+        "connect the corpus the negatives come from",
     )
 }
 
@@ -165,27 +183,57 @@ fn dense(params: &Params, triples: &[Triple], rows: &mut [Row], io: &Io<'_>) -> 
         .zip(0..)
         .collect();
     let queries: BTreeSet<&str> = triples.iter().map(|triple| triple.query.as_str()).collect();
-    let numbers: BTreeMap<&str, usize> = queries.iter().copied().zip(0..).collect();
-    let texts: Vec<String> = documents.iter().map(Document::full_text).collect();
-    let queries: Vec<String> = queries.iter().map(|query| (*query).to_owned()).collect();
+    // Beside documents: negatives that a model wrote.
+    let written = triples.iter().filter(|triple| is_written(triple));
+    let written: BTreeSet<&str> = written.map(|triple| triple.neg_text.as_str()).collect();
     let encoding = Encoding::open(io, "encoder", &params.reading, params.batch)?;
+    let texts: Vec<String> = documents.iter().map(Document::full_text).collect();
     let vectors = encoding.units(Role::Document, &texts)?;
-    let queries = encoding.units(Role::Query, &queries)?;
+    let [queries, written] = [(Role::Query, queries), (Role::Document, written)]
+        .map(|(role, texts)| Vectors::of(&encoding, role, texts));
+    let (queries, written) = (queries?, written?);
     let fill = |(row, triple): (&mut Row, &Triple)| -> Result<(), StageError> {
         let place = |id: &str| places.get(id).copied().ok_or_else(|| stranger(id));
-        let (negative, positive) = (place(&triple.neg_id)?, place(&triple.pos_id)?);
-        let query = numbers[triple.query.as_str()];
-        let scores: Vec<f32> = vectors
-            .rows()
-            .map(|vector| dot(row_of(&queries, query), vector))
-            .collect();
-        row.dense_rank = Some(rank(&scores, negative));
-        row.dense_score = Some(scores[negative]);
-        row.dense_margin = Some(scores[positive] - scores[negative]);
-        row.positive_similarity = Some(dot(row_of(&vectors, positive), row_of(&vectors, negative)));
+        let positive = place(&triple.pos_id)?;
+        let query = queries.of_text(&triple.query);
+        let scores: Vec<f32> = vectors.rows().map(|vector| dot(query, vector)).collect();
+        let (negative, (rank, score)) = match place(&triple.neg_id) {
+            Err(_) if is_written(triple) => {
+                let vector = written.of_text(&triple.neg_text);
+                (vector, of_text(&scores, dot(query, vector)))
+            }
+            place => {
+                let place = place?;
+                (row_of(&vectors, place), of_document(&scores, place))
+            }
+        };
+        row.dense_rank = Some(rank);
+        row.dense_score = Some(score);
+        row.dense_margin = Some(scores[positive] - score);
+        row.positive_similarity = Some(dot(row_of(&vectors, positive), negative));
         Ok(())
     };
     rows.par_iter_mut().zip(triples).try_for_each(fill)
+}
+
+/// The vectors of texts, by the texts.
+struct Vectors<'t> {
+    places: BTreeMap<&'t str, usize>,
+    vectors: Embeddings,
+}
+
+impl<'t> Vectors<'t> {
+    fn of(encoding: &Encoding<'_>, role: Role, texts: BTreeSet<&'t str>) -> Result<Self, StageError> {
+        let owned: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        Ok(Self {
+            places: texts.into_iter().zip(0..).collect(),
+            vectors: encoding.units(role, &owned)?,
+        })
+    }
+
+    fn of_text(&self, text: &str) -> &[f32] {
+        row_of(&self.vectors, self.places[text])
+    }
 }
 
 /// The vector at a place.
@@ -200,7 +248,14 @@ mod tests {
     #[test]
     fn equal_scores_rank_by_place() {
         let scores = [1.0, 3.0, 1.0, 0.0, 3.0];
-        let ranks = [0, 1, 2, 3, 4].map(|place| rank(&scores, place));
+        let ranks = [0, 1, 2, 3, 4].map(|place| of_document(&scores, place).0);
         assert_eq!(ranks, [3, 1, 4, 5, 2]);
+    }
+
+    #[test]
+    fn a_text_ranks_behind_documents_of_its_score() {
+        let scores = [1.0, 3.0, 1.0, 0.0, 3.0];
+        let ranks = [4.0, 3.0, 2.0, 1.0, 0.5].map(|score| of_text(&scores, score).0);
+        assert_eq!(ranks, [1, 3, 3, 5, 5]);
     }
 }

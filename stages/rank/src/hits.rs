@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ablate_core::{Record, StageError, rows::Hit};
+use ablate_core::{Io, Record, StageError, rows::Hit};
 use arrow::{
     array::{ArrayRef, Float32Array, RecordBatch, StringBuilder, UInt32Array},
     error::ArrowError,
@@ -33,6 +33,11 @@ impl Hits {
             self.ranks.push(rank);
             self.scores.push(score);
         }
+    }
+
+    /// Writes the rows as the run of a stage.
+    pub(crate) fn put(self, io: &Io<'_>) -> Result<(), StageError> {
+        io.put_parts::<Hit>("run", std::iter::once(self.finish()))
     }
 
     /// The rows as a part of a run.

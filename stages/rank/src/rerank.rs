@@ -13,7 +13,10 @@ use ablate_models::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scoring::{self, Scoring};
+use crate::{
+    hits::Hits,
+    scoring::{self, Scoring},
+};
 
 /// Parameters of `rerank`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -82,7 +85,7 @@ impl Stage for Rerank {
             ));
         }
         let logits = scoring::logits(io, "model", &pairs, &params.scoring)?;
-        io.put("run", by_logit(head, &logits, params.activation))
+        reranked(by_logit(head, &logits), params.activation).put(io)
     }
 }
 
@@ -122,28 +125,35 @@ fn missing(what: &str, id: &str, port: &str) -> StageError {
 }
 
 /// The hits of each query by their logits, best first; ties stay in the order of the run.
-pub(crate) fn by_logit(hits: Vec<Hit>, logits: &[f32], activation: Activation) -> Vec<Hit> {
-    let mut scored: Vec<(Hit, f32)> = hits.into_iter().zip(logits.iter().copied()).collect();
+pub(crate) fn by_logit(hits: Vec<Hit>, logits: &[f32]) -> Vec<Hit> {
+    let with_logit = |(hit, logit): (Hit, &f32)| Hit { score: *logit, ..hit };
+    let mut hits: Vec<Hit> = hits.into_iter().zip(logits).map(with_logit).collect();
     // A stable sort keeps ties as they were.
-    scored.sort_by(|a, b| a.0.query_id.cmp(&b.0.query_id).then(b.1.total_cmp(&a.1)));
-    let mut rank = 0;
-    let mut before = String::new();
-    let hit = |(hit, logit): (Hit, f32)| {
-        if hit.query_id != before {
-            (rank, before) = (0, hit.query_id.clone());
-        }
-        rank += 1;
-        Hit {
-            rank,
-            score: activation.apply(logit),
-            ..hit
-        }
-    };
-    scored.into_iter().map(hit).collect()
+    hits.sort_by(|a, b| a.query_id.cmp(&b.query_id).then(b.score.total_cmp(&a.score)));
+    for hits in hits.chunk_by_mut(|a, b| a.query_id == b.query_id) {
+        (1..).zip(hits).for_each(|(rank, hit)| hit.rank = rank);
+    }
+    hits
+}
+
+/// The ranking with its logits as the scores asked for. A sigmoid of f32 is 1 from a logit of 17 on: the order is that of the
+/// logits.
+fn reranked(ordered: Vec<Hit>, activation: Activation) -> Hits {
+    let mut run = Hits::default();
+    for hits in ordered.chunk_by(|a, b| a.query_id == b.query_id) {
+        let scored = hits
+            .iter()
+            .map(|hit| (hit.doc_id.as_str(), activation.apply(hit.score)));
+        run.add(&hits[0].query_id, scored);
+    }
+    run
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use ablate_core::Record;
+
     use super::*;
 
     fn hit(query: &str, document: &str, rank: u32) -> Hit {
@@ -177,14 +187,25 @@ mod tests {
         );
     }
 
+    fn rows(hits: &[Hit]) -> Vec<(&str, u32)> {
+        hits.iter().map(|hit| (hit.doc_id.as_str(), hit.rank)).collect()
+    }
+
     #[test]
     fn hits_go_by_logit_and_ties_stay() {
-        let ordered = by_logit(run(), &[1.0, 3.0, 1.0, -2.0, 0.0], Activation::Sigmoid);
-        let rows: Vec<_> = ordered
-            .iter()
-            .map(|hit| (hit.doc_id.as_str(), hit.rank))
-            .collect();
-        assert_eq!(rows, [("y", 1), ("x", 2), ("z", 3), ("z", 1), ("x", 2)]);
-        assert!((ordered[3].score - 0.5).abs() < 1e-7);
+        let ordered = by_logit(run(), &[1.0, 3.0, 1.0, -2.0, 0.0]);
+        assert_eq!(rows(&ordered), [("y", 1), ("x", 2), ("z", 3), ("z", 1), ("x", 2)]);
+        let run = Hit::decode(&reranked(ordered, Activation::Sigmoid).finish().unwrap()).unwrap();
+        assert!((run[3].score - 0.5).abs() < 1e-7);
+    }
+
+    /// e^-18 is lost beside 1 in f32.
+    #[test]
+    fn a_saturated_activation_keeps_the_order_of_the_logits() {
+        let ordered = by_logit(run(), &[18.0, 20.0, 19.0, 1.0, 1.0]);
+        let run = Hit::decode(&reranked(ordered, Activation::Sigmoid).finish().unwrap()).unwrap();
+        assert_eq!(rows(&run), [("y", 1), ("z", 2), ("x", 3), ("x", 1), ("z", 2)]);
+        assert!(run[..3].is_sorted_by(|a, b| a.score > b.score), "{run:?}");
+        assert!(run[3].score > run[4].score, "{run:?}");
     }
 }

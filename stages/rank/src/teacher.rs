@@ -6,10 +6,7 @@ use ablate_core::{
     ArtifactKind, Input, Io, Numeric, Output, Ports, Problems, Slot, Stage, StageError,
     rows::{Hit, Triple},
 };
-use ablate_models::{
-    reranker::Activation,
-    source::{MODEL_SOURCE, RERANKER, require_role},
-};
+use ablate_models::source::{MODEL_SOURCE, RERANKER, require_role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -63,10 +60,7 @@ impl Stage for Teacher {
             rank: 0,
             score: 0.0,
         };
-        io.put(
-            "run",
-            by_logit(texts.keys().map(hit).collect(), &logits, Activation::Logit),
-        )
+        io.put("run", by_logit(texts.keys().map(hit).collect(), &logits))
     }
 }
 

@@ -26,6 +26,7 @@ pub const STAGES: &[&dyn StageKind] = &[
     &Of::<ablate_rank::Rerank>::NEW,
     &Of::<ablate_rank::RetrieveBm25>::NEW,
     &Of::<ablate_rank::RetrieveDense>::NEW,
+    &Of::<ablate_measure::Run>::NEW,
     &Of::<ablate_data::Sample>::NEW,
     &Of::<ablate_rank::Score>::NEW,
     &Of::<ablate_rank::Teacher>::NEW,

@@ -8,7 +8,7 @@ mod server;
 
 use std::path::Path;
 
-use ablate_core::rows::{Document, Pair, PromptRow, Triple};
+use ablate_core::rows::{Document, Hardness, Pair, PromptRow, Triple};
 use common::{MemoryHost, kind};
 use serde_json::{Value, json};
 use server::serve;
@@ -138,5 +138,52 @@ fn shots_are_drawn_for_each_document() {
     assert!(
         all.iter().all(|text| text.matches("Finding: ").count() == 2),
         "{all:?}"
+    );
+}
+
+/// A negative that reads as a document of the corpus does has its score and stands right behind it.
+#[test]
+fn written_negatives_have_the_rank_they_would_take() {
+    let document = |id: &str, text: &str| Document {
+        doc_id: id.into(),
+        title: None,
+        text: text.into(),
+    };
+    let corpus = vec![
+        document("a", "ships pass the canal"),
+        document("b", "ships sink"),
+        document("c", "a canal"),
+    ];
+    let triple = |neg_id: &str, neg_text: &str, source: &str| Triple {
+        query_id: "q".into(),
+        query: "ships canal".into(),
+        pos_id: "a".into(),
+        pos_text: "ships pass the canal".into(),
+        neg_id: neg_id.into(),
+        neg_text: neg_text.into(),
+        source: source.into(),
+    };
+    let run = |triples: Vec<Triple>| {
+        let host = MemoryHost::new()
+            .with("corpus", corpus.clone())
+            .with("triples", triples);
+        let ran = host.try_run(kind("hardness"), json!({}));
+        ran.map(|_| host.output::<Hardness>("hardness"))
+    };
+    let rows = run(vec![
+        triple("b", "ships sink", "bm25"),
+        triple("q#llm-0", "ships sink", "llm"),
+        triple("q#llm-1", "ships canal", "llm"),
+        triple("q#llm-2", "nothing of the kind", "llm"),
+    ])
+    .unwrap();
+    let ranks: Vec<_> = rows.iter().map(|row| row.bm25_rank).collect();
+    assert_eq!(ranks, [Some(3), Some(4), Some(1), None]);
+    assert_eq!(rows[0].bm25_score, rows[1].bm25_score);
+    assert!(rows[2].bm25_margin < 0.0, "it is shorter than the positive");
+    let error = run(vec![triple("z", "ships", "bm25")]).unwrap_err();
+    assert!(
+        error.contains("the document `z`, which is not in the corpus"),
+        "{error}"
     );
 }

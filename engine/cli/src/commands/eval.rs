@@ -11,7 +11,10 @@ use crate::{args::Eval, error::CliError, print};
 pub(crate) fn eval(args: &Eval, json: bool) -> Result<(), CliError> {
     let columns = asked(&args.measures)?;
     let (run, qrels) = both(TrecFile::read(&args.run), TrecFile::read(&args.qrels))?;
-    let (run, qrels) = both(run.run(), qrels.qrels())?;
+    let (mut run, qrels) = both(run.run(), qrels.qrels())?;
+    if args.drop_self {
+        run.hits.retain(|hit| hit.document != hit.query);
+    }
     let options = Options {
         complete: args.complete,
         level: args.level,

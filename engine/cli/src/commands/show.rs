@@ -1,6 +1,6 @@
 //! `show`: the rows of an artifact, to look at the queries and the negatives.
 
-use ablate_cache::{OutputRecord, Store};
+use ablate_cache::{OutputRecord, Store, Trace};
 use ablate_core::similar;
 use ablate_run::NodeRecord;
 use arrow::{
@@ -15,14 +15,8 @@ use crate::{args::Show, commands::find_run, error::CliError, print};
 pub(crate) fn show(args: &Show, store: &Store, json: bool) -> Result<(), CliError> {
     let run = find_run(store, &args.run)?;
     let node = find_node(&run.nodes, &args.node)?;
-    let gone = || {
-        CliError::Failed(format!(
-            "error: `{}` left no result in this run: {}",
-            node.name, node.reason
-        ))
-    };
-    let trace = store.trace(node.key.ok_or_else(gone)?)?.ok_or_else(gone)?;
-    let output = find_output(&trace.outputs, args, node)?;
+    let trace = trace_of(store, node)?;
+    let output = find_output(&trace.outputs, args.port.as_deref(), node)?;
     if output.kind.is_tree() {
         return show_tree(store, output, json);
     }
@@ -47,7 +41,19 @@ pub(crate) fn show(args: &Show, store: &Store, json: bool) -> Result<(), CliErro
     Ok(())
 }
 
-fn find_node<'a>(nodes: &'a [NodeRecord], wanted: &str) -> Result<&'a NodeRecord, CliError> {
+/// What a node left in the store.
+pub(super) fn trace_of(store: &Store, node: &NodeRecord) -> Result<Trace, CliError> {
+    let gone = || {
+        CliError::Failed(format!(
+            "error: `{}` left no result in this run: {}",
+            node.name, node.reason
+        ))
+    };
+    store.trace(node.key.ok_or_else(gone)?)?.ok_or_else(gone)
+}
+
+/// The node of a run that a user named.
+pub(super) fn find_node<'a>(nodes: &'a [NodeRecord], wanted: &str) -> Result<&'a NodeRecord, CliError> {
     let first_of_stage = |node: &&NodeRecord| node.name.split('[').next() == Some(wanted);
     let found = nodes
         .iter()
@@ -67,13 +73,14 @@ fn find_node<'a>(nodes: &'a [NodeRecord], wanted: &str) -> Result<&'a NodeRecord
     })
 }
 
-fn find_output<'a>(
+/// The output at a port, the first where none is named.
+pub(super) fn find_output<'a>(
     outputs: &'a [OutputRecord],
-    args: &Show,
+    port: Option<&str>,
     node: &NodeRecord,
 ) -> Result<&'a OutputRecord, CliError> {
-    let found = match &args.port {
-        Some(port) => outputs.iter().find(|output| output.port == *port),
+    let found = match port {
+        Some(port) => outputs.iter().find(|output| output.port == port),
         None => outputs.first(),
     };
     found.ok_or_else(|| {

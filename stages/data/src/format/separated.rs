@@ -3,7 +3,7 @@
 use ablate_core::rows::Judgement;
 use csv::{ReaderBuilder, StringRecord, Terminator};
 
-use super::{DOCUMENT, GRADE, IDS, QUERY, Records, Text};
+use super::{DOCUMENT, GRADE, IDS, QUERY, Records, Text, trec};
 
 /// With names, or `id SEPARATOR text`.
 pub(super) fn texts(text: &str, separator: u8) -> Records<Text> {
@@ -55,7 +55,7 @@ fn plain(row: &StringRecord, separator: u8) -> Result<Text, String> {
     })
 }
 
-/// With names, or `query-id SEPARATOR corpus-id SEPARATOR score`.
+/// With names, or `query-id SEPARATOR corpus-id SEPARATOR score`, or TREC's four columns.
 pub(super) fn judgements(text: &str, separator: u8) -> Records<Judgement> {
     let rows = rows(text, separator);
     let names = rows.first().and_then(|(_, row)| row.as_ref().ok());
@@ -81,22 +81,31 @@ pub(super) fn judgements(text: &str, separator: u8) -> Records<Judgement> {
 }
 
 fn judgement(row: &StringRecord, columns: [usize; 3], separator: u8) -> Result<Judgement, String> {
+    let unnamed = columns == [0, 1, 2];
+    match row.len() {
+        // Columns that spaces separate are one field here.
+        1 if unnamed => return trec::judgement(&row[0]).map_err(|_| form(separator)),
+        4 if unnamed => return judgement(row, [0, 2, 3], separator),
+        5.. if unnamed => return Err(form(separator)),
+        _ => {}
+    }
     let fields: Vec<&str> = columns.iter().filter_map(|at| row.get(*at)).collect();
-    let too_many = columns == [0, 1, 2] && row.len() > 3;
-    let ([query, document, grade], false) = (&fields[..], too_many) else {
-        let between = word(separator);
-        return Err(format!(
-            "a line is `query-id {between} corpus-id {between} score`"
-        ));
+    let [query, document, grade] = fields[..] else {
+        return Err(form(separator));
     };
     Ok(Judgement {
-        query_id: (*query).into(),
-        doc_id: (*document).into(),
+        query_id: query.into(),
+        doc_id: document.into(),
         grade: grade
             .trim()
             .parse()
             .map_err(|_| format!("`{grade}` is no grade"))?,
     })
+}
+
+fn form(separator: u8) -> String {
+    let between = word(separator);
+    format!("a line is `query-id {between} corpus-id {between} score`, or TREC's `query 0 document grade`")
 }
 
 fn word(separator: u8) -> &'static str {
@@ -229,7 +238,10 @@ mod tests {
         let without = judgements("q\td\t2\n", b'\t');
         assert_eq!(with_names[0].1, without[0].1);
         assert_eq!((with_names[0].0, without[0].0), (2, 1));
-        for wrong in ["q\td\n", "q\td\t1.5\n", "q\t0\td\t1\n"] {
+        for four in ["q\t0\td\t2\n", "q 0 d 2\n"] {
+            assert_eq!(judgements(four, b'\t')[0].1, without[0].1);
+        }
+        for wrong in ["q\td\n", "q\td\t1.5\n", "q\t0\td\t1\tx\n", "q d\n"] {
             assert!(judgements(wrong, b'\t')[0].1.is_err(), "{wrong}");
         }
     }

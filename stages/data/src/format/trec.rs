@@ -1,23 +1,36 @@
-//! TREC's topics (`<top>`, or `id TAB text`) and judgements (four columns).
+//! TREC's topics (`<top>`, `<topic number=…>`, or `id TAB text`) and judgements (four columns).
 
 use ablate_core::rows::Judgement;
 
 use super::{Records, Text, separated};
 
-/// The titles of topics: what systems are given as queries.
+/// What a topic begins with: that of the ad-hoc tracks, and that of later ones, which are XML.
+const TOP: &str = "<top>";
+const TOPIC: &str = "<topic ";
+
+/// The titles of topics: what systems are given as queries. Tags may be in capitals.
 pub(super) fn topics(text: &str) -> Records<Text> {
-    if !text.contains("<top>") {
+    let lower = text.to_ascii_lowercase();
+    let Some(tag) = [TOP, TOPIC].into_iter().find(|tag| lower.contains(tag)) else {
         return separated::texts(text, b'\t');
-    }
-    let mut found = Vec::new();
-    let mut line = 1;
-    for (index, piece) in text.split("<top>").enumerate() {
-        if index > 0 {
-            found.push((line, topic(piece)));
-        }
-        line += piece.matches('\n').count();
-    }
-    found
+    };
+    let starts: Vec<usize> = lower.match_indices(tag).map(|(at, _)| at).collect();
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let (mut line, mut counted) = (1, 0);
+    let mut record = |(start, end): (&usize, usize)| {
+        line += text[counted..*start].matches('\n').count();
+        counted = *start;
+        let piece = &text[start + tag.len()..end];
+        (
+            line,
+            if tag == TOP {
+                topic(piece)
+            } else {
+                xml_topic(piece)
+            },
+        )
+    };
+    starts.iter().zip(ends).map(&mut record).collect()
 }
 
 fn topic(text: &str) -> Result<Text, String> {
@@ -26,20 +39,50 @@ fn topic(text: &str) -> Result<Text, String> {
     // TREC-1 to 3 write `Number: 051` where their judgements have 51.
     let digits = number.bytes().all(|byte| byte.is_ascii_digit());
     let id = number.trim_start_matches(|c| digits && c == '0');
-    Ok(Text {
-        id: Some(id.to_owned()),
-        title: None,
-        text: Some(title),
-    })
+    Ok(record(id, title))
 }
 
-/// The text of a field, which ends where the next tag begins; lines are joined.
+/// `number="1" …><query>…` as the Web tracks and TREC-COVID write it, or with `<title>`, or with a bare text.
+fn xml_topic(text: &str) -> Result<Text, String> {
+    let (attributes, body) = text.split_once('>').ok_or("the topic does not begin")?;
+    let number = attributes.split_once("number=").and_then(|(_, rest)| {
+        let quote = rest.chars().next()?;
+        rest[quote.len_utf8()..].split(quote).next()
+    });
+    let number = number.ok_or("the topic has no `number`")?;
+    let named = ["<query>", "<title>"].into_iter();
+    let title = named.filter_map(|tag| field(body, tag, "")).next();
+    let title = title.or_else(|| joined(body.split('<').next()?));
+    Ok(record(number, title.ok_or("the topic has no `<query>`")?))
+}
+
+fn record(id: &str, text: String) -> Text {
+    Text {
+        id: Some(id.to_owned()),
+        title: None,
+        text: Some(text),
+    }
+}
+
+/// The text of a field, which ends where the next tag begins.
 fn field(topic: &str, tag: &str, label: &str) -> Option<String> {
-    let (_, rest) = topic.split_once(tag)?;
-    let text = rest.split('<').next()?.trim();
-    let text = text.strip_prefix(label).unwrap_or(text);
+    let start = topic.to_ascii_lowercase().find(tag)? + tag.len();
+    let text = topic[start..].split('<').next()?.trim();
+    joined(text.strip_prefix(label).unwrap_or(text))
+}
+
+/// A text on one line, XML's entities written out; `None` if it has no word.
+fn joined(text: &str) -> Option<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    (!words.is_empty()).then(|| words.join(" "))
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&amp;", "&"),
+    ];
+    let plain = |text: String, (entity, letter): (&str, &str)| text.replace(entity, letter);
+    (!words.is_empty()).then(|| entities.into_iter().fold(words.join(" "), plain))
 }
 
 /// `query iteration document grade`, separated by whitespace.
@@ -49,7 +92,7 @@ pub(super) fn judgements(text: &str) -> Records<Judgement> {
     lines.map(|(at, line)| (at + 1, judgement(line))).collect()
 }
 
-fn judgement(line: &str) -> Result<Judgement, String> {
+pub(super) fn judgement(line: &str) -> Result<Judgement, String> {
     let [query, _, document, grade] = line.split_whitespace().collect::<Vec<_>>()[..] else {
         return Err("a line is `query iteration document grade`".into());
     };
@@ -86,6 +129,30 @@ mod tests {
             topics("7\twhat\n")[0].1.as_ref().unwrap().text.as_deref(),
             Some("what")
         );
+    }
+
+    /// As the Web track of 2012, TREC-COVID and the clinical trials of 2021 have them, and as some write the older ones.
+    #[test]
+    fn topics_in_xml_and_in_capitals_are_read() {
+        let web = "<webtrack2012>\n<topic number=\"151\" type=\"ambiguous\">\n  <query>403b &amp; more</query>\n  \
+                   <description>\n  What is it?\n</description>\n</topic>\n<topic number=\"152\">\n<title>x\n y</title></topic>\n";
+        let trials = "<topics task=\"2021\">\n<topic number=\"1\">\nPatient is\na man\n</topic>\n<topic number='2'></topic>\n</topics>\n";
+        let capitals = "<TOP>\n<NUM> Number: 007\n<TITLE> ships\n<DESC> x\n</TOP>\n";
+        let found = |text: &str| -> Vec<(usize, String)> {
+            let told = |text: Text| format!("{} {}", text.id.unwrap(), text.text.unwrap());
+            let rows = topics(text).into_iter();
+            rows.map(|(line, row)| (line, row.map_or_else(|error| error, told)))
+                .collect()
+        };
+        assert_eq!(found(web), [(2, "151 403b & more".into()), (8, "152 x y".into())]);
+        assert_eq!(
+            found(trials),
+            [
+                (2, "1 Patient is a man".into()),
+                (6, "the topic has no `<query>`".into())
+            ]
+        );
+        assert_eq!(found(capitals), [(1, "7 ships".into())]);
     }
 
     #[test]

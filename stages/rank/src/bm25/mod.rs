@@ -1,6 +1,7 @@
 //! BM25 over an index: of any variant and constants, exhaustive or pruned, with the same bits.
 
 mod norms;
+mod outside;
 mod scored;
 mod search;
 mod top;
@@ -129,6 +130,11 @@ impl Searcher {
         (floor + sum) as f32
     }
 
+    /// What a term found in `frequency` documents of a field weighs, once in the query.
+    fn weight_of(&self, frequency: u32, scoring: &Scoring) -> f32 {
+        scoring.boost * self.bm25.weight(frequency as usize, scoring.documents)
+    }
+
     /// The lists of a query in all fields, and what every document gets.
     fn lists(&self, query: &Weights) -> (Vec<Scored<'_>>, f64) {
         let (mut lists, mut floor) = (Vec::new(), 0.0);
@@ -136,8 +142,7 @@ impl Searcher {
             for (term, weight) in query {
                 let Some(place) = field.find(term) else { continue };
                 let list = field.list(place);
-                let weight =
-                    weight * scoring.boost * self.bm25.weight(list.count as usize, scoring.documents);
+                let weight = weight * self.weight_of(list.count, scoring);
                 floor += f64::from(self.bm25.floor(weight));
                 let bounds = &scoring.block_bounds[field.first_block(place)..][..list.blocks()];
                 let bound = scoring.list_bounds[place];

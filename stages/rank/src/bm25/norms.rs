@@ -17,7 +17,7 @@ pub(crate) enum Norms {
 impl Norms {
     /// The norms of a field whose documents have so many terms at the mean.
     pub(crate) fn new(field: &Field, bm25: Bm25, average_length: f32) -> Self {
-        let norm = |length: u32| bm25.norm(length as f32, average_length);
+        let norm = |length: u32| of_length(length, bm25, average_length);
         if bm25.variant == Variant::Lucene {
             let known = std::array::from_fn(|byte| norm(length::decode(byte as u8)));
             Self::Bytes(field.lengths().map(length::encode).collect(), Box::new(known))
@@ -44,4 +44,13 @@ impl Norms {
             Self::Exact(exact) => norms.for_each(|(norm, document)| *norm = exact[*document as usize]),
         }
     }
+}
+
+/// The norm of a document of so many terms.
+pub(super) fn of_length(length: u32, bm25: Bm25, average_length: f32) -> f32 {
+    let kept = match bm25.variant {
+        Variant::Lucene => length::decode(length::encode(length)),
+        _ => length,
+    };
+    bm25.norm(kept as f32, average_length)
 }

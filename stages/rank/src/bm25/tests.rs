@@ -48,6 +48,41 @@ fn a_hand_computed_score() {
     assert!((f64::from(hits[0].1) - wanted).abs() < 1e-6, "{hits:?}");
 }
 
+/// With title and text as one, of every variant.
+#[test]
+fn a_text_scores_what_a_document_that_reads_so_does() {
+    let mut stream = Seed::root(9).stream();
+    let texts: Vec<String> = (0..60).map(|at| words(&mut stream, 3 + at % 40, 30)).collect();
+    let documents: Vec<Document> = texts
+        .iter()
+        .enumerate()
+        .map(|(at, text)| document(at, None, text.clone()))
+        .collect();
+    for variant in [
+        "lucene",
+        "lucene-accurate",
+        "robertson",
+        "atire",
+        "bm25l",
+        "bm25+",
+    ] {
+        let bm25 = Bm25 {
+            variant: serde_json::from_value(variant.into()).unwrap(),
+            delta: 0.5,
+            ..Bm25::lucene(0.9, 0.4)
+        };
+        let searcher = Searcher::new(index(&documents, Fields::Together), bm25, &[]);
+        for _ in 0..5 {
+            let query = words(&mut stream, 4, 30);
+            let scores = searcher.scores(&query);
+            let found: Vec<f32> = (texts.iter())
+                .map(|text| searcher.score_of_text(&query, text))
+                .collect();
+            assert_eq!(found, scores, "{variant}: {query}");
+        }
+    }
+}
+
 #[test]
 fn ties_go_by_number_and_depth_cuts() {
     let hits = flat(["same words", "same words", "same words"]).search("words", 2);

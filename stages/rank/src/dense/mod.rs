@@ -8,7 +8,7 @@ mod vectors;
 use ablate_core::{
     ArtifactKind, Input, Io, Memory, Numeric, Output, Parts, Ports, Problems, Record, Slot, Stage,
     StageError,
-    rows::{Document, Hit, Query, Vector},
+    rows::{Document, Query, Vector},
 };
 use ablate_models::{
     device,
@@ -24,6 +24,8 @@ use search::Best;
 pub(crate) use search::{Match, dot, search};
 pub(crate) use vectors::Encoding;
 use vectors::normalize;
+
+use crate::hits::Hits;
 
 /// Texts or vectors that are in memory at once.
 const ROWS: usize = 1 << 16;
@@ -123,7 +125,7 @@ impl Stage for RetrieveDense {
                 "set `corpus` or `vectors`, not both",
             )),
         }?;
-        io.put("run", hits(&queries, &names, &ranked))
+        hits(&queries, &names, &ranked).put(io)
     }
 }
 
@@ -210,15 +212,36 @@ fn given(encoding: &Encoding<'_>, similarity: Similarity, rows: Vec<Vector>) -> 
     Ok((rows.into_iter().map(|row| row.id).collect(), vectors))
 }
 
-fn hits(queries: &[Query], names: &[String], ranked: &[Vec<Match>]) -> Vec<Hit> {
-    let of_query = |(query, matches): (&Query, &Vec<Match>)| {
-        let hit = |(at, found): (usize, &Match)| Hit {
-            query_id: query.query_id.clone(),
-            doc_id: names[found.document].clone(),
-            rank: at as u32 + 1,
-            score: found.score,
+fn hits(queries: &[Query], names: &[String], ranked: &[Vec<Match>]) -> Hits {
+    let mut hits = Hits::default();
+    for (query, matches) in queries.iter().zip(ranked) {
+        let named = matches
+            .iter()
+            .map(|found| (names[found.document].as_str(), found.score));
+        hits.add(&query.query_id, named);
+    }
+    hits
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use ablate_core::rows::Hit;
+
+    use super::*;
+
+    #[test]
+    fn documents_of_one_vector_keep_their_order_for_trec_eval() {
+        let query = Query {
+            query_id: "q".into(),
+            text: String::new(),
         };
-        matches.iter().enumerate().map(hit).collect::<Vec<_>>()
-    };
-    queries.iter().zip(ranked).flat_map(of_query).collect()
+        let found = [0, 1, 2].map(|document| Match { document, score: 0.5 });
+        let run = hits(&[query], &["a", "b", "c"].map(str::to_owned), &[found.into()]);
+        let run = Hit::decode(&run.finish().unwrap()).unwrap();
+        assert!(
+            run.is_sorted_by(|a, b| a.doc_id < b.doc_id && a.score > b.score),
+            "{run:?}"
+        );
+    }
 }

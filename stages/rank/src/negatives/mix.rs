@@ -41,7 +41,7 @@ pub struct Params {
 
 impl Stage for MixNegatives {
     const NAME: &'static str = "negatives/mix";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "negatives of several sources for the same queries, so many of each a query";
     const EXAMPLE: &'static str =
         "mixed: {use: negatives/mix, first: triples, second: mined.triples, take: [1, 1]}";
@@ -125,7 +125,8 @@ type Pools<'a> = Vec<Vec<&'a Triple>>;
 fn by_query(sources: &[Vec<Triple>]) -> BTreeMap<Query<'_>, Pools<'_>> {
     let mut queries: BTreeMap<Query<'_>, Pools<'_>> = BTreeMap::new();
     for (at, source) in sources.iter().enumerate() {
-        for triple in source {
+        // A copy of the positive is no negative, whatever made it one.
+        for triple in source.iter().filter(|triple| triple.neg_text != triple.pos_text) {
             let query = (triple.query_id.as_str(), triple.pos_id.as_str());
             let pools = queries
                 .entry(query)
@@ -233,6 +234,14 @@ mod tests {
         assert_eq!(taken, ["a bm25", "b bm25", "c llm", "d llm"]);
         let one = mixed(&[0, 3], OnShortfall::DropQuery, &sources).unwrap();
         assert_eq!(one, ["b llm", "c llm", "d llm"]);
+    }
+
+    #[test]
+    fn a_copy_of_the_positive_is_not_taken() {
+        let mut sources = [triples("bm25", &["a", "b"]), triples("random", &["c"])];
+        sources[0][0].neg_text = "the positive".into();
+        let taken = mixed(&[1, 1], OnShortfall::DropQuery, &sources).unwrap();
+        assert_eq!(taken, ["b bm25", "c random"]);
     }
 
     #[test]
