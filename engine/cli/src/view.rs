@@ -1,6 +1,7 @@
 //! From the record of a run and its store to what a page shows: traces of all nodes, rows of some.
 
 mod curves;
+mod hardness;
 mod node;
 mod samples;
 mod spreads;
@@ -71,10 +72,9 @@ pub(crate) fn page(run: &RunRecord, store: &Store) -> Result<RunPage, CliError> 
     let traced = Traced::of(run, store);
     let options = tables::options(run)?;
     let arms = tables::arms(&run.arms, store);
-    let made = arms
-        .as_ref()
-        .map_err(ToString::to_string)
-        .and_then(|arms| tables::table_from(&run.arms, &run.nodes, arms, &options).map_err(|error| error.to_string()));
+    let made = arms.as_ref().map_err(ToString::to_string).and_then(|arms| {
+        tables::table_from(&run.arms, &run.nodes, arms, &options).map_err(|error| error.to_string())
+    });
     let mut warnings = run.warnings.clone();
     let first = made
         .as_ref()
@@ -106,6 +106,7 @@ pub(crate) fn page(run: &RunRecord, store: &Store) -> Result<RunPage, CliError> 
         table: made,
         by_query: best_first(&arms.unwrap_or_default(), &options, first.as_deref()),
         spreads: spreads::spreads(&traced, store)?,
+        hardness: hardness::hardness(&traced, store)?,
         curves: curves::curves(&traced, store)?,
         pairs: samples::pairs(&traced, store)?,
         negatives: samples::negatives(&traced, store)?,
