@@ -33,13 +33,22 @@ const CASES: &[(&str, &str)] = &[
         "`x.scorer`: takes a model of the role encoder, and `ms-marco-minilm-l12` is of the role reranker: \
          the catalogue has all-minilm-l6-v2",
     ),
-    ("score, pairs: judged", "`x.by`: needs a model: set `model`, or `by: bm25`"),
+    (
+        "score, pairs: judged",
+        "`x.by`: needs a model: set `model`, or `by: bm25`",
+    ),
     (
         "score, pairs: judged, by: cosine, model: ms-marco-minilm-l12",
         "`x.model`: takes a model of the role encoder",
     ),
-    ("filter, pairs: judged, round_trip: 3", "`x.round_trip`: needs a run"),
-    ("filter, pairs: judged, run: lexical", "`x.run`: is of no use without `round_trip`"),
+    (
+        "filter, pairs: judged, round_trip: 3",
+        "`x.round_trip`: needs a run",
+    ),
+    (
+        "filter, pairs: judged, run: lexical",
+        "`x.run`: is of no use without `round_trip`",
+    ),
     (
         "fuse, first: lexical, second: lexical, weights: [1]",
         "`x.weights`: 1 weights for 2 runs",
@@ -94,7 +103,10 @@ fn what_does_not_go_together_is_told_with_its_place() {
         let output = ablate(folder.path(), &["check", "e.yaml"]);
         let text = told(&output);
         assert_eq!(output.status.code(), Some(3), "{stage}: {text}");
-        assert!(text.contains(expected) && text.contains("e.yaml:9:"), "{expected}: {text}");
+        assert!(
+            text.contains(expected) && text.contains("e.yaml:9:"),
+            "{expected}: {text}"
+        );
     }
 }
 
@@ -126,5 +138,8 @@ fn combinations_of_axes_are_looked_at() {
     let output = ablate(folder.path(), &["check", "e.yaml"]);
     let text = told(&output);
     assert_eq!(output.status.code(), Some(3), "{text}");
-    assert!(text.contains("`x[a=whitespace]`: `analyser` is not the one of the index"), "{text}");
+    assert!(
+        text.contains("`x[a=whitespace]`: `analyser` is not the one of the index"),
+        "{text}"
+    );
 }

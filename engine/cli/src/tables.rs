@@ -38,7 +38,11 @@ fn read_arm(arm: &ArmRecord, store: &Store) -> Result<Arm, CliError> {
     let scores =
         Score::decode(&store.read_rows(output)?).map_err(|error| CliError::Failed(error.to_string()))?;
     let measures: BTreeSet<&String> = scores.iter().map(|score| &score.measure).collect();
-    let counts = measures.into_iter().filter(|name| is_count(name)).cloned().collect();
+    let counts = measures
+        .into_iter()
+        .filter(|name| is_count(name))
+        .cloned()
+        .collect();
     let score = |s: Score| QueryScore {
         query_id: s.query_id,
         measure: s.measure,

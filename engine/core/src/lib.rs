@@ -33,7 +33,5 @@ pub use schema::{json_schema, properties, range, schema_of};
 pub use seed::{Seed, Stream};
 pub use share::Part;
 pub use source::{Environment, Places, Secret, SourceType};
-pub use stage::{
-    Bound, DeviceChoice, Memory, Needs, Numeric, Of, Slot, Stage, StageError, StageKind,
-};
+pub use stage::{Bound, DeviceChoice, Memory, Needs, Numeric, Of, Slot, Stage, StageError, StageKind};
 pub use suggest::similar;

@@ -153,7 +153,9 @@ fn culprit<P: DeserializeOwned>(
     let is_guilty = |path: &[String]| {
         let mut others = fields.clone();
         put_right(&mut others, path, schema);
-        read::<P>(&others).err().is_none_or(|error| error.to_string() != message)
+        read::<P>(&others)
+            .err()
+            .is_none_or(|error| error.to_string() != message)
     };
     while let Some(inner) = object_at(fields, &path) {
         let below = |name: &String| [path.as_slice(), std::slice::from_ref(name)].concat();
@@ -166,7 +168,8 @@ fn culprit<P: DeserializeOwned>(
 }
 
 fn object_at<'a>(fields: &'a Map<String, Value>, path: &[String]) -> Option<&'a Map<String, Value>> {
-    path.iter().try_fold(fields, |fields, name| fields.get(name)?.as_object())
+    path.iter()
+        .try_fold(fields, |fields, name| fields.get(name)?.as_object())
 }
 
 fn segments(path: &serde_path_to_error::Path) -> Vec<String> {

@@ -47,9 +47,8 @@ fn between(row: &Folded<'_>, baseline: &Folded<'_>, measure: &str) -> Option<Vec
     if !(own.is_comparable() && theirs.is_comparable()) {
         return None;
     }
-    let difference = |(query, value): (&&str, &f64)| {
-        Some(((*query).to_owned(), value - theirs.queries.get(query)?))
-    };
+    let difference =
+        |(query, value): (&&str, &f64)| Some(((*query).to_owned(), value - theirs.queries.get(query)?));
     let both = own.queries.iter().filter_map(difference);
     Some(both.collect())
 }

@@ -71,7 +71,11 @@ fn of_row<'a>(
     baseline: &'a Folded<'a>,
 ) -> Result<Vec<Pair<'a>>, ReportError> {
     let mut pairs = Vec::new();
-    for (measure, values) in system.measures.iter().filter(|(_, values)| values.is_comparable()) {
+    for (measure, values) in system
+        .measures
+        .iter()
+        .filter(|(_, values)| values.is_comparable())
+    {
         let Some(reference) = baseline.measures.get(measure) else {
             continue;
         };

@@ -181,7 +181,11 @@ fn folded<'a>(run: &'a RunView, warnings: &mut Vec<String>) -> Vec<Folded<'a>> {
 
 /// The nodes without a result, of either run.
 fn not_computed(a: &RunView, b: &RunView) -> Vec<String> {
-    let open = a.nodes.iter().chain(&b.nodes).filter(|node| node.outputs.is_empty());
+    let open = a
+        .nodes
+        .iter()
+        .chain(&b.nodes)
+        .filter(|node| node.outputs.is_empty());
     let names: BTreeSet<&String> = open.map(|node| &node.name).collect();
     names.into_iter().cloned().collect()
 }
@@ -195,9 +199,15 @@ fn is_at(row: &Folded<'_>, other: &Folded<'_>) -> bool {
 fn one_sided(before: &[Folded<'_>], after: &[Folded<'_>], warnings: &mut Vec<String>) -> Vec<String> {
     let mut all = Vec::new();
     for (rows, others, which) in [(after, before, "second"), (before, after, "first")] {
-        let alone = rows.iter().filter(|row| !others.iter().any(|other| is_at(row, other)));
+        let alone = rows
+            .iter()
+            .filter(|row| !others.iter().any(|other| is_at(row, other)));
         let labels: Vec<_> = alone.map(Folded::label).collect();
-        warnings.extend(labels.iter().map(|label| format!("{label} is only in the {which} run")));
+        warnings.extend(
+            labels
+                .iter()
+                .map(|label| format!("{label} is only in the {which} run")),
+        );
         all.extend(labels);
     }
     all

@@ -131,7 +131,10 @@ fn value(value: Option<&Value>) -> String {
 /// That there is no figure on both sides, and what would have to be computed.
 fn nothing(diff: &Diff) -> String {
     let lacking = list("not computed", &diff.not_computed);
-    format!("nothing to compare: {}", lacking.as_deref().unwrap_or("no figure is on both sides"))
+    format!(
+        "nothing to compare: {}",
+        lacking.as_deref().unwrap_or("no figure is on both sides")
+    )
 }
 
 fn figures(diff: &Diff) -> Vec<String> {

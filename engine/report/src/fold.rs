@@ -180,7 +180,11 @@ fn fold_measure<'a>(
     let counts = each.iter().map(|(_, queries)| queries.len());
     Ok(Values {
         n_queries: counts.min().unwrap_or_default(),
-        queries: if unlike.is_none() { query_means(&each) } else { Queries::new() },
+        queries: if unlike.is_none() {
+            query_means(&each)
+        } else {
+            Queries::new()
+        },
         scores,
         total,
         unlike,
@@ -191,7 +195,9 @@ fn fold_measure<'a>(
 /// That replicates are over different queries.
 fn other_queries(measure: &str, each: &[(&Arm, &Queries<'_>)]) -> Option<ReportError> {
     let (first, queries) = each.first()?;
-    let unlike = each.iter().find_map(|(arm, other)| Some((arm, difference(queries, other)?)));
+    let unlike = each
+        .iter()
+        .find_map(|(arm, other)| Some((arm, difference(queries, other)?)));
     unlike.map(|(arm, difference)| ReportError::QueriesDiffer {
         measure: measure.into(),
         row: replicate_name(first),

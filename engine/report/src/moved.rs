@@ -83,7 +83,12 @@ pub(crate) fn between(
             continue;
         }
         if !(before.is_comparable() && after.is_comparable()) {
-            warnings.extend([before, after].iter().find_map(|values| values.unlike.as_ref()).map(ToString::to_string));
+            warnings.extend(
+                [before, after]
+                    .iter()
+                    .find_map(|values| values.unlike.as_ref())
+                    .map(ToString::to_string),
+            );
             moved.push(of_means((b, measure), before, after));
             continue;
         }

@@ -310,8 +310,7 @@ mod tests {
         };
         let short = refusal(arm("s", &[], None, "AP", &A[..5]));
         assert!(
-            short
-                .contains("not compared: AP of `s` and of `base` are over different queries (5 and 6; `q5`")
+            short.contains("not compared: AP of `s` and of `base` are over different queries (5 and 6; `q5`")
         );
         let judged = refusal(Arm {
             qrels: "others".into(),
@@ -331,21 +330,29 @@ mod tests {
         let figure = &table.rows[1].scores["AP"];
         assert_eq!((figure.n, figure.n_queries, figure.p), (2, 4, None));
         let told = "AP of `s of replicate 1` and of `s of replicate 2` are over different queries (6 and 4";
-        assert!(table.warnings.iter().any(|warning| warning.contains(told)), "{:?}", table.warnings);
+        assert!(
+            table.warnings.iter().any(|warning| warning.contains(told)),
+            "{:?}",
+            table.warnings
+        );
     }
 
     #[test]
     fn totals_are_not_compared_and_do_not_count_in_the_family() {
         let counted = |system: &str, values: &[f64]| {
             let mut both = arm(system, &[], None, "AP", values);
-            both.scores.extend(arm(system, &[], None, "NumRet", &[7.0; 6]).scores);
+            both.scores
+                .extend(arm(system, &[], None, "NumRet", &[7.0; 6]).scores);
             both.counts.insert("NumRet".into());
             both
         };
         let with = |arms: &[Arm]| table(arms, &options(&[("system", "base")])).unwrap();
         let both = with(&[counted("base", &B), counted("x", &A), counted("y", &C)]);
         let total = &both.rows[1].scores["NumRet"];
-        assert_eq!((total.mean, total.total, total.delta, total.p), (42.0, true, None, None));
+        assert_eq!(
+            (total.mean, total.total, total.delta, total.p),
+            (42.0, true, None, None)
+        );
         let alone = with(&[
             arm("base", &[], None, "AP", &B),
             arm("x", &[], None, "AP", &A),

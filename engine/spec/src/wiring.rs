@@ -48,7 +48,9 @@ impl Fields<'_> {
         stages: &Stages<'_>,
         settings: &[&Setting],
     ) -> Vec<Problem> {
-        let wired = ports.iter().map(|(port, value)| stages.wired(port, value, settings));
+        let wired = ports
+            .iter()
+            .map(|(port, value)| stages.wired(port, value, settings));
         let Some(wired) = wired.collect::<Option<Vec<_>>>() else {
             return Vec::new();
         };
@@ -68,7 +70,8 @@ impl Fields<'_> {
             return None;
         }
         let message = format!("the stage `{}` does not make `{output}`", stage.name);
-        let problem = Problem::error("ablate::spec::wrong_port", message).help(made(stage.kind, bound.as_ref()));
+        let problem =
+            Problem::error("ablate::spec::wrong_port", message).help(made(stage.kind, bound.as_ref()));
         let problem = self.place(problem, &[port.name.to_owned()], false);
         Some(problem.also(stage.span, format!("made here, by `{}`", stage.kind.name())))
     }

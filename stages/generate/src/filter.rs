@@ -91,7 +91,11 @@ impl Stage for Filter {
             "round_trip",
             "needs a run: set `run` to one of the queries of these pairs",
         );
-        problems.require(depth || !run, "run", "is of no use without `round_trip`: set its depth");
+        problems.require(
+            depth || !run,
+            "run",
+            "is of no use without `round_trip`: set its depth",
+        );
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

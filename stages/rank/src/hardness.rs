@@ -6,7 +6,10 @@ use ablate_core::{
     ArtifactKind, Input, Io, Output, Ports, Problems, Slot, Stage, StageError,
     rows::{Document, Hardness as Row, Triple},
 };
-use ablate_models::{encoder::Embeddings, source::{ENCODER, MODEL_SOURCE, require_role}};
+use ablate_models::{
+    encoder::Embeddings,
+    source::{ENCODER, MODEL_SOURCE, require_role},
+};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,10 @@ use ablate_core::{
     ArtifactKind, Input, Io, Numeric, Output, Ports, Problems, Slot, Stage, StageError,
     rows::{Document, Hit, Query},
 };
-use ablate_models::{reranker::Activation, source::{MODEL_SOURCE, RERANKER, require_role}};
+use ablate_models::{
+    reranker::Activation,
+    source::{MODEL_SOURCE, RERANKER, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

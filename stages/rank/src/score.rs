@@ -136,7 +136,11 @@ impl Stage for Score {
             By::Reranker => RERANKER,
             By::Cosine | By::Weighted => ENCODER,
         };
-        problems.require(ports.has("model"), "by", "needs a model: set `model`, or `by: bm25`");
+        problems.require(
+            ports.has("model"),
+            "by",
+            "needs a model: set `model`, or `by: bm25`",
+        );
         require_role(role, "model", ports, problems);
     }
 

@@ -44,10 +44,16 @@ pub(crate) fn check_results(args: &CheckResults, store: &Store, json: bool) -> R
 
 /// The committed figures of points that `--only` takes.
 fn asked_for(committed: Vec<Expected>, side: &Side) -> Result<Vec<Expected>, CliError> {
-    let asked = |one: &Expected| side.arms.iter().any(|arm| one.fits(&arm.system, &arm.place.point));
+    let asked = |one: &Expected| {
+        side.arms
+            .iter()
+            .any(|arm| one.fits(&arm.system, &arm.place.point))
+    };
     let committed: Vec<_> = committed.into_iter().filter(asked).collect();
     match committed.is_empty() {
-        true => Err(CliError::Usage("--only: no figure is committed of these points".into())),
+        true => Err(CliError::Usage(
+            "--only: no figure is committed of these points".into(),
+        )),
         false => Ok(committed),
     }
 }
@@ -57,7 +63,9 @@ fn outcome(judged: &[Judged], side: &str, file: &str) -> Result<(), CliError> {
     let (off, missing, all) = (count(Verdict::Off), count(Verdict::Missing), judged.len());
     let off = (off > 0).then(|| format!("{off} of {all} figures contradict {file}"));
     let missing = (missing > 0).then(|| {
-        format!("{missing} of {all} figures are not there in {side}: `ablate run {file}` computes what can be")
+        format!(
+            "{missing} of {all} figures are not there in {side}: `ablate run {file}` computes what can be"
+        )
     });
     let told: Vec<_> = off.into_iter().chain(missing).collect();
     match told.is_empty() {

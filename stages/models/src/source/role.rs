@@ -21,6 +21,8 @@ pub fn require_role(role: &str, port: &str, ports: &Ports<'_>, problems: &mut Pr
     let fitting = catalogue().iter().filter(|entry| entry.role == role);
     let names: Vec<_> = fitting.map(|entry| entry.name).collect();
     let (own, names) = (entry.role, names.join(", "));
-    let message = format!("takes a model of the role {role}, and `{name}` is of the role {own}: the catalogue has {names}");
+    let message = format!(
+        "takes a model of the role {role}, and `{name}` is of the role {own}: the catalogue has {names}"
+    );
     problems.require(false, port, message);
 }

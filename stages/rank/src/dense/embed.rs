@@ -1,7 +1,8 @@
 //! `embed`: the vectors of documents or queries as an artifact, for search and for other tools.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Numeric, Output, Ports, Problems, Parts, Record, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Parts, Ports, Problems, Record, Slot, Stage,
+    StageError,
     rows::{Document, Query, Vector},
 };
 use ablate_models::source::{ENCODER, MODEL_SOURCE, require_role};

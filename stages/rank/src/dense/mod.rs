@@ -5,10 +5,15 @@ mod search;
 mod vectors;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Numeric, Output, Ports, Problems, Parts, Record, Slot, Stage, StageError,
+    ArtifactKind, Input, Io, Memory, Numeric, Output, Parts, Ports, Problems, Record, Slot, Stage,
+    StageError,
     rows::{Document, Hit, Query, Vector},
 };
-use ablate_models::{device, encoder::Embeddings, source::{ENCODER, MODEL_SOURCE, require_role}};
+use ablate_models::{
+    device,
+    encoder::Embeddings,
+    source::{ENCODER, MODEL_SOURCE, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

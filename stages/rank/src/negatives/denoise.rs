@@ -3,7 +3,10 @@
 use ablate_core::{
     ArtifactKind, Input, Io, Numeric, Output, Ports, Problems, Seed, Slot, Stage, StageError, rows::Triple,
 };
-use ablate_models::{reranker::Activation, source::{MODEL_SOURCE, RERANKER, require_role}};
+use ablate_models::{
+    reranker::Activation,
+    source::{MODEL_SOURCE, RERANKER, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

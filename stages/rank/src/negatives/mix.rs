@@ -76,7 +76,9 @@ impl Stage for MixNegatives {
         problems.require(
             numbers == 0 || numbers == sources,
             "take",
-            format!("{numbers} numbers for {sources} sources: give one number a source, in the order of the ports"),
+            format!(
+                "{numbers} numbers for {sources} sources: give one number a source, in the order of the ports"
+            ),
         );
     }
 

@@ -185,13 +185,21 @@ impl Stage for Negatives {
 
     fn check_ports(params: &Params, ports: &Ports<'_>, problems: &mut Problems) {
         let pooled = params.source == Origin::CrossEncoder || !ports.has("run");
-        problems.require(pooled, "run", "is of use to `source: cross_encoder` only: leave it out");
+        problems.require(
+            pooled,
+            "run",
+            "is of use to `source: cross_encoder` only: leave it out",
+        );
         let (role, what) = match params.source {
             Origin::Dense => (ENCODER, "a sentence encoder"),
             Origin::CrossEncoder => (RERANKER, "a cross-encoder or a monoT5"),
             Origin::Bm25 | Origin::Random => return,
         };
-        problems.require(ports.has("scorer"), "source", format!("needs {what}: set `scorer`"));
+        problems.require(
+            ports.has("scorer"),
+            "source",
+            format!("needs {what}: set `scorer`"),
+        );
         require_role(role, "scorer", ports, problems);
     }
 
