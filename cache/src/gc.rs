@@ -9,7 +9,10 @@ use std::{
 
 use ablate_core::{ActionKey, FileDigest};
 
-use crate::{Store, StoreError, Trace, verify::entries};
+use crate::{
+    Store, StoreError, Trace,
+    verify::{entries, sharded},
+};
 
 /// What can go.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,12 +51,10 @@ impl Store {
     /// Every sound trace.
     pub fn traces(&self) -> Result<Vec<Trace>, StoreError> {
         let mut traces = Vec::new();
-        for shard in entries(&self.root().join("traces"))? {
-            for path in entries(&shard)? {
-                let name = path.file_stem().map(|name| name.to_string_lossy());
-                let key = name.and_then(|name| name.parse().ok()).map(ActionKey);
-                traces.extend(key.and_then(|key| self.trace(key).ok().flatten()));
-            }
+        for path in sharded(&self.root().join("traces"))? {
+            let name = path.file_stem().map(|name| name.to_string_lossy());
+            let key = name.and_then(|name| name.parse().ok()).map(ActionKey);
+            traces.extend(key.and_then(|key| self.trace(key).ok().flatten()));
         }
         Ok(traces)
     }
@@ -78,11 +79,8 @@ impl Store {
             .map(|file| self.object_path(file))
             .collect();
         let mut garbage = Garbage::default();
-        for shard in entries(&self.root().join("objects"))? {
-            for path in entries(&shard)?
-                .into_iter()
-                .filter(|path| !reachable.contains(path))
-            {
+        for path in sharded(&self.root().join("objects"))? {
+            if !reachable.contains(&path) {
                 garbage.paths.insert(path.clone(), size(&path)?);
             }
         }

@@ -127,11 +127,14 @@ fn check_object(path: &Path) -> Result<Option<String>, StoreError> {
     Ok((!named).then(|| format!("its bytes have the digest {digest}")))
 }
 
-/// The entries of a folder sharded by two letters, sorted.
-fn sharded(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+/// The entries of a folder sharded by two letters, sorted; what somebody else has put beside the shards is among them.
+pub(crate) fn sharded(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut paths = Vec::new();
     for shard in entries(folder)? {
-        paths.extend(entries(&shard)?);
+        match shard.is_dir() {
+            true => paths.extend(entries(&shard)?),
+            false => paths.push(shard),
+        }
     }
     Ok(paths)
 }

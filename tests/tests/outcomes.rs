@@ -157,3 +157,198 @@ fn a_comparison_of_nothing_is_no_success() {
     assert!(text.contains("1 rows have figures on one side only"), "{text}");
     assert_eq!(code(folder.path(), &["diff", "e.yaml", "e.yaml", "--check"]).0, 0);
 }
+
+/// A retriever trained on one collection and judged by another; `first` and `second` name them.
+fn two_collections(first: &str, second: &str) -> String {
+    format!(
+        "experiment: leaky\nstages:\n  c: {{use: collection, source: {first}}}\n  \
+         c2: {{use: collection, source: {second}}}\n  \
+         judged: {{use: pairs, queries: c2.queries.test, qrels: c2.qrels.test, corpus: c2.corpus}}\n  \
+         hard: {{use: negatives, pairs: judged, corpus: c.corpus, source: random}}\n  \
+         model: {{use: train/biencoder, data: hard, base: all-minilm-l6-v2}}\n  \
+         run: {{use: retrieve/dense, corpus: c.corpus, queries: c.queries.test, model: model}}\n  \
+         scores: {{use: evaluate, run: run, qrels: c.qrels.test, measures: [AP]}}\n"
+    )
+}
+
+#[test]
+fn a_split_of_a_collection_is_the_collection_where_leaks_are_looked_for() {
+    let folder = folder(&two_collections("beir/nfcorpus", "beir/nfcorpus/test"));
+    let (status, text) = code(folder.path(), &["check", "e.yaml"]);
+    assert_eq!(status, 3, "{text}");
+    assert!(
+        text.contains("`model` learns from `c2.queries.test`, and `scores` judges it"),
+        "{text}"
+    );
+    write(
+        folder.path(),
+        &two_collections("beir/nfcorpus", "beir/scifact/test"),
+    );
+    assert_eq!(code(folder.path(), &["check", "e.yaml"]).0, 0);
+}
+
+/// A collection of three documents, each with its query.
+fn collection(folder: &Path) {
+    fs_err::create_dir_all(folder.join("qrels")).unwrap();
+    let (mut corpus, mut queries, mut qrels) = (
+        String::new(),
+        String::new(),
+        "query-id\tcorpus-id\tscore\n".to_owned(),
+    );
+    for (at, word) in ["honey", "wasps", "clover"].iter().enumerate() {
+        corpus += &format!("{{\"_id\": \"d{at}\", \"title\": \"\", \"text\": \"all about {word}\"}}\n");
+        queries += &format!("{{\"_id\": \"q{at}\", \"text\": \"{word}\"}}\n");
+        qrels += &format!("q{at}\td{at}\t1\n");
+    }
+    fs_err::write(folder.join("corpus.jsonl"), corpus).unwrap();
+    fs_err::write(folder.join("queries.jsonl"), queries).unwrap();
+    fs_err::write(folder.join("qrels/test.tsv"), qrels).unwrap();
+}
+
+#[test]
+fn the_same_rows_under_two_names_are_refused_before_the_trainer_starts() {
+    let folder = folder(&two_collections("./one", "./two"));
+    collection(&folder.path().join("one"));
+    collection(&folder.path().join("two"));
+    assert_eq!(code(folder.path(), &["check", "e.yaml"]).0, 0);
+    let (status, text) = code(folder.path(), &["run", "e.yaml"]);
+    assert_eq!(status, 1, "{text}");
+    let told =
+        "stage `model` failed: `model` learns from `c2.qrels.test`, and `scores` judges it by the same rows";
+    assert!(text.contains(told), "{text}");
+}
+
+#[test]
+fn problems_of_a_file_are_json_where_that_is_asked_for() {
+    let folder = folder(&LEXICAL.replace("depth: 100", "dept: 100, k1: none"));
+    let output = ablate(folder.path(), &["check", "e.yaml", "--json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["ok"], false);
+    let first = &answer["problems"][0];
+    assert_eq!(
+        (&first["severity"], &first["line"]),
+        (&"error".into(), &5.into()),
+        "{answer}"
+    );
+    assert_eq!(first["code"], "ablate::spec::unknown_field");
+    assert!(first["help"].as_str().unwrap().contains("depth"));
+    assert_eq!(answer["problems"].as_array().unwrap().len(), 2);
+    write(folder.path(), LEXICAL);
+    let fine = ablate(folder.path(), &["check", "e.yaml", "--json"]);
+    assert_eq!(serde_json::from_slice::<Value>(&fine.stdout).unwrap()["ok"], true);
+}
+
+/// Runs of BM25 fused by weights, an axis of lists.
+const FUSED: &str = "\
+experiment: fused
+stages:
+  data:   {use: collection, source: demo}
+  one:    {use: retrieve/bm25, corpus: data.corpus, queries: data.queries.test, depth: 50}
+  two:    {use: retrieve/bm25, corpus: data.corpus, queries: data.queries.test, depth: 50, b: 0.9}
+  run:    {use: fuse, first: one, second: two, method: sum}
+  scores: {use: evaluate, run: run, qrels: data.qrels.test, measures: [nDCG@10]}
+sweep: {axes: {w: {run.weights: [[1, 0], [1, 1]]}, k: {run.depth: [10, 20]}}}
+";
+
+#[test]
+fn points_of_axes_of_lists_have_names() {
+    let folder = folder("");
+    run(folder.path(), FUSED);
+    let sides = ["latest[w=[1,0],k=10]", "latest[k=20, w=[1,1]]"];
+    let diff = answer(folder.path(), &["diff", sides[0], sides[1]]);
+    assert_eq!(diff["one_sided"].as_array().unwrap().len(), 0, "{diff}");
+    let unknown = code(folder.path(), &["diff", "latest[w=[1,7]]", "latest"]);
+    assert_eq!(unknown.0, 2, "{}", unknown.1);
+    write(
+        folder.path(),
+        &format!("{FUSED}report: {{baseline: {{w: [1, 0]}}}}\n"),
+    );
+    let (status, text) = code(folder.path(), &["check", "e.yaml"]);
+    assert_eq!(status, 3);
+    assert!(text.contains("write it as text: `'[1,0]'`"), "{text}");
+    write(folder.path(), FUSED);
+    let (status, text) = code(folder.path(), &["why", "e.yaml", "run[w=[1,1],k=20]"]);
+    assert_eq!(status, 0, "labels in another order: {text}");
+}
+
+#[test]
+fn suggestions_name_what_is_meant() {
+    let folder = folder("");
+    let short = LEXICAL.replace("data:", "d:").replace("data.", "d.");
+    write(folder.path(), &short.replace("source: demo", "source: dmo"));
+    let (_, text) = code(folder.path(), &["check", "e.yaml"]);
+    assert!(
+        text.contains("did you mean `demo`?"),
+        "not the stage itself: {text}"
+    );
+    write(folder.path(), &LEXICAL.replace("depth: 100", "k1: yes"));
+    let (_, text) = code(folder.path(), &["check", "e.yaml"]);
+    assert!(
+        text.contains("takes a number") && !text.contains("`true`"),
+        "{text}"
+    );
+    let text =
+        "experiment: p\nstages:\n  x: {use: command, files: x.py, run: [x], outputs: [corpus], version: 1}\n";
+    write(folder.path(), text);
+    let (_, text) = code(folder.path(), &["check", "e.yaml"]);
+    assert!(
+        text.contains("a file beside the experiment is `./x.py`"),
+        "{text}"
+    );
+}
+
+#[test]
+fn names_and_labels_stand_on_one_line() {
+    let folder = folder("");
+    for (from, to) in [
+        ("experiment: lexical", "experiment: \"a\\nb\""),
+        (
+            "k1: {run.k1: [0.9, 1.2]}",
+            "k1: {\"a\\e[31m\": {run.k1: 0.9}, b: {run.k1: 1.2}}",
+        ),
+    ] {
+        write(
+            folder.path(),
+            &LEXICAL.replace(from, to).replace("{k1: 0.9}", "{}"),
+        );
+        let (status, text) = code(folder.path(), &["check", "e.yaml"]);
+        assert!(
+            status == 3 && text.contains("holds a control character"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn files_of_others_in_a_store_are_told_and_stop_nothing() {
+    let folder = folder("");
+    run(folder.path(), LEXICAL);
+    let stray = folder.path().join("store/objects/notes.txt");
+    fs_err::write(&stray, "mine").unwrap();
+    let (_, text) = code(folder.path(), &["verify"]);
+    let told = text.contains("notes.txt") && !text.contains("Not a directory");
+    assert!(told, "it is named, and the rest is looked at: {text}");
+    let (status, text) = code(folder.path(), &["gc", "--keep-last", "1"]);
+    assert!(status == 0 && text.contains("1 files would go"), "{text}");
+}
+
+#[test]
+fn gc_says_that_nothing_was_removed_where_only_a_run_would_go() {
+    let folder = folder("");
+    run(folder.path(), LEXICAL);
+    run(folder.path(), LEXICAL);
+    let (_, text) = code(folder.path(), &["gc", "--keep-last", "1"]);
+    assert!(
+        text.contains("0 files would go") && text.contains("nothing was removed: add --delete"),
+        "{text}"
+    );
+}
+
+#[test]
+fn methods_are_called_alike_in_every_format() {
+    let folder = folder("");
+    run(folder.path(), LEXICAL);
+    let csv = code(folder.path(), &["table", "--format", "csv"]).1;
+    assert!(csv.contains(",student,"), "{csv}");
+}

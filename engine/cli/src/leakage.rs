@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use ablate_plan::{Leak, Plan, leaks};
+use ablate_plan::{Leak, Plan, leaks, suspects};
 use ablate_spec::{Experiment, Problem};
 
 /// Every leak of a plan, and what is allowed in vain.
 pub(crate) fn problems(plan: &Plan, experiment: &Experiment) -> Vec<Problem> {
     let leaks = leaks(plan);
-    let sources: BTreeSet<_> = leaks.iter().map(|leak| &leak.source).collect();
+    let suspects = suspects(plan);
+    let suspected = suspects.iter().map(|suspect| &suspect.leak);
+    let sources: BTreeSet<_> = leaks.iter().chain(suspected).map(|leak| &leak.source).collect();
     let idle = experiment
         .allow_leakage
         .iter()

@@ -1,6 +1,9 @@
 //! What `diff` compares: a run, or what the store holds of an experiment file, whole or at a point of its sweep.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use ablate_cache::Store;
 use ablate_plan::Place;
@@ -27,28 +30,29 @@ pub(crate) struct Side {
 
 /// Finds what `RUN`, `FILE.yaml`, `RUN[axis=label,...]` or `FILE.yaml[axis=label,...]` names.
 pub(crate) fn find(text: &str, store: &Store) -> Result<Side, CliError> {
-    let (base, point) = split(text)?;
+    let bracketed = text.strip_suffix(']').and_then(|text| text.split_once('['));
+    let (base, labels) = bracketed.unwrap_or((text, ""));
     let ending = Path::new(base).extension();
     let side = if ending.is_some_and(|ending| ending == "yaml" || ending == "yml") {
         of_file(base, store)?
     } else {
         of_run(base, store)?
     };
+    let wrong = || CliError::Usage(format!("`{text}`: write the point as [AXIS=LABEL,...]"));
+    let point = side.point(labels).ok_or_else(wrong)?;
     side.at(&point)
 }
 
-/// What is named, and the labels in brackets behind it.
-fn split(text: &str) -> Result<(&str, BTreeMap<String, String>), CliError> {
-    let Some((base, labels)) = text.strip_suffix(']').and_then(|text| text.split_once('[')) else {
-        return Ok((text, BTreeMap::new()));
-    };
-    let label = |part: &str| {
-        let (axis, label) = part.split_once('=')?;
-        Some((axis.trim().to_owned(), label.trim().to_owned()))
-    };
-    let wrong = || CliError::Usage(format!("`{text}`: write the point as [AXIS=LABEL,...]"));
-    let labels: Option<_> = labels.split(',').map(label).collect();
-    Ok((base, labels.ok_or_else(wrong)?))
+/// The first label of `text` and what follows it: one that `known` has, since commas may stand in it, else up to a comma.
+fn first_label<'t>(text: &'t str, known: &BTreeSet<(&str, &str)>) -> Option<((&'t str, &'t str), &'t str)> {
+    let (axis, behind) = text.split_once('=')?;
+    let own = known.iter().filter(|(name, _)| *name == axis.trim());
+    let rests = own.filter_map(|(_, label)| behind.trim_start().strip_prefix(label));
+    let whole = rests.filter(|rest| rest.is_empty() || rest.starts_with(','));
+    let comma = behind.find(',').map_or("", |comma| &behind[comma..]);
+    let rest = whole.min_by_key(|rest| rest.len()).unwrap_or(comma);
+    let label = &behind[..behind.len() - rest.len()];
+    Some(((axis.trim(), label.trim()), rest.trim_start_matches(',')))
 }
 
 fn of_run(name: &str, store: &Store) -> Result<Side, CliError> {
@@ -100,6 +104,22 @@ pub(crate) fn stored(loaded: &Loaded, file: &str, store: &Store) -> Result<Side,
 }
 
 impl Side {
+    /// Axis → label, as written behind its name; `None` if that is no point.
+    fn point(&self, labels: &str) -> Option<BTreeMap<String, String>> {
+        let places = self.nodes.iter().flat_map(|node| &node.places);
+        let pairs = places.flat_map(|place| &place.point);
+        let known: BTreeSet<_> = pairs
+            .map(|(axis, label)| (axis.as_str(), label.as_str()))
+            .collect();
+        let (mut point, mut rest) = (BTreeMap::new(), labels);
+        while !rest.is_empty() {
+            let ((axis, label), behind) = first_label(rest, &known)?;
+            point.insert(axis.to_owned(), label.to_owned());
+            rest = behind;
+        }
+        Some(point)
+    }
+
     /// The nodes and arms at `labels`, which leave their names: what stands there is compared with what stands elsewhere.
     fn at(self, labels: &BTreeMap<String, String>) -> Result<Self, CliError> {
         if labels.is_empty() {

@@ -3,10 +3,9 @@
 /// `500M`, `20GB`, `1000`: powers of 1000.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: f64 = digits
-        .trim()
-        .parse()
-        .map_err(|_| "write a size, as in 500MB".to_owned())?;
+    let number: Option<f64> = digits.trim().parse().ok();
+    let number = number.filter(|number| number.is_finite() && *number >= 0.0);
+    let number = number.ok_or("write a size from 0, as in 500MB")?;
     let unit = text[digits.len()..].to_ascii_uppercase();
     let power = match unit.trim_end_matches('B') {
         "" => 0,
@@ -28,6 +27,8 @@ mod tests {
         assert_eq!(parse_bytes("12.5MB"), Ok(12_500_000));
         assert_eq!(parse_bytes("3g"), Ok(3_000_000_000));
         assert_eq!(parse_bytes("77"), Ok(77));
-        assert!(parse_bytes("many").is_err() && parse_bytes("3 Q").is_err());
+        for wrong in ["many", "3 Q", "-5GB", "-1", "1e999GB", "nan"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
     }
 }

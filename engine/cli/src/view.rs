@@ -1,6 +1,7 @@
 //! From the record of a run and its store to what a page shows: traces of all nodes, rows of some.
 
 mod curves;
+mod hardness;
 mod node;
 mod samples;
 mod spreads;
@@ -105,6 +106,7 @@ pub(crate) fn page(run: &RunRecord, store: &Store) -> Result<RunPage, CliError> 
         table: made,
         by_query: best_first(&arms.unwrap_or_default(), &options, first.as_deref()),
         spreads: spreads::spreads(&traced, store)?,
+        hardness: hardness::hardness(&traced, store)?,
         curves: curves::curves(&traced, store)?,
         pairs: samples::pairs(&traced, store)?,
         negatives: samples::negatives(&traced, store)?,

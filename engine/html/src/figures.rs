@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ablate_plot::{Bar, Bars, Differences, Histogram, Line, Lines, Plot};
+use ablate_plot::{Bar, Bars, Differences, Histogram, Line, Lines, Outlines, Plot};
 use ablate_report::{Figure as Score, QueryDifferences, Row, Table, label};
 
 use crate::{RunPage, graph::graph, spell};
@@ -13,7 +13,7 @@ const NORMAL_95: f64 = 1.96;
 /// A plot with its name and what it shows.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    /// `graph`, `scores/nDCG@10`, `differences/trained[negatives=bm25]`, `filter/kept`, `loss/retriever`.
+    /// `graph`, `scores/nDCG@10`, `differences/trained[negatives=bm25]`, `filter/kept`, `hardness/hard/bm25_rank`, `loss/retriever`.
     pub name: String,
     /// One sentence or two below it.
     pub caption: String,
@@ -43,6 +43,7 @@ pub fn figures(page: &RunPage) -> Vec<Figure> {
     }
     all.push(dag(page));
     all.extend(page.spreads.iter().map(filter));
+    all.extend(page.hardness.iter().map(hardness));
     all.extend(losses(page));
     all
 }
@@ -244,6 +245,19 @@ fn filter(spread: &crate::Spread) -> Figure {
             kept: spread.kept.clone(),
             dropped: spread.dropped.clone(),
             cut: spread.cut.clone(),
+        }
+        .plot(),
+    }
+}
+
+fn hardness(of: &crate::Hardness) -> Figure {
+    Figure {
+        name: format!("hardness/{}/{}", of.node, of.column),
+        caption: "One outline a source of negatives; a negative without such a value is not in it.".into(),
+        plot: Outlines {
+            title: format!("Negatives of {}", of.node),
+            axis: of.axis.clone(),
+            groups: of.sources.clone(),
         }
         .plot(),
     }

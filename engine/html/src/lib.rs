@@ -28,4 +28,6 @@ pub use node::{NodePage, node};
 pub use rows::{RowsPage, rows};
 pub use run::run;
 pub use runs::{RunEntry, runs};
-pub use view::{Curve, InputView, NegativeSample, NodeView, OutputView, PairSample, RunPage, Spread};
+pub use view::{
+    Curve, Hardness, InputView, NegativeSample, NodeView, OutputView, PairSample, RunPage, Spread,
+};

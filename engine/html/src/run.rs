@@ -72,6 +72,7 @@ fn sections(page: &RunPage, place: Place) -> Vec<Section> {
         ("intervals", "Differences", plotted("intervals")),
         ("differences", "Query by query", plotted("differences")),
         ("filters", "Score distributions", plotted("filter")),
+        ("hardness", "Hardness of negatives", plotted("hardness")),
         ("loss", "Training loss", plotted("loss")),
         (
             "queries",

@@ -31,6 +31,8 @@ pub struct RunPage {
     pub by_query: Vec<QueryDifferences>,
     /// How scores of generated queries are spread, and what filters kept.
     pub spreads: Vec<Spread>,
+    /// How hard negatives are.
+    pub hardness: Vec<Hardness>,
     /// Training curves.
     pub curves: Vec<Curve>,
     /// Some generated queries.
@@ -138,6 +140,19 @@ pub struct Spread {
     pub dropped: Vec<f64>,
     /// The value from which on it kept, in numbers and in words.
     pub cut: Option<(f64, String)>,
+}
+
+/// One value of the negatives of a node, by their source.
+#[derive(Clone, Debug)]
+pub struct Hardness {
+    /// The node.
+    pub node: String,
+    /// The column.
+    pub column: String,
+    /// What it is, on an axis.
+    pub axis: String,
+    /// Source of negatives → values of those that have one.
+    pub sources: Vec<(String, Vec<f64>)>,
 }
 
 /// The curve of one training run.

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use ablate_html::{
-    Curve, InputView, LiveNode, LivePage, NegativeSample, NodePage, NodeView, OutputView, PairSample, Place,
-    RowsPage, RunEntry, RunPage, Spread, figures,
+    Curve, Hardness, InputView, LiveNode, LivePage, NegativeSample, NodePage, NodeView, OutputView,
+    PairSample, Place, RowsPage, RunEntry, RunPage, Spread, figures,
 };
 use ablate_plot::State;
 use ablate_report::{Arm, Options, QueryScore, by_query, legend, table};
@@ -98,6 +98,12 @@ fn page() -> RunPage {
             kept: vec![1.0, 2.0],
             dropped: vec![0.5],
             cut: Some((1.0, evil())),
+        }],
+        hardness: vec![Hardness {
+            node: evil(),
+            column: evil(),
+            axis: evil(),
+            sources: vec![(evil(), vec![1.0, 2.0])],
         }],
         curves: vec![Curve {
             node: evil(),
@@ -199,6 +205,7 @@ fn what_a_run_does_not_have_takes_no_room() {
     let bare = RunPage {
         table: Err("the scores are gone".into()),
         spreads: vec![],
+        hardness: vec![],
         curves: vec![],
         pairs: vec![],
         negatives: vec![],

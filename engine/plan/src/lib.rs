@@ -8,6 +8,6 @@ mod select;
 
 pub use expand::{PlanError, plan};
 pub use graph::{Arm, Connection, Node, Origin, Plan};
-pub use lineage::{Leak, leaks};
+pub use lineage::{Leak, Port, Suspect, leaks, suspects};
 pub use point::Place;
 pub use select::{NoSuchPoint, Selection};

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ablate_core::ArtifactKind;
+use ablate_core::{ArtifactKind, Output};
 use petgraph::{Direction, graph::NodeIndex};
 
 use crate::{Arm, Connection, Node, Origin, Plan};
 
 /// An output port of a node.
-type Port = (NodeIndex, String);
+pub type Port = (NodeIndex, String);
 
 /// A model is judged by queries or judgements it has learnt from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,21 @@ pub struct Leak {
     pub trainer: String,
     /// What it has learnt from, as `stage.port`.
     pub source: String,
+}
+
+/// What a model has learnt from and what it is judged by, of two stages: a leak if their rows are the same.
+#[derive(Clone, Debug)]
+pub struct Suspect {
+    /// The leak it would be.
+    pub leak: Leak,
+    /// The node that makes the model.
+    pub trainer: NodeIndex,
+    /// The node that judges.
+    pub judge: NodeIndex,
+    /// What is learnt from.
+    pub learnt: Port,
+    /// Its counterpart among what is judged by.
+    pub judged: Port,
 }
 
 /// The leaks of a plan, one for each evaluate stage, trainer and source.
@@ -35,14 +50,46 @@ fn leaks_of<'a>(plan: &'a Plan, arm: &'a Arm, learnt: &'a BTreeMap<NodeIndex, Le
     let (Some((node, qrels)), Some(learnt)) = (judged, learnt.get(&arm.node)) else {
         return vec![];
     };
-    let leak = |((from, output), trainer): (&Port, &NodeIndex)| {
-        (from == node && split_of(output) == split_of(qrels)).then(|| Leak {
-            system: arm.system.clone(),
-            trainer: plan.node(*trainer).stage.clone(),
-            source: format!("{}.{output}", plan.node(*from).stage),
-        })
+    let leak = |(port, trainer): (&Port, &NodeIndex)| {
+        plan.is_same_split(port, (*node, qrels))
+            .then(|| leak_of(plan, arm, port, *trainer))
     };
     learnt.iter().filter_map(leak).collect()
+}
+
+fn leak_of(plan: &Plan, arm: &Arm, (from, output): &Port, trainer: NodeIndex) -> Leak {
+    Leak {
+        system: arm.system.clone(),
+        trainer: plan.node(trainer).stage.clone(),
+        source: format!("{}.{output}", plan.node(*from).stage),
+    }
+}
+
+/// What is a leak if its rows turn out to be the same.
+pub fn suspects(plan: &Plan) -> Vec<Suspect> {
+    let learnt = learnt(plan);
+    plan.arms
+        .iter()
+        .flat_map(|arm| suspects_of(plan, arm, &learnt))
+        .collect()
+}
+
+fn suspects_of(plan: &Plan, arm: &Arm, learnt: &BTreeMap<NodeIndex, Learnt>) -> Vec<Suspect> {
+    let judged = arm.qrels.as_ref();
+    let (Some((node, qrels)), Some(learnt)) = (judged, learnt.get(&arm.node)) else {
+        return vec![];
+    };
+    let suspect = |(port, trainer): (&Port, &NodeIndex)| {
+        let judged = plan.counterpart(port, (*node, qrels))?;
+        (judged != *port && !plan.is_same_split(port, (*node, qrels))).then(|| Suspect {
+            leak: leak_of(plan, arm, port, *trainer),
+            trainer: *trainer,
+            judge: arm.node,
+            learnt: port.clone(),
+            judged,
+        })
+    };
+    learnt.iter().filter_map(suspect).collect()
 }
 
 /// `test` of `qrels.test`.
@@ -97,6 +144,56 @@ fn kind_of(node: &Node, input: &Connection) -> ArtifactKind {
 }
 
 impl Plan {
+    /// Whether a port is of the split of some judgements.
+    fn is_same_split(&self, (from, output): &Port, (node, qrels): (NodeIndex, &str)) -> bool {
+        self.is_same_data(*from, node) && split_of(output) == split_of(qrels)
+    }
+
+    /// Whether two nodes are one, or read the same source, of which one may name a part.
+    fn is_same_data(&self, a: NodeIndex, b: NodeIndex) -> bool {
+        let alike = self.node(a).kind.name() == self.node(b).kind.name()
+            && self.node(a).bound.meaning() == self.node(b).bound.meaning();
+        let covers = |(whole, part): (&str, &str)| {
+            let rest = part.strip_prefix(whole);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let both = self.source(a).zip(self.source(b));
+        a == b || alike && both.is_some_and(|(a, b)| covers((a, b)) || covers((b, a)))
+    }
+
+    /// The source of a node that reads nothing else.
+    fn source(&self, index: NodeIndex) -> Option<&str> {
+        match self.node(index).inputs.as_slice() {
+            [
+                Connection {
+                    origin: Origin::Source { text, .. },
+                    ..
+                },
+            ] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Those judgements, or the queries beside them, whichever is of the kind of a port.
+    fn counterpart(&self, (from, output): &Port, (node, qrels): (NodeIndex, &str)) -> Option<Port> {
+        let mut own = self.node(*from).kind.outputs().iter();
+        let kind = own.find(|port| port.name == output)?.kind;
+        let beside = |port: &&Output| port.kind == kind && split_of(port.name) == split_of(qrels);
+        match kind {
+            ArtifactKind::Qrels => Some((node, qrels.to_owned())),
+            _ => Some((
+                node,
+                self.node(node)
+                    .kind
+                    .outputs()
+                    .iter()
+                    .find(beside)?
+                    .name
+                    .to_owned(),
+            )),
+        }
+    }
+
     /// A node and everything it is made from.
     pub fn lineage(&self, index: NodeIndex) -> BTreeSet<NodeIndex> {
         let mut found = BTreeSet::new();

@@ -76,7 +76,7 @@ const FIGURES: [Column; 21] = [
     ("p", |f| Value::Number(f.p)),
     ("se", |f| Value::Number(f.se)),
     ("method", |f| {
-        Value::Text(f.method.map(|method| method.to_string()))
+        Value::Text(f.method.map(|method| method.name().to_owned()))
     }),
     ("ci_low", |f| Value::Number(f.ci.map(|[low, _]| low))),
     ("ci_high", |f| Value::Number(f.ci.map(|[_, high]| high))),

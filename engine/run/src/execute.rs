@@ -1,7 +1,7 @@
 //! One node: look for its trace, lock its key, look again, compute, hand over for the commit.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, Once, PoisonError, RwLockReadGuard,
         atomic::{AtomicU32, Ordering},
@@ -10,8 +10,8 @@ use std::{
 };
 
 use ablate_cache::{ActionLock, OutputRecord, StoreError, Trace};
-use ablate_core::{ActionKey, Slot, StageError, canon};
-use ablate_plan::{Connection, Origin};
+use ablate_core::{ActionKey, RecipeId, Slot, StageError, canon};
+use ablate_plan::{Connection, Leak, Origin, Port};
 use petgraph::graph::NodeIndex;
 
 use crate::{
@@ -73,6 +73,7 @@ impl Runner<'_> {
         key: &mut Option<ActionKey>,
         began: Instant,
     ) -> Result<Outcome, StageError> {
+        self.refuse_leaks(index)?;
         let node = self.plan.node(index);
         let preimage = self.preimage(index)?;
         let this = Trace::key_of(&preimage);
@@ -82,11 +83,11 @@ impl Runner<'_> {
             .map(Arc::new)
             .or_else(|| self.computed(this))
         {
-            return Ok(self.share(index, self.status(index, this), trace));
+            return Ok(self.share(index, self.status(index, this)?, trace));
         }
         let lock = self.lock(this)?;
         if let Some(trace) = self.computed(this) {
-            return Ok(self.share(index, self.status(index, this), trace));
+            return Ok(self.share(index, self.status(index, this)?, trace));
         }
         if let Some(trace) = self.whole_trace(index, this)? {
             return Ok(self.share(index, Status::Reused, Arc::new(trace)));
@@ -111,6 +112,31 @@ impl Runner<'_> {
             rows_computed,
             rows_reused,
         })
+    }
+
+    /// Refuses to train on, or to judge by, rows that are learnt from and judged by: two stages may name the same data.
+    fn refuse_leaks(&self, index: NodeIndex) -> Result<(), StageError> {
+        let known = self.known();
+        let content = |(node, port): &Port| Some(known.nodes.get(node)?.output(port)?.content);
+        let concerned = self
+            .suspects
+            .iter()
+            .filter(|suspect| [suspect.trainer, suspect.judge].contains(&index));
+        let mut same = concerned.filter(|suspect| {
+            content(&suspect.learnt).is_some_and(|rows| content(&suspect.judged) == Some(rows))
+        });
+        let Some(Leak {
+            system,
+            trainer,
+            source,
+        }) = same.next().map(|suspect| &suspect.leak)
+        else {
+            return Ok(());
+        };
+        Err(StageError::with_help(
+            format!("`{trainer}` learns from `{source}`, and `{system}` judges it by the same rows"),
+            format!("train on another split, or allow it: `allow_leakage: [{source}]`"),
+        ))
     }
 
     /// The pre-image of a node's key. Sources whose digest is not known are fetched for it.
@@ -259,12 +285,15 @@ impl Runner<'_> {
         trace.outputs.iter().all(stands).then_some(trace)
     }
 
-    /// Of a node whose key has a trace: `Reused` if its recipe led there before.
-    fn status(&self, index: NodeIndex, key: ActionKey) -> Status {
-        let keys = self.lookup.recipes.get(&self.plan.node(index).recipe);
-        match keys.is_some_and(|keys| keys.contains(&key)) {
-            true => Status::Reused,
-            false => Status::Cutoff,
+    /// Of a node whose key has a trace: `Reused` if its recipe led there before, perhaps in another process by now.
+    fn status(&self, index: NodeIndex, key: ActionKey) -> Result<Status, StageError> {
+        let recipe = self.plan.node(index).recipe;
+        let leads = |recipes: &BTreeMap<RecipeId, BTreeSet<ActionKey>>| {
+            recipes.get(&recipe).is_some_and(|keys| keys.contains(&key))
+        };
+        match leads(&self.lookup.recipes) || leads(&self.store.recipes().map_err(store_error)?) {
+            true => Ok(Status::Reused),
+            false => Ok(Status::Cutoff),
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 
 use ablate_cache::{FlushPolicy, Store, StoreError, Trace};
 use ablate_core::{ActionKey, DeviceChoice, Places};
-use ablate_plan::Plan;
+use ablate_plan::{Plan, Suspect, suspects};
 use petgraph::{Direction, graph::NodeIndex};
 
 use crate::{
@@ -42,6 +42,8 @@ pub struct Options<'a> {
     pub capacity: Capacity,
     /// How many nodes at once on this machine.
     pub slots: MachineSlots,
+    /// What models may learn from and be judged by, as `stage.port`.
+    pub allow_leakage: &'a [String],
     /// Name of this machine, for provenance.
     pub host: String,
     /// How much work a kill may cost.
@@ -78,6 +80,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) known: RwLock<Known>,
     pub(crate) tables: Tables,
     pub(crate) models: Models,
+    /// What must not turn out to be the same rows.
+    pub(crate) suspects: Vec<Suspect>,
 }
 
 /// Results this run has at hand.
@@ -142,10 +146,14 @@ impl<'a> Runner<'a> {
                 known.add(*index, &Arc::from(trace.clone()));
             }
         }
+        let is_allowed = |suspect: &Suspect| options.allow_leakage.contains(&suspect.leak.source);
+        let mut suspects = suspects(plan);
+        suspects.retain(|suspect| !is_allowed(suspect));
         Self {
             plan,
             store,
             options,
+            suspects,
             lookup,
             events,
             committer: Committer::new(store),

@@ -64,9 +64,7 @@ fn resolve_source(stages: &[StageDef], port: &Input, text: &str, name: &str) -> 
     match source.check(text) {
         Ok(()) => Ok(InputRef::Source(text.to_owned())),
         Err(why) => {
-            let names = stages.iter().map(|stage| stage.name.as_str());
-            let close = ablate_core::similar(name, names).first().copied();
-            let help = close.map_or(why, |close| format!("did you mean the stage `{close}`?"));
+            let help = nearest(stages, port, name, &source.examples()).unwrap_or(why);
             let (port, source) = (port.name, source.name());
             // A mapping is not repeated: somebody may have written a key into it.
             let message = match text.starts_with('{') {
@@ -76,6 +74,18 @@ fn resolve_source(stages: &[StageDef], port: &Input, text: &str, name: &str) -> 
             Err(unknown(message, help))
         }
     }
+}
+
+/// The stage of which something fits at `port`, or the source, that `name` looks like; the closer of the two.
+fn nearest(stages: &[StageDef], port: &Input, name: &str, sources: &[&str]) -> Option<String> {
+    let fits = stages.iter().filter(|stage| fitting(stage, port).is_some());
+    let names: Vec<_> = fits.map(|stage| stage.name.as_str()).collect();
+    let all = names.iter().chain(sources).copied();
+    let close = ablate_core::similar(name, all).first().copied()?;
+    Some(match names.contains(&close) {
+        true => format!("did you mean the stage `{close}`?"),
+        false => format!("did you mean `{close}`?"),
+    })
 }
 
 /// The outputs of a stage that a port takes, as they are written.
@@ -124,7 +134,10 @@ fn no_output(stage: &StageDef, port: &Input, output: Option<&str>) -> InputError
     let close = ablate_core::similar(wanted, fits.map(|output| output.name))
         .first()
         .copied();
+    let path = format!("./{name}.{wanted}");
+    let is_path = port.source.is_some_and(|source| source.check(&path).is_ok());
     let help = match (close, fitting(stage, port)) {
+        _ if is_path && close.is_none() => format!("a file beside the experiment is `{path}`"),
         (Some(close), _) => format!("did you mean `{name}.{close}`?"),
         (None, Some(names)) => format!("as {} it has {names}", port.kind),
         (None, None) => format!(

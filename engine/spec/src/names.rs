@@ -47,6 +47,14 @@ pub(crate) fn stage(key: &Key, reserved: &[&str]) -> Option<Problem> {
     Some(problem.help("use letters, digits, `_` and `-`"))
 }
 
+/// What is wrong with a text that stands on one line of tables and logs.
+pub(crate) fn line(what: &str, text: &str) -> Option<Problem> {
+    let message = format!("{what} holds a control character");
+    let problem = Problem::error("ablate::spec::bad_name", message);
+    let help = "leave out line breaks, tabs and escape codes";
+    text.chars().any(char::is_control).then(|| problem.help(help))
+}
+
 /// What is wrong with the name of an axis.
 pub(crate) fn axis(key: &Key) -> Option<Problem> {
     let name = &key.name;

@@ -7,7 +7,7 @@ use ablate_core::{ArtifactKind, StageKind};
 use crate::{
     Experiment, Problem, Severity, Source, StageDef, Sweep,
     check::{cycles, grid, split, unused},
-    fields,
+    fields, names,
     problem::suggestion,
     report::{self, Known},
     stages::{self, Stages},
@@ -62,6 +62,10 @@ fn assemble(
     }
     let named = root.get("experiment").map(|(_, node)| node);
     let name = named.and_then(|node| report::text(node, "experiment", problems));
+    let broken = name
+        .as_deref()
+        .and_then(|name| names::line("the name of the experiment", name));
+    problems.extend(broken.zip(named).map(|(problem, node)| problem.at(node.at)));
     let about = root.get("about").map(|(_, node)| node);
     let about = about.and_then(|node| report::text(node, "about", problems));
     let written = root.get("stages").map(|(_, node)| node);

@@ -341,7 +341,10 @@ impl Fields<'_> {
             Value::String(text) if text.parse::<f64>().is_ok() => {
                 Some(format!("write `{text}` without quotes"))
             }
-            Value::String(text) if matches!(text.as_str(), "yes" | "no" | "on" | "off") => {
+            Value::String(text)
+                if problem.message.contains("expected a boolean")
+                    && matches!(text.as_str(), "yes" | "no" | "on" | "off") =>
+            {
                 Some("write `true` or `false`".into())
             }
             Value::Number(_) | Value::Bool(_) if problem.message.contains("expected a string") => {

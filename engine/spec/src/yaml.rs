@@ -143,6 +143,11 @@ impl Node {
         }
     }
 
+    /// A value as a label: of a list or a mapping its JSON.
+    pub(crate) fn written(&self) -> String {
+        self.label().unwrap_or_else(|| self.json().to_string())
+    }
+
     /// What kind of value it is, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self.data {

@@ -47,6 +47,18 @@ pub struct Tested {
     pub method: Method,
 }
 
+impl Method {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Student => "student",
+            Self::Exact => "exact",
+            Self::Normal => "normal",
+            Self::Sampled => "sampled",
+        }
+    }
+}
+
 impl Test {
     /// Tests that the mean (or pseudo-median) of `differences` is 0; random signs come from the stream of `seed`.
     ///

@@ -41,6 +41,13 @@ pub struct Params {
     pub memory_gb: f64,
 }
 
+impl Params {
+    /// None also where the clock does not reach so far.
+    fn timeout(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.timeout_seconds?).ok()
+    }
+}
+
 /// What stands for the path at the port `files`.
 const FILES: &str = "{files}";
 
@@ -141,7 +148,7 @@ impl Stage for Command {
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
         let work = Work::begin(params, io)?;
-        let timeout = params.timeout_seconds.map(Duration::from_secs_f64);
+        let timeout = params.timeout();
         child::run(work.command(params)?, &work.log, timeout, &|| io.cancelled())?;
         for (name, path) in &work.outputs {
             if let Some(kind) = table(name) {

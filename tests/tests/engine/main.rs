@@ -52,6 +52,7 @@ fn options<'a>(
             device: DeviceChoice::Cpu,
             memory: None,
         },
+        allow_leakage: &[],
         host: "test".into(),
         flush,
         stop,
@@ -180,6 +181,26 @@ impl Naive {
 }
 
 /// Random graphs, edited again and again on one store, one node at a time.
+#[test]
+fn what_another_process_computed_meanwhile_is_reused() {
+    let root = tempfile::tempdir().unwrap();
+    let text = Sums(vec![(None, 1), (Some((0, 0)), 2)]).yaml();
+    let plan = planned(&format!("experiment: sums\nstages:\n{text}"));
+    let (store, places, stop) = (
+        Store::open(root.path()).unwrap(),
+        Places::default(),
+        AtomicBool::new(false),
+    );
+    let before = lookup(&plan, &store, &places, &|_| None).unwrap();
+    try_run(&store, &plan, 1, FlushPolicy::default()).unwrap();
+    let options = options(root.path(), &places, 1, FlushPolicy::default(), &stop);
+    let (nodes, _) = ablate_run::run(&plan, &store, &before, &options, &|_| {}).unwrap();
+    assert!(
+        nodes.iter().all(|node| node.status == Status::Reused),
+        "{nodes:?}"
+    );
+}
+
 #[test]
 fn what_runs_is_what_the_naive_evaluator_says() {
     let mut stream = Seed::root(3).child("differential").stream();

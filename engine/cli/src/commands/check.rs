@@ -3,23 +3,46 @@
 use ablate_cache::Store;
 use ablate_core::units::{bytes, duration};
 use ablate_run::{Forecast, History, load_run, lookup};
-use serde_json::json;
+use ablate_spec::{Problem, Severity};
+use serde_json::{Value, json};
 
 use crate::{args::Experiment, error::CliError, load, print};
 
 /// Finds every problem of a file.
 pub(crate) fn check(args: &Experiment, json: bool) -> Result<(), CliError> {
+    if json {
+        return check_json(args);
+    }
     let loaded = load::load_plan(args)?;
     let (nodes, arms) = (loaded.plan.order.len(), loaded.plan.arms.len());
-    if json {
-        print::json(&json!({"ok": true, "nodes": nodes, "arms": arms, "warnings": loaded.warnings}));
-    } else {
-        print::result(&format!(
-            "{} is fine: {nodes} nodes, {arms} evaluated",
-            args.file.display()
-        ));
-    }
+    print::result(&format!(
+        "{} is fine: {nodes} nodes, {arms} evaluated",
+        args.file.display()
+    ));
     Ok(())
+}
+
+fn check_json(args: &Experiment) -> Result<(), CliError> {
+    let (planned, report) = load::examine(args)?;
+    let problems: Vec<_> = report.problems.iter().map(problem).collect();
+    let Some((_, plan, _)) = planned else {
+        print::json(&json!({"ok": false, "problems": problems}));
+        return Err(CliError::Experiment(report.rendered()));
+    };
+    let (nodes, arms) = (plan.order.len(), plan.arms.len());
+    print::json(&json!({"ok": true, "nodes": nodes, "arms": arms, "problems": problems}));
+    Ok(())
+}
+
+fn problem(problem: &Problem) -> Value {
+    let severity = match problem.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    json!({
+        "severity": severity, "code": problem.code, "message": problem.message, "help": problem.help,
+        "line": problem.at.map(|at| at.line), "column": problem.at.map(|at| at.column),
+    })
 }
 
 /// Shows what would run and why.

@@ -53,7 +53,8 @@ pub(crate) fn gc(args: &Gc, root: &Path, json: bool) -> Result<(), CliError> {
         bytes(size),
         bytes(memo)
     ));
-    if !args.delete && size > 0 {
+    let goes = size > 0 || runs.iter().any(|run| !run.kept);
+    if !args.delete && goes {
         print::message("nothing was removed: add --delete");
     }
     Ok(())

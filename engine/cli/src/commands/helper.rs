@@ -33,6 +33,7 @@ pub(crate) fn helper(args: &Helper, store: &Store) -> Result<(), CliError> {
         helpers: Helpers::default(),
         capacity: machine::capacity(None),
         slots: machine::slots(args.device, at_once, args.memory),
+        allow_leakage: &loaded.experiment.allow_leakage,
         host: places::host(),
         flush: machine::flush(&args.flush),
         stop: &stop,

@@ -52,6 +52,7 @@ pub(crate) fn run(args: &Run, store: &Store, json: bool) -> Result<(), CliError>
         helpers,
         capacity: machine::capacity(args.jobs),
         slots: machine::slots(device, beside, args.memory),
+        allow_leakage: &loaded.experiment.allow_leakage,
         host: places::host(),
         flush: machine::flush(&args.flush),
         stop: &stop,

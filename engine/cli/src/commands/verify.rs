@@ -71,6 +71,7 @@ fn again(name: &str, file: &Path, args: &Verify, store: &Store, json: bool) -> R
         helpers: Helpers::default(),
         capacity: machine::capacity(None),
         slots: machine::slots(device, 1, None),
+        allow_leakage: &loaded.experiment.allow_leakage,
         host: places::host(),
         flush: FlushPolicy::default(),
         stop: &*machine::interrupt_flag()?,

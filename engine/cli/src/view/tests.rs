@@ -3,7 +3,7 @@
 use ablate_cache::{OutputRecord, Store, Trace};
 use ablate_core::{
     ArtifactKind, Digest, RecipeId, Record, canon, check_rows,
-    rows::{Pair, Step, Triple},
+    rows::{Hardness, Pair, Step, Triple},
 };
 use ablate_run::{InputRecord, NodeRecord, RunRecord, Status};
 use serde_json::json;
@@ -150,6 +150,51 @@ fn a_filter_shows_what_it_kept_and_where_it_cut() {
     assert!(
         (cut + 0.7).abs() < 1e-6 && words == "least kept −0.700",
         "{cut} {words}"
+    );
+}
+
+#[test]
+fn hardness_is_shown_by_source() {
+    let (_folder, store) = open();
+    let hard = |at: u32| Hardness {
+        query_id: format!("q{at}"),
+        pos_id: "p".into(),
+        neg_id: format!("n{at}"),
+        source: if at < 3 { "bm25" } else { "random" }.into(),
+        bm25_rank: (at < 4).then_some(10),
+        bm25_score: 1.0,
+        bm25_margin: 0.5,
+        dense_rank: None,
+        dense_score: None,
+        dense_margin: None,
+        positive_similarity: Some(0.25),
+    };
+    let made = node(&store, "hard", "hardness", (0..5).map(hard).collect(), None);
+    let page = page(&run(vec![made]), &store).unwrap();
+    let shown = page
+        .hardness
+        .iter()
+        .map(|of| (of.column.as_str(), of.sources.clone()));
+    let source = |name: &str, values: &[f64]| (name.to_owned(), values.to_vec());
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [
+            (
+                "bm25_rank",
+                vec![source("bm25", &[1.0; 3]), source("random", &[1.0])]
+            ),
+            (
+                "positive_similarity",
+                vec![source("bm25", &[0.25; 3]), source("random", &[0.25; 2])]
+            ),
+        ],
+        "without an encoder there are no ranks by vectors"
+    );
+    let names = ablate_html::figures(&page).into_iter().map(|figure| figure.name);
+    let names: Vec<_> = names.filter(|name| name.starts_with("hardness/")).collect();
+    assert_eq!(
+        names,
+        ["hardness/hard/bm25_rank", "hardness/hard/positive_similarity"]
     );
 }
 

@@ -67,7 +67,7 @@ impl Reader<'_> {
             }
         };
         self.problems
-            .extend(twice(&points, &format!("the axis `{}`", key.name)));
+            .extend(wrong_labels(&points, &format!("the axis `{}`", key.name)));
         if points.is_empty() {
             return vec![];
         }
@@ -88,7 +88,7 @@ impl Reader<'_> {
         let point = |value: &Node| {
             let sets = self.keep(setting(field, value))?;
             Some(Point {
-                label: value.label().unwrap_or_else(|| value.json().to_string()),
+                label: value.written(),
                 sets: vec![sets],
             })
         };
@@ -150,17 +150,22 @@ fn no_fields(axis: &str, label: &Key, fields: &Node) -> Problem {
         .help(help)
 }
 
-/// Labels that stand twice.
-pub(super) fn twice(points: &[Point], of: &str) -> Vec<Problem> {
+/// Labels that stand twice, or do not stand on a line.
+pub(super) fn wrong_labels(points: &[Point], of: &str) -> Vec<Problem> {
+    let place = |point: &Point, problem: Problem| match point.sets.first() {
+        Some(set) => problem.at(set.span),
+        None => problem,
+    };
     let mut seen = BTreeSet::new();
     let again = points.iter().filter(|point| !seen.insert(&point.label));
     let tell = |point: &Point| {
         let message = format!("{of} has `{}` twice", point.label);
-        let problem = Problem::error("ablate::spec::duplicate_label", message).help("keep one of them");
-        match point.sets.first() {
-            Some(set) => problem.at(set.span),
-            None => problem,
-        }
+        place(
+            point,
+            Problem::error("ablate::spec::duplicate_label", message).help("keep one of them"),
+        )
     };
-    again.map(tell).collect()
+    let what = format!("a label of {of}");
+    let broken = |point: &Point| Some(place(point, names::line(&what, &point.label)?));
+    again.map(tell).chain(points.iter().filter_map(broken)).collect()
 }

@@ -57,7 +57,13 @@ fn one_of<'a>(
 ) -> Result<String, Problem> {
     let Some(label) = value.label() else {
         let message = format!("`{name}` must be a label, not {}", value.kind());
-        return Err(Problem::error("ablate::spec::wrong_type", message).at(value.at));
+        let problem = Problem::error("ablate::spec::wrong_type", message).at(value.at);
+        let written = value.written();
+        let is_label = known.any(|known| known == written);
+        return Err(match is_label {
+            true => problem.help(format!("write it as text: `'{written}'`")),
+            false => problem,
+        });
     };
     if known.clone().any(|known| known == label) {
         return Ok(label);

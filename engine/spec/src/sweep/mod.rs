@@ -4,7 +4,7 @@ mod axes;
 mod labels;
 
 pub(crate) use self::labels::labels;
-use self::{axes::twice, labels::label};
+use self::{axes::wrong_labels, labels::label};
 use crate::{
     Axis, Included, Labels, Override, Point, Problem, Setting, Sweep, fields,
     point::setting,
@@ -88,7 +88,7 @@ fn replicate(node: &Node, problems: &mut Vec<Problem>) -> Vec<Point> {
             points[at].sets.push(set);
         }
     }
-    problems.extend(twice(&points, "`replicate`"));
+    problems.extend(wrong_labels(&points, "`replicate`"));
     points
 }
 
@@ -121,7 +121,7 @@ fn include(node: &Node, axes: &[Axis], problems: &mut Vec<Problem>) -> Vec<Inclu
         .collect();
     let named = included.iter().map(|one| one.point.clone());
     let named: Vec<_> = named.filter(|point| !point.sets.is_empty()).collect();
-    problems.extend(twice(&named, "`include`"));
+    problems.extend(wrong_labels(&named, "`include`"));
     included
 }
 
