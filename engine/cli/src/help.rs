@@ -20,6 +20,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             #[cfg(feature = "serve")]
             "serve",
             "eval",
+            "export",
         ],
     ),
     ("Store", &["verify", "gc", "pin", "unpin"]),

@@ -6,7 +6,10 @@ use rust_stemmers::Algorithm;
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{Error, IntoDeserializer, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{
+        Error, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -77,7 +80,7 @@ pub enum Tokenizer {
 }
 
 /// Words left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum StopWords {
     /// By name.
@@ -301,6 +304,28 @@ impl<'de> Deserialize<'de> for Analyser {
     }
 }
 
+impl<'de> Deserialize<'de> for StopWords {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = StopWords;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a stop list or a list of words")
+            }
+            fn visit_str<E: Error>(self, name: &str) -> Result<StopWords, E> {
+                StopList::deserialize(name.into_deserializer()).map(StopWords::Named)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, words: A) -> Result<StopWords, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(words)).map(StopWords::List)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -369,5 +394,10 @@ mod tests {
         assert!(told(json!("lucene")).contains("unknown variant `lucene`, expected one of `lucene-english`"));
         assert!(told(json!({"stemer": "porter"})).contains("unknown field `stemer`"));
         assert!(told(json!(1)).contains("expected the name of an analyser or its steps"));
+        let german = told(json!({"stop_words": "german"}));
+        assert_eq!(german, "unknown variant `german`, expected `lucene-english`");
+        assert!(
+            told(json!({"stop_words": 1})).contains("expected the name of a stop list or a list of words")
+        );
     }
 }

@@ -72,6 +72,15 @@ fn mined(corpus: &[Document], pairs: &[Pair], index: &MemoryHost) -> String {
     now + &lines("hardness", &hard, json!({}))
 }
 
+/// A ranking as a file in TREC format.
+fn of_another_system(run: &[Hit]) -> MemoryHost {
+    let folder = tempfile::tempdir().unwrap().keep();
+    let path = folder.join("run.trec");
+    let line = |hit: &Hit| format!("{} Q0 {} 0 {} tag\n", hit.query_id, hit.doc_id, hit.score);
+    fs_err::write(&path, run.iter().rev().map(line).collect::<String>()).unwrap();
+    MemoryHost::new().with_source("source", "./run.trec", &path)
+}
+
 #[test]
 fn outputs_are_those_of_their_version() {
     let demo = demo();
@@ -123,6 +132,7 @@ fn outputs_are_those_of_their_version() {
     now += &lines("prompt", &MemoryHost::new(), json!({"template": "ablate/gbq"}));
     now += &lines("queries", &MemoryHost::new().with("pairs", pairs), json!({}));
     now += &retrieved;
+    now += &lines("run", &of_another_system(&run), json!({}));
     now += &lines(
         "sample",
         &MemoryHost::new().with("documents", corpus.clone()),
