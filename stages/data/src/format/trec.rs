@@ -50,8 +50,8 @@ fn xml_topic(text: &str) -> Result<Text, String> {
         rest[quote.len_utf8()..].split(quote).next()
     });
     let number = number.ok_or("the topic has no `number`")?;
-    let named = ["<query>", "<title>"].into_iter();
-    let title = named.filter_map(|tag| field(body, tag, "")).next();
+    let mut named = ["<query>", "<title>"].into_iter();
+    let title = named.find_map(|tag| field(body, tag, ""));
     let title = title.or_else(|| joined(body.split('<').next()?));
     Ok(record(number, title.ok_or("the topic has no `<query>`")?))
 }
