@@ -340,7 +340,7 @@ mod tests {
             "corpus.jsonl:2: bad JSON",
             "corpus.jsonl:4: the line has no `text`",
             "corpus.jsonl:3: `a` stands twice",
-            "qrels/test.tsv:2: a line is",
+            "qrels/test.tsv:2: the row has 2 fields",
         ] {
             assert!(error.contains(part), "{part} is missing in {error}");
         }

@@ -130,9 +130,9 @@ impl Searcher {
         (floor + sum) as f32
     }
 
-    /// What a term found in `frequency` documents of a field weighs, once in the query.
-    fn weight_of(&self, frequency: u32, scoring: &Scoring) -> f32 {
-        scoring.boost * self.bm25.weight(frequency as usize, scoring.documents)
+    /// What a term of this weight in the query, found in `frequency` documents of a field, weighs there.
+    fn weight_of(&self, weight: f32, frequency: u32, scoring: &Scoring) -> f32 {
+        weight * scoring.boost * self.bm25.weight(frequency as usize, scoring.documents)
     }
 
     /// The lists of a query in all fields, and what every document gets.
@@ -142,7 +142,7 @@ impl Searcher {
             for (term, weight) in query {
                 let Some(place) = field.find(term) else { continue };
                 let list = field.list(place);
-                let weight = weight * self.weight_of(list.count, scoring);
+                let weight = self.weight_of(*weight, list.count, scoring);
                 floor += f64::from(self.bm25.floor(weight));
                 let bounds = &scoring.block_bounds[field.first_block(place)..][..list.blocks()];
                 let bound = scoring.list_bounds[place];

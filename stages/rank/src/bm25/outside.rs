@@ -15,7 +15,7 @@ impl Searcher {
             let norm = norms::of_length(length as u32, self.bm25, statistics.average_length);
             for (term, weight) in self.weights(query) {
                 let Some(place) = field.find(&term) else { continue };
-                let weight = weight * self.weight_of(field.list(place).count, scoring);
+                let weight = self.weight_of(weight, field.list(place).count, scoring);
                 floor += f64::from(self.bm25.floor(weight));
                 let bound = f64::from(weight) * (f64::from(scoring.list_bounds[place]) + SLACK);
                 let frequency = terms.get(&term).filter(|_| at >= untitled);
