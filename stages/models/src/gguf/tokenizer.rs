@@ -277,7 +277,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::generator::tokens_behind;
+    use crate::generator::{Reader, tokens_behind};
 
     fn metadata(model: &Json) -> Metadata<'static> {
         let each = |key: &str, value: fn(&Json) -> Value| {
@@ -329,6 +329,26 @@ mod tests {
         assert!(of([1; 4], None).is_err());
     }
 
+    /// A text is cut where tokens of it end, but for those that spell a part of a character.
+    fn assert_beginnings(tokenizer: &Tokenizer, text: &str, ids: &[u32]) {
+        let reader = Reader {
+            tokenizer: tokenizer.clone(),
+            begin: None,
+            ends: vec![],
+            chat_template: None,
+        };
+        for count in 1..ids.len() {
+            let spelt = tokenizer.decode(&ids[..count], false).unwrap();
+            if !spelt.contains('\u{fffd}') {
+                assert_eq!(
+                    reader.beginning(text, count).unwrap_or_default(),
+                    spelt,
+                    "{text:?}"
+                );
+            }
+        }
+    }
+
     /// tests/fixtures/sentencepiece_bpe.py.
     #[test]
     fn scores_merge_as_sentencepiece_does() {
@@ -344,6 +364,7 @@ mod tests {
                 let found = tokenizer.encode(text, false).unwrap();
                 assert_eq!(found.get_ids(), expected, "{text:?}");
                 assert_eq!(tokenizer.decode(&expected, false).unwrap(), text);
+                assert_beginnings(&tokenizer, text, &expected);
             }
         }
         // Behind other text, the model that puts a blank before a text gives the tokens of the one that does not.
