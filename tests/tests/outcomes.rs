@@ -220,7 +220,7 @@ fn the_same_rows_under_two_names_are_refused_before_the_trainer_starts() {
 
 #[test]
 fn problems_of_a_file_are_json_where_that_is_asked_for() {
-    let folder = folder(&LEXICAL.replace("depth: 100", "dept: 100, k1: none"));
+    let folder = folder(&LEXICAL.replace("depth: 100", "dept: 100, b: none"));
     let output = ablate(folder.path(), &["check", "e.yaml", "--json"]);
     assert_eq!(output.status.code(), Some(3));
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -282,7 +282,7 @@ fn suggestions_name_what_is_meant() {
         text.contains("did you mean `demo`?"),
         "not the stage itself: {text}"
     );
-    write(folder.path(), &LEXICAL.replace("depth: 100", "k1: yes"));
+    write(folder.path(), &LEXICAL.replace("depth: 100", "b: yes"));
     let (_, text) = code(folder.path(), &["check", "e.yaml"]);
     assert!(
         text.contains("takes a number") && !text.contains("`true`"),

@@ -24,13 +24,14 @@ pub(crate) fn check(args: &Experiment, json: bool) -> Result<(), CliError> {
 
 fn check_json(args: &Experiment) -> Result<(), CliError> {
     let (planned, report) = load::examine(args)?;
-    let problems: Vec<_> = report.problems.iter().map(problem).collect();
     let Some((_, plan, _)) = planned else {
+        let problems: Vec<_> = report.problems.iter().map(problem).collect();
         print::json(&json!({"ok": false, "problems": problems}));
         return Err(CliError::Experiment(report.rendered()));
     };
     let (nodes, arms) = (plan.order.len(), plan.arms.len());
-    print::json(&json!({"ok": true, "nodes": nodes, "arms": arms, "problems": problems}));
+    let warnings: Vec<_> = report.problems.iter().map(|problem| &problem.message).collect();
+    print::json(&json!({"ok": true, "nodes": nodes, "arms": arms, "warnings": warnings}));
     Ok(())
 }
 
