@@ -149,7 +149,7 @@ fn the_page_of_a_run_takes_no_text_for_markup() {
     for place in [Place::File, Place::Server] {
         harmless(&ablate_html::run(&page(), place));
     }
-    assert_eq!(figures(&page()).len(), 5);
+    assert_eq!(figures(&page()).len(), 6);
     for figure in figures(&page())
         .iter()
         .filter(|figure| figure.name != "scores/nDCG@10")

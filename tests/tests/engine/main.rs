@@ -184,8 +184,7 @@ impl Naive {
 #[test]
 fn what_another_process_computed_meanwhile_is_reused() {
     let root = tempfile::tempdir().unwrap();
-    let text = Sums(vec![(None, 1), (Some((0, 0)), 2)]).yaml();
-    let plan = planned(&text);
+    let plan = planned(&Sums(vec![(None, 1), (Some((0, 0)), 2)]).yaml());
     let (store, places, stop) = (
         Store::open(root.path()).unwrap(),
         Places::default(),
