@@ -382,7 +382,8 @@ fn tuned() -> String {
         .with("prompt", prompt.clone());
     let preferences = lines("preferences", &written, json!({"margin": 1.0}));
     let learnt = |host: MemoryHost| host.with_source("base", "tiny", model.path());
-    let fields = json!({"epochs": 2, "batch": 4, "rows_at_once": 3, "lr": 1e-3, "lora": {"rank": 4, "dropout": 0.1}});
+    let fields =
+        json!({"epochs": 2, "batch": 4, "rows_at_once": 3, "lr": 1e-3, "lora": {"rank": 4, "dropout": 0.1}});
     let preferred = MemoryHost::new().with("data", written.output::<Preferred>("preferences"));
     let cpo = lines("train/cpo", &learnt(preferred), fields.clone());
     let taught = MemoryHost::new().with("data", scored(3)).with("prompt", prompt);

@@ -329,7 +329,7 @@ mod tests {
         assert!(of([1; 4], None).is_err());
     }
 
-    /// A text is cut where tokens of it end, but for those that spell a part of a character.
+    /// A text is cut where tokens of it end, but for those that spell a part of a character, or only the blank that is put before a text.
     fn assert_beginnings(tokenizer: &Tokenizer, text: &str, ids: &[u32]) {
         let reader = Reader {
             tokenizer: tokenizer.clone(),
@@ -339,7 +339,7 @@ mod tests {
         };
         for count in 1..ids.len() {
             let spelt = tokenizer.decode(&ids[..count], false).unwrap();
-            if !spelt.contains('\u{fffd}') {
+            if !spelt.contains('\u{fffd}') && !spelt.is_empty() {
                 assert_eq!(
                     reader.beginning(text, count).unwrap_or_default(),
                     spelt,
