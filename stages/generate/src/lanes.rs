@@ -48,7 +48,8 @@ pub(crate) fn decode<D: Decoder>(
     (0..lanes).into_par_iter().try_for_each(|_| lane.run(&queue))
 }
 
-/// Rows of a lane: as many as are asked for, or as their keys and values have room.
+/// Rows of a lane: as many as are asked for, or as their keys and values have room, up to where more gain nothing. Never by a speed measured on the way: on a device, what is
+/// decoded together moves last digits, and the next run must decode the same.
 fn slots<D: Decoder>(model: &D, head: usize, rows: &[Placed], decoding: &Decoding, lanes: usize) -> usize {
     if let Some(batch) = decoding.batch {
         return batch.max(1);

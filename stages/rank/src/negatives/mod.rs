@@ -93,7 +93,7 @@ pub(crate) enum OnShortfall {
 /// Parameters of `negatives`.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Params {
-    /// Where negatives come from.
+    /// Where negatives come from; those that a language model writes come from `negatives/llm`.
     #[serde(default)]
     source: Origin,
     /// How many ranks of BM25, of the encoder or of the given run are candidates; at least `per_query`.
