@@ -139,11 +139,13 @@ fn walk(kind: &dyn StageKind, prefix: &str, schema: &Value, into: &mut Vec<Param
     let names = |key: &str| schema[key].as_array().into_iter().flatten();
     for (name, field) in properties(schema).into_iter().flatten() {
         let path = format!("{prefix}{name}");
+        // A group that has names, too, is a parameter beside its fields.
+        if !plain(field).is_empty() {
+            let required = names("required").any(|required| required == name);
+            into.push(parameter(kind, path.clone(), required, field));
+        }
         if properties(field).is_some() {
             walk(kind, &format!("{path}."), field, into);
-        } else {
-            let required = names("required").any(|required| required == name);
-            into.push(parameter(kind, path, required, field));
         }
     }
 }
@@ -162,8 +164,26 @@ fn parameter(kind: &dyn StageKind, name: String, required: bool, field: &Value) 
     }
 }
 
+/// What a field may be that has no fields of its own, but for nothing.
+fn plain(field: &Value) -> Vec<&Value> {
+    match field["anyOf"].as_array() {
+        Some(options) => options.iter().flat_map(plain).collect(),
+        None if field["type"] == "null" || properties(field).is_some() => vec![],
+        None => vec![field],
+    }
+}
+
 /// The type in words.
 fn type_name(field: &Value) -> String {
+    let names: Vec<String> = plain(field).into_iter().map(plain_name).collect();
+    match (names.is_empty(), properties(field)) {
+        (true, _) => "mapping".into(),
+        (false, None) => names.join(" or "),
+        (false, Some(_)) => format!("{} or the fields below", names.join(" or ")),
+    }
+}
+
+fn plain_name(field: &Value) -> String {
     let named = |name: &Value| match name.as_str()? {
         "integer" => Some("whole number"),
         "number" => Some("number"),
@@ -187,6 +207,10 @@ fn type_name(field: &Value) -> String {
 }
 
 fn choices(field: &Value) -> Vec<Choice> {
+    plain(field).into_iter().flat_map(named).collect()
+}
+
+fn named(field: &Value) -> Vec<Choice> {
     let texts = field["enumDescriptions"].as_array();
     let choice = |(at, value): (usize, &Value)| Choice {
         value: value.as_str().unwrap_or_default().to_owned(),
