@@ -1,6 +1,4 @@
-//! Broken files get problems, never a panic, and large ones are read at once.
-
-use std::time::{Duration, Instant};
+//! Broken files get problems, never a panic.
 
 use ablate_spec::{Source, render};
 
@@ -87,16 +85,12 @@ fn a_long_chain_of_stages_is_read() {
 }
 
 #[test]
-fn an_axis_of_a_thousand_values_costs_little() {
+fn an_axis_of_a_thousand_values_is_read() {
     let values: Vec<_> = (1..=1000).map(|value| value.to_string()).collect();
     let text = and(&format!(
         "sweep:\n  axes:\n    k: {{docs.seed: [{}]}}\n",
         values.join(", ")
     ));
-    let start = Instant::now();
     let (experiment, _) = read(&text);
-    let took = start.elapsed();
     assert_eq!(experiment.unwrap().sweep.axes[0].points.len(), 1000);
-    // A few milliseconds; far more would mean work for each pair of values.
-    assert!(took < Duration::from_millis(100), "{took:?}");
 }
