@@ -285,8 +285,9 @@ pub(crate) struct Table {
     pub(crate) details: bool,
 }
 
+/// An artifact of a run.
 #[derive(ClapArgs)]
-pub(crate) struct Show {
+pub(crate) struct Artifact {
     /// A run's id, its first letters, its experiment's name, or `latest`
     #[arg(add = ArgValueCandidates::new(complete::runs))]
     pub(crate) run: String,
@@ -296,6 +297,12 @@ pub(crate) struct Show {
     /// The output port [default: the node's first]
     #[arg(long)]
     pub(crate) port: Option<String>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) artifact: Artifact,
     /// How many rows
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) rows: usize,

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+mod artifact;
 mod check;
 mod check_results;
 mod diff;

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use clap_complete::ArgValueCandidates;
 
-use crate::complete;
+use super::Artifact;
 
 #[derive(ClapArgs)]
 pub(crate) struct Eval {
@@ -41,15 +40,8 @@ pub(crate) struct Eval {
 
 #[derive(ClapArgs)]
 pub(crate) struct Export {
-    /// A run's id, its first letters, its experiment's name, or `latest`
-    #[arg(add = ArgValueCandidates::new(complete::runs))]
-    pub(crate) run: String,
-    /// A node of the run, as `plan` names it
-    #[arg(add = ArgValueCandidates::new(complete::nodes))]
-    pub(crate) node: String,
-    /// The output port [default: the node's first]
-    #[arg(long)]
-    pub(crate) port: Option<String>,
+    #[command(flatten)]
+    pub(crate) artifact: Artifact,
     /// The file to write, as its ending says: .trec (a ranking, judgements), .tsv (judgements or queries, as BEIR and
     /// Anserini read them), .jsonl (documents and queries in BEIR layout, any table) or .parquet (any table); all but the last
     /// also with .gz or .zst

@@ -14,27 +14,24 @@ use serde_json::json;
 use self::lines::Layout;
 use crate::{
     args::Export,
-    commands::{find_run, show},
+    commands::artifact::{Found, find},
     error::CliError,
     print,
 };
 
 /// Writes the rows of a node's output.
 pub(crate) fn export(args: &Export, store: &Store, json: bool) -> Result<(), CliError> {
-    let run = find_run(store, &args.run)?;
-    let node = show::find_node(&run.nodes, &args.node)?;
-    let trace = show::trace_of(store, node)?;
-    let output = show::find_output(&trace.outputs, args.port.as_deref(), node)?;
+    let Found { node, output } = find(&args.artifact, store)?;
     let name = args.output.to_string_lossy();
     let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst"));
     let ending = plain.unwrap_or(&name).rsplit('.').next().unwrap_or_default();
-    let tag = args.tag.as_deref().unwrap_or(&node.name);
+    let tag = args.tag.as_deref().unwrap_or(&node);
     let rows = if name.ends_with(".parquet") && !output.kind.is_tree() {
-        fs_err::copy(verified(store, output)?, &args.output).map_err(failed)?;
+        fs_err::copy(verified(store, &output)?, &args.output).map_err(failed)?;
         output.rows.unwrap_or(0)
     } else {
         let layout = Layout::of(output.kind, ending, tag).map_err(CliError::Usage)?;
-        write(&args.output, &layout, store, output)?
+        write(&args.output, &layout, store, &output)?
     };
     if json {
         print::json(&json!({"file": args.output, "kind": output.kind, "rows": rows}));
