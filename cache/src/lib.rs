@@ -34,6 +34,7 @@ pub use gc::Garbage;
 pub use lock::ActionLock;
 pub use memo::{FlushPolicy, Memo, Recalled};
 pub use object::{Object, Staged};
+pub use recipes::Recipes;
 pub use store::{Store, StoreError};
 pub use trace::{Committed, OutputRecord, Trace};
 pub use verify::{Finding, Verification};

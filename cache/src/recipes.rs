@@ -2,27 +2,54 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Write,
+    io::{Read, Seek, SeekFrom, Write},
 };
 
 use ablate_core::{ActionKey, RecipeId};
 
 use crate::{Store, StoreError, files};
 
+/// What the log holds, as far as it was read.
+#[derive(Clone, Debug, Default)]
+pub struct Recipes {
+    keys: BTreeMap<RecipeId, BTreeSet<ActionKey>>,
+    /// Bytes of the log that were read.
+    read: u64,
+}
+
+impl Recipes {
+    /// Whether a recipe led to a key.
+    pub fn lead(&self, recipe: RecipeId, key: ActionKey) -> bool {
+        self.keys.get(&recipe).is_some_and(|keys| keys.contains(&key))
+    }
+}
+
 impl Store {
     /// Every pair of the log. Lines cut by a kill are passed over: they only cost the word `reused`.
-    pub fn recipes(&self) -> Result<BTreeMap<RecipeId, BTreeSet<ActionKey>>, StoreError> {
-        let mut known: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        let bytes = match fs_err::read(self.root().join("recipes.log")) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(known),
+    pub fn recipes(&self) -> Result<Recipes, StoreError> {
+        let mut recipes = Recipes::default();
+        self.read_recipes(&mut recipes)?;
+        Ok(recipes)
+    }
+
+    /// Adds what was written since: the log only grows.
+    pub fn read_recipes(&self, recipes: &mut Recipes) -> Result<(), StoreError> {
+        let mut log = match fs_err::File::open(self.root().join("recipes.log")) {
+            Ok(log) => log,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        log.seek(SeekFrom::Start(recipes.read))?;
+        let mut bytes = Vec::new();
+        log.read_to_end(&mut bytes)?;
+        // The last line may be half written yet.
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+        recipes.read += bytes.len() as u64;
         let text = String::from_utf8_lossy(&bytes);
         for (recipe, key) in text.lines().filter_map(files::unsealed_line).filter_map(pair) {
-            known.entry(recipe).or_default().insert(key);
+            recipes.keys.entry(recipe).or_default().insert(key);
         }
-        Ok(known)
+        Ok(())
     }
 
     /// Adds pairs to the log, in one append.

@@ -175,19 +175,18 @@ fn recipes_pass_over_a_line_cut_by_a_kill() {
     let key = Trace::key_of(&preimage(1));
     let recipe = |n: i128| ablate_core::RecipeId(Value::Int(n).digest("test"));
     store.record_recipes(&[(recipe(1), key)]).unwrap();
+    let mut known = store.recipes().unwrap();
     let log = folder.path().join("store/recipes.log");
     let text = fs_err::read_to_string(&log).unwrap();
     fs_err::write(&log, format!("{text}{}", &text[1..40])).unwrap();
+    store.read_recipes(&mut known).unwrap();
     store.record_recipes(&[(recipe(2), key)]).unwrap();
-    assert_eq!(
-        store
-            .recipes()
-            .unwrap()
-            .keys()
-            .copied()
-            .collect::<std::collections::BTreeSet<_>>(),
-        [recipe(1), recipe(2)].into()
-    );
+    assert!(known.lead(recipe(1), key) && !known.lead(recipe(2), key));
+    store.read_recipes(&mut known).unwrap();
+    for known in [known, store.recipes().unwrap()] {
+        assert!(known.lead(recipe(1), key) && known.lead(recipe(2), key));
+        assert!(!known.lead(recipe(3), key));
+    }
 }
 
 #[test]

@@ -85,6 +85,12 @@ fn what_cannot_be_written_says_what_can() {
             && message.contains(".jsonl or .parquet"),
         "{message}"
     );
+    let packed = ablate(folder, &["export", "latest", "run", "-o", "run.parquet.gz"]);
+    assert!(
+        told(&packed).contains("Parquet is packed already"),
+        "{}",
+        told(&packed)
+    );
     write(
         folder,
         &format!("{EXPERIMENT}  index: {{use: index/bm25, corpus: data.corpus}}\n"),
@@ -96,6 +102,25 @@ fn what_cannot_be_written_says_what_can() {
         "{}",
         told(&tree)
     );
+}
+
+#[test]
+fn infinite_scores_have_no_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs_err::write(folder.join("own.trec"), "q Q0 d 1 inf t\n").unwrap();
+    run(
+        folder,
+        "experiment: own\nstages:\n  own: {use: run, source: ./own.trec}\n",
+    );
+    let refused = ablate(folder, &["export", "latest", "own", "-o", "own.jsonl"]);
+    assert!(
+        told(&refused).contains("a `score` is inf, which JSON has no number for"),
+        "{}",
+        told(&refused)
+    );
+    assert!(!folder.join("own.jsonl").exists() && !folder.join("own.jsonl.partial").exists());
+    assert_eq!(answer(folder, &["show", "latest", "own"])["rows"][0]["score"], "inf");
 }
 
 /// A query finds itself, and must not count (ArguAna).

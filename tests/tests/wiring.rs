@@ -12,6 +12,7 @@ stages:
   index:   {use: index/bm25, corpus: data.corpus, analyser: {stemmer: porter}}
   hard:    {use: negatives, pairs: judged, corpus: data.corpus}
   own:     {use: command, run: [x], outputs: [queries], version: 1}
+  vectors: {use: embed, corpus: data.corpus, model: all-minilm-l6-v2}
   x:       {use: ";
 
 /// A stage `x`, and what is said of it.
@@ -76,6 +77,10 @@ const CASES: &[(&str, &str)] = &[
     (
         "retrieve/dense, corpus: data.corpus, queries: data.queries.test, model: smollm2-135m-instruct",
         "`x.model`: takes a model of the role encoder",
+    ),
+    (
+        "retrieve/dense, vectors: vectors, queries: data.queries.test, model: all-minilm-l12-v2",
+        "`x.model`: is `all-minilm-l12-v2`, and `vectors` are of `all-minilm-l6-v2`",
     ),
     (
         "generate, documents: data.corpus, prompt: ablate/vanilla, model: all-minilm-l6-v2",

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod artifact;
+mod cells;
 mod check;
 mod check_results;
 mod diff;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ablate_cache::Store;
 use ablate_core::{Record, rows::Score};
-use ablate_measure::Measure;
+use ablate_measure::columns;
 use ablate_report::{Arm, Missing, Options, QueryScore, Table, table};
 use ablate_run::{ArmRecord, NodeRecord, RunRecord};
 use serde::Deserialize;
@@ -64,7 +64,7 @@ fn read_arm(arm: &ArmRecord, store: &Store) -> Result<Arm, CliError> {
 
 /// Whether a measure counts. One that a program of the user's own has made up does not.
 fn is_count(measure: &str) -> bool {
-    measure.parse().is_ok_and(|measure: Measure| measure.is_count())
+    columns(measure).is_ok_and(|columns| columns.iter().all(|column| column.measure.is_count()))
 }
 
 /// What the `report:` of a run's file asked for.

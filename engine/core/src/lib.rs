@@ -27,7 +27,7 @@ pub use kind::ArtifactKind;
 pub use memo::{Memo, MemoryRows, RowFunction, RowStore, RowValue, Sink};
 pub use params::{ParamProblem, Problems};
 pub use parts::Parts;
-pub use ports::{Input, Output, Ports, Wire};
+pub use ports::{Input, Maker, Output, Ports, Wire};
 pub use record::{Column, Record, RowsError, check_columns, check_rows};
 pub use schema::{json_schema, properties, range, schema_of};
 pub use seed::{Seed, Stream};

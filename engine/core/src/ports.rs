@@ -106,12 +106,21 @@ impl Output {
 }
 
 /// What stands at an input port.
-#[derive(Clone, Copy)]
 pub enum Wire<'a> {
-    /// An output of a stage; `None` where its parameters do not fit, which is told elsewhere.
-    Stage(Option<&'a dyn Bound>),
+    /// An output of a stage.
+    Stage(Maker<'a>),
     /// A source, as the user wrote it.
     Source(&'a str),
+}
+
+/// A stage whose output stands at a port.
+pub struct Maker<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its parameters; `None` where they do not fit, which is told elsewhere.
+    pub bound: Option<&'a dyn Bound>,
+    /// What stands at its own inputs: the names of stages, and sources as the user wrote them.
+    pub inputs: BTreeMap<&'static str, String>,
 }
 
 /// The input ports at which something stands.
@@ -143,11 +152,24 @@ impl Ports<'_> {
         }
     }
 
-    /// The parameters of the stage at a port, defaults filled in.
-    pub fn params(&self, port: &str) -> Option<Value> {
+    /// What stands at a port: the name of a stage, or a source as the user wrote it.
+    pub fn name(&self, port: &str) -> Option<&str> {
         match self.0.get(port)? {
-            Wire::Stage(stage) => Some((*stage)?.params()),
+            Wire::Source(text) => Some(text),
+            Wire::Stage(maker) => Some(maker.name),
+        }
+    }
+
+    /// The stage at a port, if it is one.
+    pub fn maker(&self, port: &str) -> Option<&Maker<'_>> {
+        match self.0.get(port)? {
+            Wire::Stage(maker) => Some(maker),
             Wire::Source(_) => None,
         }
+    }
+
+    /// The parameters of the stage at a port, defaults filled in.
+    pub fn params(&self, port: &str) -> Option<Value> {
+        Some(self.maker(port)?.bound?.params())
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use ablate_core::{ArtifactKind, Bound, ParamProblem, Places, Ports, RecipeId, Wire, canon};
+use ablate_core::{ArtifactKind, Bound, Maker, ParamProblem, Places, Ports, RecipeId, Wire, canon};
 use ablate_spec::{Experiment, InputRef, StageDef, Sweep, apply, resolve, split};
 use petgraph::{
     algo::toposort,
@@ -182,9 +182,18 @@ impl<'a> Builder<'a> {
 
     /// What stands at the ports of a node.
     fn wires<'n>(&'n self, inputs: &'n [Connection]) -> Ports<'n> {
+        let name = |input: &'n Connection| match &input.origin {
+            Origin::Node { node, .. } => &self.graph[*node].name,
+            Origin::Source { text, .. } => text,
+        };
+        let named = |input: &'n Connection| (input.port, name(input).clone());
         let wire = |input: &'n Connection| match &input.origin {
-            Origin::Node { node, .. } => Wire::Stage(Some(self.graph[*node].bound.as_ref())),
             Origin::Source { text, .. } => Wire::Source(text),
+            Origin::Node { node, .. } => Wire::Stage(Maker {
+                name: name(input),
+                bound: Some(self.graph[*node].bound.as_ref()),
+                inputs: self.graph[*node].inputs.iter().map(named).collect(),
+            }),
         };
         inputs.iter().map(|input| (input.port, wire(input))).collect()
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Arm, FieldChange, Moved, Options, RowChanges,
+    alone::one_sided,
     fields::changes,
     fold::{Folded, fold},
     moved,
@@ -59,7 +60,7 @@ pub struct Diff {
     pub figures: Vec<Moved>,
     /// How many figures are the same, query by query.
     pub unchanged: usize,
-    /// Rows that only one of the runs has figures of.
+    /// Rows and measures of rows that only one of the runs has figures of.
     pub one_sided: Vec<String>,
     /// Nodes that have no result in one of the runs.
     pub not_computed: Vec<String>,
@@ -190,29 +191,6 @@ fn not_computed(a: &RunView, b: &RunView) -> Vec<String> {
     names.into_iter().cloned().collect()
 }
 
-/// Where a row stands in a table.
-fn is_at(row: &Folded<'_>, other: &Folded<'_>) -> bool {
-    row.system == other.system && row.collection == other.collection && row.point == other.point
-}
-
-/// The rows that only one of the runs has.
-fn one_sided(before: &[Folded<'_>], after: &[Folded<'_>], warnings: &mut Vec<String>) -> Vec<String> {
-    let mut all = Vec::new();
-    for (rows, others, which) in [(after, before, "second"), (before, after, "first")] {
-        let alone = rows
-            .iter()
-            .filter(|row| !others.iter().any(|other| is_at(row, other)));
-        let labels: Vec<_> = alone.map(Folded::label).collect();
-        warnings.extend(
-            labels
-                .iter()
-                .map(|label| format!("{label} is only in the {which} run")),
-        );
-        all.extend(labels);
-    }
-    all
-}
-
 fn figures(
     before: &[Folded<'_>],
     after: &[Folded<'_>],
@@ -221,7 +199,7 @@ fn figures(
 ) -> (Vec<Moved>, usize) {
     let (mut figures, mut unchanged) = (Vec::new(), 0);
     for new in after {
-        let Some(old) = before.iter().find(|old| is_at(old, new)) else {
+        let Some(old) = before.iter().find(|old| old.is_at(new)) else {
             continue;
         };
         let (moved, same) = moved::between(old, new, options, warnings);
@@ -240,7 +218,7 @@ pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::arm::samples::arm;
+    use crate::{QueryScore, arm::samples::arm};
 
     const A: [f64; 12] = [0.61, 0.43, 1.0, 0.0, 0.63, 0.39, 0.5, 0.72, 0.31, 0.9, 0.25, 0.63];
     const B: [f64; 12] = [0.5, 0.43, 0.63, 0.0, 0.69, 0.25, 0.43, 0.63, 0.36, 0.75, 0.0, 0.5];
@@ -359,6 +337,16 @@ pub(crate) mod tests {
             compared(&one, &gone).warnings,
             ["dense[negatives=bm25] is only in the first run"]
         );
+
+        let mut more = run("second", 0.0, &B, "x");
+        let measured = more.arms[1].scores.clone().into_iter();
+        more.arms[1].scores.extend(measured.map(|score| QueryScore {
+            measure: "RR".into(),
+            ..score
+        }));
+        let found = compared(&one, &more);
+        assert_eq!(found.one_sided, ["RR of dense[negatives=bm25]"]);
+        assert_eq!(found.unchanged, 2);
     }
 
     #[test]

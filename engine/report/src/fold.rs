@@ -45,6 +45,11 @@ impl Folded<'_> {
         label(self.system, self.point)
     }
 
+    /// Whether another row stands at the same place of a table.
+    pub(crate) fn is_at(&self, other: &Folded<'_>) -> bool {
+        self.system == other.system && self.collection == other.collection && self.point == other.point
+    }
+
     /// That its values by `measure` are no numbers to compute with.
     pub(crate) fn unfit(&self, measure: &str, problem: impl Display) -> ReportError {
         ReportError::Unfit {

@@ -3,6 +3,7 @@
 //! [`table`] folds the per-query scores of a run's evaluated [`Arm`]s into rows with significance marks; [`diff`]
 //! joins what changed between two runs with what moved. Every format is a function in a file of its own.
 
+mod alone;
 mod arm;
 mod baseline;
 mod by_query;

@@ -1,7 +1,7 @@
 //! One node: look for its trace, lock its key, look again, compute, hand over for the commit.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, Once, PoisonError, RwLockReadGuard,
         atomic::{AtomicU32, Ordering},
@@ -10,8 +10,8 @@ use std::{
 };
 
 use ablate_cache::{ActionLock, OutputRecord, StoreError, Trace};
-use ablate_core::{ActionKey, RecipeId, Slot, StageError, canon};
-use ablate_plan::{Connection, Leak, Origin, Port};
+use ablate_core::{ActionKey, Slot, StageError, canon};
+use ablate_plan::{Connection, Origin};
 use petgraph::graph::NodeIndex;
 
 use crate::{
@@ -112,31 +112,6 @@ impl Runner<'_> {
             rows_computed,
             rows_reused,
         })
-    }
-
-    /// Refuses to train on, or to judge by, rows that are learnt from and judged by: two stages may name the same data.
-    fn refuse_leaks(&self, index: NodeIndex) -> Result<(), StageError> {
-        let known = self.known();
-        let content = |(node, port): &Port| Some(known.nodes.get(node)?.output(port)?.content);
-        let concerned = self
-            .suspects
-            .iter()
-            .filter(|suspect| [suspect.trainer, suspect.judge].contains(&index));
-        let mut same = concerned.filter(|suspect| {
-            content(&suspect.learnt).is_some_and(|rows| content(&suspect.judged) == Some(rows))
-        });
-        let Some(Leak {
-            system,
-            trainer,
-            source,
-        }) = same.next().map(|suspect| &suspect.leak)
-        else {
-            return Ok(());
-        };
-        Err(StageError::with_help(
-            format!("`{trainer}` learns from `{source}`, and `{system}` judges it by the same rows"),
-            format!("train on another split, or allow it: `allow_leakage: [{source}]`"),
-        ))
     }
 
     /// The pre-image of a node's key. Sources whose digest is not known are fetched for it.
@@ -288,10 +263,11 @@ impl Runner<'_> {
     /// Of a node whose key has a trace: `Reused` if its recipe led there before, perhaps in another process by now.
     fn status(&self, index: NodeIndex, key: ActionKey) -> Result<Status, StageError> {
         let recipe = self.plan.node(index).recipe;
-        let leads = |recipes: &BTreeMap<RecipeId, BTreeSet<ActionKey>>| {
-            recipes.get(&recipe).is_some_and(|keys| keys.contains(&key))
-        };
-        match leads(&self.lookup.recipes) || leads(&self.store.recipes().map_err(store_error)?) {
+        let mut recipes = self.recipes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !recipes.lead(recipe, key) {
+            self.store.read_recipes(&mut recipes).map_err(store_error)?;
+        }
+        match recipes.lead(recipe, key) {
             true => Ok(Status::Reused),
             false => Ok(Status::Cutoff),
         }

@@ -12,6 +12,7 @@ mod history;
 mod host;
 mod jobs;
 mod keep;
+mod leakage;
 mod lookup;
 mod models;
 mod record;

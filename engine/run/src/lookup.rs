@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ablate_cache::{Store, StoreError, Trace};
-use ablate_core::{ActionKey, Places, RecipeId, SourceType, StageError, canon};
+use ablate_cache::{Recipes, Store, StoreError, Trace};
+use ablate_core::{Places, SourceType, StageError, canon};
 use ablate_plan::{Node, Origin, Plan};
 use petgraph::graph::NodeIndex;
 use serde::Serialize;
@@ -59,7 +59,7 @@ pub struct Lookup {
     /// By node.
     pub decisions: BTreeMap<NodeIndex, Decision>,
     /// What the store knew of recipes.
-    pub recipes: BTreeMap<RecipeId, BTreeSet<ActionKey>>,
+    pub recipes: Recipes,
     /// Damaged traces that were passed over: their nodes run again.
     pub warnings: Vec<String>,
 }
@@ -172,10 +172,7 @@ fn decide(
     };
     Ok(match trace {
         Some(trace) => {
-            let seen = found
-                .recipes
-                .get(&node.recipe)
-                .is_some_and(|keys| keys.contains(&key));
+            let seen = found.recipes.lead(node.recipe, key);
             let status = if seen { Status::Reused } else { Status::Cutoff };
             Decision::Hit {
                 status,

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ablate_cache::{FlushPolicy, Store, StoreError, Trace};
+use ablate_cache::{FlushPolicy, Recipes, Store, StoreError, Trace};
 use ablate_core::{ActionKey, DeviceChoice, Places};
 use ablate_plan::{Plan, Suspect, suspects};
 use petgraph::{Direction, graph::NodeIndex};
@@ -75,6 +75,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) store: &'a Store,
     pub(crate) options: &'a Options<'a>,
     pub(crate) lookup: &'a Lookup,
+    /// What the store knows of recipes by now: other processes add to it.
+    pub(crate) recipes: Mutex<Recipes>,
     pub(crate) events: &'a (dyn Fn(Event) + Sync),
     pub(crate) committer: Committer<'a>,
     pub(crate) known: RwLock<Known>,
@@ -123,6 +125,7 @@ pub fn run(
         reused: runner.known().nodes.len(),
     });
     let (outcomes, mut warnings) = runner.drive()?;
+    warnings.extend(runner.allowed_leaks());
     warnings.extend(runner.stage_warnings());
     events(Event::RunFinished {
         run: options.id.into(),
@@ -146,15 +149,13 @@ impl<'a> Runner<'a> {
                 known.add(*index, &Arc::from(trace.clone()));
             }
         }
-        let is_allowed = |suspect: &Suspect| options.allow_leakage.contains(&suspect.leak.source);
-        let mut suspects = suspects(plan);
-        suspects.retain(|suspect| !is_allowed(suspect));
         Self {
             plan,
             store,
             options,
-            suspects,
+            suspects: suspects(plan),
             lookup,
+            recipes: Mutex::new(lookup.recipes.clone()),
             events,
             committer: Committer::new(store),
             known: RwLock::new(known),
@@ -220,13 +221,16 @@ impl Runner<'_> {
         })
     }
 
-    /// The nodes that were found at once.
+    /// The nodes that were found at once, but for those that must not be: they fail where they would run.
     fn reuse(&self) -> BTreeMap<NodeIndex, Outcome> {
         let mut outcomes = BTreeMap::new();
         for (index, decision) in &self.lookup.decisions {
             let Decision::Hit { status, trace } = decision else {
                 continue;
             };
+            if self.refuse_leaks(*index).is_err() {
+                continue;
+            }
             if *status == Status::Cutoff {
                 self.committer
                     .add_recipe(self.plan.node(*index).recipe, trace.key);

@@ -1,6 +1,8 @@
 //! Parameters and inputs of a stage that fit each by itself and not together.
 
-use ablate_core::{Bound, Input, Ports, StageKind, Wire};
+use std::collections::BTreeMap;
+
+use ablate_core::{Bound, Input, Maker, Ports, StageKind, Wire};
 use serde_json::Value;
 
 use crate::{
@@ -9,21 +11,40 @@ use crate::{
     stages::{Fields, Stages, values_at},
 };
 
-/// A port, what it names, and the stage there with its parameters.
-type Wired<'a> = (&'static Input, InputRef, Option<(&'a StageDef, Box<dyn Bound>)>);
+/// A port, what it names, and the stage there.
+type Wired<'a> = (&'static Input, InputRef, Option<At<'a>>);
+
+/// A stage where some settings hold.
+struct At<'a> {
+    def: &'a StageDef,
+    bound: Box<dyn Bound>,
+    /// What its inputs name.
+    inputs: BTreeMap<&'static str, String>,
+}
 
 impl Stages<'_> {
     /// The stage of this name with its parameters where `settings` hold; `None` if they do not fit.
-    fn bound(&self, name: &str, settings: &[&Setting]) -> Option<(&StageDef, Box<dyn Bound>)> {
-        let stage = self.defs.iter().find(|def| def.name == name)?;
-        let (_, params) = split(stage.kind, &values_at(stage, settings));
-        Some((stage, stage.kind.bind(&params).ok()?))
+    fn at(&self, name: &str, settings: &[&Setting]) -> Option<At<'_>> {
+        let def = self.defs.iter().find(|def| def.name == name)?;
+        let (ports, params) = split(def.kind, &values_at(def, settings));
+        let named = |(port, value): (&'static Input, Value)| {
+            let name = match resolve(&self.defs, port, value.as_str()?).ok()? {
+                InputRef::Stage { stage, .. } => stage,
+                InputRef::Source(text) => text,
+            };
+            Some((port.name, name))
+        };
+        Some(At {
+            def,
+            bound: def.kind.bind(&params).ok()?,
+            inputs: ports.into_iter().filter_map(named).collect(),
+        })
     }
 
     fn wired(&self, port: &'static Input, value: &Value, settings: &[&Setting]) -> Option<Wired<'_>> {
         let found = resolve(&self.defs, port, value.as_str()?).ok()?;
         let maker = match &found {
-            InputRef::Stage { stage, .. } => self.bound(stage, settings),
+            InputRef::Stage { stage, .. } => self.at(stage, settings),
             InputRef::Source(_) => None,
         };
         Some((port, found, maker))
@@ -34,7 +55,11 @@ impl Stages<'_> {
 fn wire<'w>((port, found, maker): &'w Wired<'_>) -> (&'static str, Wire<'w>) {
     let wire = match found {
         InputRef::Source(text) => Wire::Source(text),
-        InputRef::Stage { .. } => Wire::Stage(maker.as_ref().map(|(_, bound)| bound.as_ref())),
+        InputRef::Stage { stage, .. } => Wire::Stage(Maker {
+            name: stage,
+            bound: maker.as_ref().map(|at| at.bound.as_ref()),
+            inputs: maker.as_ref().map(|at| at.inputs.clone()).unwrap_or_default(),
+        }),
     };
     (port.name, wire)
 }
@@ -63,17 +88,17 @@ impl Fields<'_> {
 
     /// An output that the parameters of its stage leave out.
     fn unmade(&self, (port, found, maker): &Wired<'_>) -> Option<Problem> {
-        let (InputRef::Stage { port: output, .. }, Some((stage, bound))) = (found, maker) else {
+        let (InputRef::Stage { port: output, .. }, Some(At { def, bound, .. })) = (found, maker) else {
             return None;
         };
         if bound.makes(output) {
             return None;
         }
-        let message = format!("the stage `{}` does not make `{output}`", stage.name);
+        let message = format!("the stage `{}` does not make `{output}`", def.name);
         let problem =
-            Problem::error("ablate::spec::wrong_port", message).help(made(stage.kind, bound.as_ref()));
+            Problem::error("ablate::spec::wrong_port", message).help(made(def.kind, bound.as_ref()));
         let problem = self.place(problem, &[port.name.to_owned()], false);
-        Some(problem.also(stage.span, format!("made here, by `{}`", stage.kind.name())))
+        Some(problem.also(def.span, format!("made here, by `{}`", def.kind.name())))
     }
 }
 

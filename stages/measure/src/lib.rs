@@ -15,5 +15,5 @@ pub use measure::{Measure, UnknownMeasure};
 pub use ranking::{Judged, Options, PerQuery, Scored, evaluate};
 pub use run::{RUN_SOURCE, Run, RunSource};
 pub use stream::{Evaluation, evaluate_parts};
-pub use summary::{Column, Mean, columns, official};
+pub use summary::{Column, Mean, columns, is_nickname, official};
 pub use trec::{BadLines, TrecError, TrecFile, TrecRun};

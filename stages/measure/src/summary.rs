@@ -158,6 +158,11 @@ pub fn official() -> Vec<Column> {
     nickname("official").unwrap_or_default()
 }
 
+/// Whether a name stands for trec_eval's own choice of measures: `official`, `set`, `all_trec`.
+pub fn is_nickname(name: &str) -> bool {
+    nickname(name.trim()).is_some()
+}
+
 /// The lines of one of trec_eval's names for several measures.
 fn nickname(name: &str) -> Option<Vec<Column>> {
     let all: Vec<&str> = match NICKNAMES.iter().find(|(known, _)| *known == name) {

@@ -100,25 +100,18 @@ fn index(io: &Io<'_>) -> Result<Index, StageError> {
 fn lexical(params: &Params, triples: &[Triple], io: &Io<'_>) -> Result<Vec<Row>, StageError> {
     let searcher = Searcher::new(index(io)?, Bm25::lucene(params.k1 as f32, params.b as f32), &[]);
     // Triples of a query stand together: it is scored once.
-    let queries: Vec<&[Triple]> = triples
-        .chunk_by(|a, b| a.query_id == b.query_id && a.query == b.query)
-        .collect();
+    let queries: Vec<&[Triple]> = triples.chunk_by(is_same_query).collect();
     let of_query = |triples: &&[Triple]| -> Result<Vec<Row>, StageError> {
         let scores = searcher.scores(&triples[0].query);
-        let place = |id: &str| {
-            searcher
-                .index()
-                .find(id)
-                .map(|place| place as usize)
-                .ok_or_else(|| stranger(id))
-        };
+        let place = |id: &str| searcher.index().find(id).map(|place| place as usize);
         let row = |triple: &Triple| {
-            let positive = place(&triple.pos_id)?;
+            let positive = place(&triple.pos_id).ok_or_else(|| stranger(&triple.pos_id))?;
             let (rank, score) = match place(&triple.neg_id) {
-                Err(_) if is_written(triple) => {
+                Some(negative) => of_document(&scores, negative),
+                None if is_written(triple) => {
                     of_text(&scores, searcher.score_of_text(&triple.query, &triple.neg_text))
                 }
-                negative => of_document(&scores, negative?),
+                None => return Err(stranger(&triple.neg_id)),
             };
             Ok(Row {
                 query_id: triple.query_id.clone(),
@@ -139,6 +132,10 @@ fn lexical(params: &Params, triples: &[Triple], io: &Io<'_>) -> Result<Vec<Row>,
     };
     let rows: Vec<Vec<Row>> = queries.par_iter().map(of_query).collect::<Result<_, _>>()?;
     Ok(rows.concat())
+}
+
+fn is_same_query(a: &Triple, b: &Triple) -> bool {
+    a.query_id == b.query_id && a.query == b.query
 }
 
 /// The rank from 1 of the document at a place, equal scores going by place, and its score.
@@ -192,20 +189,16 @@ fn dense(params: &Params, triples: &[Triple], rows: &mut [Row], io: &Io<'_>) -> 
     let [queries, written] = [(Role::Query, queries), (Role::Document, written)]
         .map(|(role, texts)| Vectors::of(&encoding, role, texts));
     let (queries, written) = (queries?, written?);
-    let fill = |(row, triple): (&mut Row, &Triple)| -> Result<(), StageError> {
-        let place = |id: &str| places.get(id).copied().ok_or_else(|| stranger(id));
-        let positive = place(&triple.pos_id)?;
-        let query = queries.of_text(&triple.query);
-        let scores: Vec<f32> = vectors.rows().map(|vector| dot(query, vector)).collect();
+    let fill = |(row, triple): (&mut Row, &Triple), query: &[f32], scores: &[f32]| {
+        let place = |id: &str| places.get(id).copied();
+        let positive = place(&triple.pos_id).ok_or_else(|| stranger(&triple.pos_id))?;
         let (negative, (rank, score)) = match place(&triple.neg_id) {
-            Err(_) if is_written(triple) => {
+            Some(place) => (row_of(&vectors, place), of_document(scores, place)),
+            None if is_written(triple) => {
                 let vector = written.of_text(&triple.neg_text);
-                (vector, of_text(&scores, dot(query, vector)))
+                (vector, of_text(scores, dot(query, vector)))
             }
-            place => {
-                let place = place?;
-                (row_of(&vectors, place), of_document(&scores, place))
-            }
+            None => return Err(stranger(&triple.neg_id)),
         };
         row.dense_rank = Some(rank);
         row.dense_score = Some(score);
@@ -213,7 +206,22 @@ fn dense(params: &Params, triples: &[Triple], rows: &mut [Row], io: &Io<'_>) -> 
         row.positive_similarity = Some(dot(row_of(&vectors, positive), negative));
         Ok(())
     };
-    rows.par_iter_mut().zip(triples).try_for_each(fill)
+    by_query(rows, triples).into_par_iter().try_for_each(|(rows, triples)| {
+        let query = queries.of_text(&triples[0].query);
+        let scores: Vec<f32> = vectors.rows().map(|vector| dot(query, vector)).collect();
+        let mut both = rows.iter_mut().zip(triples);
+        both.try_for_each(|both| fill(both, query, &scores))
+    })
+}
+
+/// The rows and triples of each query.
+fn by_query<'t>(mut rows: &'t mut [Row], triples: &'t [Triple]) -> Vec<(&'t mut [Row], &'t [Triple])> {
+    let with_rows = |triples: &'t [Triple]| {
+        let (own, rest) = std::mem::take(&mut rows).split_at_mut(triples.len());
+        rows = rest;
+        (own, triples)
+    };
+    triples.chunk_by(is_same_query).map(with_rows).collect()
 }
 
 /// The vectors of texts, by the texts.

@@ -26,7 +26,8 @@ impl Hits {
     pub(crate) fn add<'a>(&mut self, query_id: &str, ranking: impl IntoIterator<Item = (&'a str, f32)>) {
         let mut bound = f32::INFINITY;
         for (rank, (doc_id, score)) in (1..).zip(ranking) {
-            let score = score.min(bound);
+            // Not `min`, which would put the bound for a score that is no number; the rows are refused for it.
+            let score = if score > bound { bound } else { score };
             bound = score.next_down();
             self.queries.append_value(query_id);
             self.documents.append_value(doc_id);
@@ -57,6 +58,13 @@ impl Hits {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_score_that_is_no_number_stays_one() {
+        let mut hits = Hits::default();
+        hits.add("q1", [("a", f32::INFINITY), ("b", f32::NAN)]);
+        assert!(hits.scores[1].is_nan());
+    }
 
     #[test]
     fn ties_keep_the_order_of_the_ranking() {

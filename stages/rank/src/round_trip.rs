@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bm25::Searcher,
-    dense::{Encoding, Reading, search},
+    dense::{Encoding, Match, Reading, search},
     index::{Index, Scheme},
     retrieve::{b, k1},
     scoring::{self, Scoring, default_batch},
@@ -44,14 +44,15 @@ pub enum Metric {
 /// A metric at work.
 pub struct Judge<'a> {
     io: &'a Io<'a>,
-    by: By,
+    by: By<'a>,
     depth: usize,
 }
 
 /// What is needed to look at queries.
-enum By {
+enum By<'a> {
     Bm25(Searcher),
     Dense {
+        encoding: Encoding<'a>,
         places: BTreeMap<String, usize>,
         vectors: Embeddings,
     },
@@ -92,7 +93,15 @@ impl<'a> Judge<'a> {
     pub fn worths(&self, pairs: &[&Pair]) -> Result<Vec<f64>, StageError> {
         match &self.by {
             By::Bm25(searcher) => self.lexical(searcher, pairs),
-            By::Dense { places, vectors } => self.dense(places, vectors, pairs),
+            By::Dense {
+                encoding,
+                places,
+                vectors,
+            } => {
+                let queries: Vec<String> = pairs.iter().map(|pair| pair.query.clone()).collect();
+                let queries = encoding.units(Role::Query, &queries)?;
+                nearest(&search(&queries, vectors, self.depth), places, pairs)
+            }
             By::Reranker => self.probabilities(pairs),
         }
     }
@@ -106,22 +115,6 @@ impl<'a> Judge<'a> {
                 .find(&pair.doc_id)
                 .ok_or_else(|| stranger(pair))?;
             Ok(reciprocal_rank(found.iter().map(|(at, _)| *at), place))
-        };
-        pairs.iter().zip(found).map(worth).collect()
-    }
-
-    fn dense(
-        &self,
-        places: &BTreeMap<String, usize>,
-        vectors: &Embeddings,
-        pairs: &[&Pair],
-    ) -> Result<Vec<f64>, StageError> {
-        let queries: Vec<String> = pairs.iter().map(|pair| pair.query.clone()).collect();
-        let queries = encoding(self.io)?.units(Role::Query, &queries)?;
-        let found = search(&queries, vectors, self.depth);
-        let worth = |(pair, found): (&&Pair, Vec<crate::dense::Match>)| {
-            let place = places.get(&pair.doc_id).ok_or_else(|| stranger(pair))?;
-            Ok(reciprocal_rank(found.iter().map(|hit| hit.document), *place))
         };
         pairs.iter().zip(found).map(worth).collect()
     }
@@ -144,23 +137,33 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The scorer as a sentence encoder.
-fn encoding<'a>(io: &'a Io<'a>) -> Result<Encoding<'a>, StageError> {
-    Encoding::open(io, SCORER, &Reading::default(), default_batch())
-}
-
-/// The vectors of the corpus.
-fn dense(io: &Io<'_>) -> Result<By, StageError> {
+/// The scorer as a sentence encoder, with the vectors of the corpus.
+fn dense<'a>(io: &'a Io<'a>) -> Result<By<'a>, StageError> {
+    let encoding = Encoding::open(io, SCORER, &Reading::default(), default_batch())?;
     let documents: Vec<Document> = io.rows(CORPUS)?;
     let texts: Vec<String> = documents.iter().map(Document::full_text).collect();
     Ok(By::Dense {
-        vectors: encoding(io)?.units(Role::Document, &texts)?,
+        vectors: encoding.units(Role::Document, &texts)?,
+        encoding,
         places: documents
             .into_iter()
             .map(|document| document.doc_id)
             .zip(0..)
             .collect(),
     })
+}
+
+/// What the query of each pair is worth, by what was found for it.
+fn nearest(
+    found: &[Vec<Match>],
+    places: &BTreeMap<String, usize>,
+    pairs: &[&Pair],
+) -> Result<Vec<f64>, StageError> {
+    let worth = |(pair, found): (&&Pair, &Vec<Match>)| {
+        let place = places.get(&pair.doc_id).ok_or_else(|| stranger(pair))?;
+        Ok(reciprocal_rank(found.iter().map(|hit| hit.document), *place))
+    };
+    pairs.iter().zip(found).map(worth).collect()
 }
 
 /// 1 over the rank, from 1, of what is wanted; 0 where it was not found.

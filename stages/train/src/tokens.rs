@@ -61,7 +61,7 @@ pub(crate) fn texts<'a>(rows: &'a [Triple]) -> BTreeSet<Put<'a>> {
 
 /// These texts behind their prompts.
 pub(crate) fn prompted(encoder: &SentenceEncoder, texts: &BTreeSet<Put<'_>>) -> Vec<String> {
-    let prompted = |(role, text): &Put<'_>| encoder.prompted(*role, text);
+    let prompted = |(role, text): &Put<'_>| encoder.prompted(*role, text).into_owned();
     texts.iter().map(prompted).collect()
 }
 

@@ -46,7 +46,7 @@ fn alarms(diff: &Diff) -> Vec<String> {
     let alone = diff.one_sided.len();
     let compared = diff.figures.len() + diff.unchanged;
     let moved = (moved > 0).then(|| format!("{moved} figures moved significantly"));
-    let alone = (alone > 0).then(|| format!("{alone} rows have figures on one side only"));
+    let alone = (alone > 0).then(|| format!("{alone} rows or figures stand on one side only"));
     let nothing = (compared == 0).then(|| "there was no figure to compare".to_owned());
     [moved, alone, nothing].into_iter().flatten().collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ablate_measure::{Column, Options, PerQuery, TrecError, TrecFile, columns, evaluate};
+use ablate_measure::{Column, Options, PerQuery, TrecError, TrecFile, columns, evaluate, is_nickname};
 use serde_json::{Value, json};
 
 use crate::{args::Eval, error::CliError, print};
@@ -94,11 +94,6 @@ fn answer(per_query: bool, columns: &[Column], queries: &PerQuery) -> Value {
     json!({"mean": means, "queries": rows})
 }
 
-/// Whether trec_eval has chosen what a name stands for: then it prints the name of the run, too.
-fn is_choice_of_trec(name: &str) -> bool {
-    ["official", "set", "all_trec"].contains(&name)
-}
-
 /// trec_eval's table: measure, query, value; the run's name first where trec_eval would print its own choice of measures.
 fn text(args: &Eval, tag: &str, columns: &[Column], queries: &PerQuery) -> String {
     let line = |label: &str, query: &str, value: &str| format!("{label:<22}\t{query}\t{value}");
@@ -115,7 +110,7 @@ fn text(args: &Eval, tag: &str, columns: &[Column], queries: &PerQuery) -> Strin
             lines.extend(row.map(|(column, number)| value(column, query, *number)));
         }
     }
-    if args.measures.iter().any(|name| is_choice_of_trec(name)) {
+    if args.measures.iter().any(|name| is_nickname(name)) {
         lines.push(line("runid", "all", tag));
     }
     let all = columns.iter().enumerate();

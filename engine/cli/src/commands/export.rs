@@ -26,9 +26,13 @@ pub(crate) fn export(args: &Export, store: &Store, json: bool) -> Result<(), Cli
     let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst"));
     let ending = plain.unwrap_or(&name).rsplit('.').next().unwrap_or_default();
     let tag = args.tag.as_deref().unwrap_or(&node);
-    let rows = if name.ends_with(".parquet") && !output.kind.is_tree() {
-        fs_err::copy(verified(store, &output)?, &args.output).map_err(failed)?;
-        output.rows.unwrap_or(0)
+    let rows = if ending == "parquet" && !output.kind.is_tree() {
+        if plain.is_some() {
+            return Err(CliError::Usage(format!(
+                "{name}: Parquet is packed already: give --output a name that ends in .parquet"
+            )));
+        }
+        copy(&args.output, store, &output)?
     } else {
         let layout = Layout::of(output.kind, ending, tag).map_err(CliError::Usage)?;
         write(&args.output, &layout, store, &output)?
@@ -41,19 +45,20 @@ pub(crate) fn export(args: &Export, store: &Store, json: bool) -> Result<(), Cli
     Ok(())
 }
 
-/// The file of a table, its bytes looked at.
-fn verified(store: &Store, output: &OutputRecord) -> Result<std::path::PathBuf, CliError> {
+/// Copies the file of a table, its bytes looked at.
+fn copy(path: &Path, store: &Store, output: &OutputRecord) -> Result<u64, CliError> {
     drop(store.read_parts(output)?);
-    Ok(store.object_path(output.file))
+    whole(path, |partial| {
+        fs_err::copy(store.object_path(output.file), partial).map_err(failed)?;
+        Ok(output.rows.unwrap_or(0))
+    })
 }
 
-/// Writes a table line by line. The file has its name only once it is whole.
+/// Writes a table line by line.
 fn write(path: &Path, layout: &Layout, store: &Store, output: &OutputRecord) -> Result<u64, CliError> {
     let parts = store.read_parts(output)?;
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let mut file = Packed::create(Path::new(&partial), path).map_err(failed)?;
-    let written = (|| {
+    whole(path, |partial| {
+        let mut file = Packed::create(partial, path).map_err(failed)?;
         let mut rows = 0;
         file.write_all(layout.head().as_bytes()).map_err(failed)?;
         for part in parts {
@@ -63,10 +68,19 @@ fn write(path: &Path, layout: &Layout, store: &Store, output: &OutputRecord) -> 
             rows += part.num_rows() as u64;
         }
         file.finish().map_err(failed)?;
+        Ok(rows)
+    })
+}
+
+/// A file has its name only once it is whole.
+fn whole(path: &Path, make: impl FnOnce(&Path) -> Result<u64, CliError>) -> Result<u64, CliError> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let made = make(Path::new(&partial)).and_then(|rows| {
         fs_err::rename(&partial, path).map_err(failed)?;
         Ok(rows)
-    })();
-    written.inspect_err(|_| drop(fs_err::remove_file(&partial)))
+    });
+    made.inspect_err(|_| drop(fs_err::remove_file(&partial)))
 }
 
 fn failed(error: impl std::fmt::Display) -> CliError {

@@ -1,43 +1,80 @@
 //! `show`: the rows of an artifact, to look at the queries and the negatives.
 
+use std::convert::Infallible;
+
 use ablate_cache::{OutputRecord, Store};
-use arrow::{
-    array::RecordBatch,
-    util::display::{ArrayFormatter, FormatOptions},
-};
+use arrow::array::RecordBatch;
 use serde_json::{Map, Value, json};
 
 use crate::{
     args::Show,
-    commands::artifact::{Found, find},
+    commands::{
+        artifact::{Found, find},
+        cells::Cells,
+    },
     error::CliError,
     print,
 };
 
-/// Shows rows of a node's output.
+/// Shows rows of a node's output. Reads no more of them than it shows.
 pub(crate) fn show(args: &Show, store: &Store, json: bool) -> Result<(), CliError> {
     let Found { node, output } = find(&args.artifact, store)?;
     if output.kind.is_tree() {
         return show_tree(store, &output, json);
     }
-    let batch = store.read_rows(&output)?;
-    let from = args.from.min(batch.num_rows());
-    let part = batch.slice(from, args.rows.min(batch.num_rows() - from));
-    let rows = cells(&part)?;
+    let parts = rows(store, &output, args.from, args.rows)?;
+    let total = output.rows.unwrap_or(0);
     if json {
-        print::json(
-            &json!({"port": output.port, "kind": output.kind, "total": batch.num_rows(), "rows": objects(&part, &rows)}),
-        );
+        let rows = of_each(&parts, objects)?;
+        print::json(&json!({"port": output.port, "kind": output.kind, "total": total, "rows": rows}));
     } else {
-        print::result(&text(&part, &rows, from));
-        let shown = part.num_rows();
+        let blocks = of_each(&parts, blocks)?;
+        let numbered = blocks.iter().zip(args.from..);
+        let text: String = numbered
+            .map(|(block, row)| format!("── {row} ──\n{block}"))
+            .collect();
+        print::result(&text);
         print::message(&format!(
-            "{node}.{}: {shown} of {} rows, from row {from}",
+            "{node}.{}: {} of {total} rows, from row {}",
             output.port,
-            batch.num_rows()
+            blocks.len(),
+            args.from
         ));
     }
     Ok(())
+}
+
+/// At most `count` rows from `from` on.
+fn rows(
+    store: &Store,
+    output: &OutputRecord,
+    from: usize,
+    count: usize,
+) -> Result<Vec<RecordBatch>, CliError> {
+    let (mut parts, mut left) = (Vec::new(), count);
+    let mut stream = store.stream_rows(output, None, from)?;
+    while left > 0 {
+        let Some(part) = stream.next().transpose()? else { break };
+        let part = part.slice(0, part.num_rows().min(left));
+        left -= part.num_rows();
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+fn of_each<T>(
+    parts: &[RecordBatch],
+    rows: impl Fn(&RecordBatch) -> Result<Vec<T>, CliError>,
+) -> Result<Vec<T>, CliError> {
+    let parts: Result<Vec<_>, _> = parts.iter().map(rows).collect();
+    Ok(parts?.into_iter().flatten().collect())
+}
+
+/// Rows as objects; infinite numbers are their names.
+fn objects(part: &RecordBatch) -> Result<Vec<Map<String, Value>>, CliError> {
+    let named = |_: &str, text| Ok::<_, Infallible>(Value::String(text));
+    let Ok(objects) = Cells::of(part)?.objects(named);
+    Ok(objects)
 }
 
 fn show_tree(store: &Store, output: &OutputRecord, json: bool) -> Result<(), CliError> {
@@ -50,51 +87,12 @@ fn show_tree(store: &Store, output: &OutputRecord, json: bool) -> Result<(), Cli
     Ok(())
 }
 
-/// The cells of each row, as text.
-pub(super) fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>, CliError> {
-    let options = FormatOptions::default().with_null("-");
-    let columns: Result<Vec<_>, _> = batch
-        .columns()
-        .iter()
-        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
-        .collect();
-    let columns = columns.map_err(|error| CliError::Failed(error.to_string()))?;
-    Ok((0..batch.num_rows())
-        .map(|row| columns.iter().map(|c| c.value(row).to_string()).collect())
-        .collect())
-}
-
-fn objects(batch: &RecordBatch, rows: &[Vec<String>]) -> Vec<Value> {
-    let schema = batch.schema();
-    let object = |row: &Vec<String>| {
-        let fields = schema.fields().iter().zip(row).map(|(field, cell)| {
-            let value = if field.data_type().is_numeric() {
-                serde_json::from_str(cell).unwrap_or(Value::Null)
-            } else {
-                Value::String(cell.clone())
-            };
-            (field.name().clone(), value)
-        });
-        Value::Object(fields.collect::<Map<_, _>>())
-    };
-    rows.iter().map(object).collect()
-}
-
 /// One block a row: texts are long, and a person reads them one below the other.
-fn text(batch: &RecordBatch, rows: &[Vec<String>], from: usize) -> String {
-    let schema = batch.schema();
-    let wide = schema
-        .fields()
-        .iter()
-        .map(|field| field.name().len())
-        .max()
-        .unwrap_or(0);
-    let mut out = String::new();
-    for (at, row) in rows.iter().enumerate() {
-        out.push_str(&format!("── {} ──\n", from + at));
-        for (field, cell) in schema.fields().iter().zip(row) {
-            out.push_str(&format!("{:wide$}  {}\n", field.name(), cell.replace('\n', "⏎")));
-        }
-    }
-    out
+fn blocks(part: &RecordBatch) -> Result<Vec<String>, CliError> {
+    let schema = part.schema();
+    let names: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();
+    let wide = names.iter().map(|name| name.len()).max().unwrap_or(0);
+    let line = |(name, cell): (&&String, String)| format!("{name:wide$}  {}\n", cell.replace('\n', "⏎"));
+    let block = |row: Vec<String>| names.iter().zip(row).map(line).collect();
+    Ok(Cells::of(part)?.texts().map(block).collect())
 }

@@ -3,7 +3,7 @@
 mod layout;
 mod prompts;
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use ablate_core::StageError;
 use candle_core::{Device, Tensor};
@@ -188,8 +188,11 @@ impl SentenceEncoder {
     }
 
     /// A text as it is encoded: behind the prompt of its role.
-    pub fn prompted(&self, role: Role, text: &str) -> String {
-        format!("{}{text}", self.prompts.of(role))
+    pub fn prompted<'t>(&self, role: Role, text: &'t str) -> Cow<'t, str> {
+        match self.prompts.of(role) {
+            "" => text.into(),
+            prompt => format!("{prompt}{text}").into(),
+        }
     }
 
     /// Tokens a text is cut at, the special ones included.

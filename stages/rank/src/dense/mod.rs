@@ -102,6 +102,14 @@ impl Stage for RetrieveDense {
 
     fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
         require_role(ENCODER, "model", ports, problems);
+        let encoder = ports.maker("vectors").and_then(|maker| maker.inputs.get("model"));
+        if let (Some(theirs), Some(own)) = (encoder, ports.name("model")) {
+            problems.require(
+                theirs == own,
+                "model",
+                format!("is `{own}`, and `vectors` are of `{theirs}`: vectors of two models cannot be compared"),
+            );
+        }
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ablate_core::{Digest, Io, Memo, RowFunction, StageError, canon};
 use ablate_models::{
     device,
-    encoder::{Embeddings, Role, SentenceEncoder},
+    encoder::{Embeddings, Prefixes, Role, SentenceEncoder},
 };
 use rayon::prelude::*;
 
@@ -39,11 +39,12 @@ impl<'a> Encoding<'a> {
         batch: usize,
     ) -> Result<Self, StageError> {
         let device = device::open(io.device())?;
-        let loaded = io.model(port, "f32", |folder| SentenceEncoder::load(folder, &device))?;
-        let mut encoder = SentenceEncoder::clone(&loaded);
-        encoder.set_prefixes(&reading.prefixes);
+        let mut encoder = io.model(port, "f32", |folder| SentenceEncoder::load(folder, &device))?;
+        if reading.prefixes != Prefixes::default() {
+            Arc::make_mut(&mut encoder).set_prefixes(&reading.prefixes);
+        }
         if let Some(tokens) = reading.max_length {
-            encoder.set_max_length(tokens)?;
+            Arc::make_mut(&mut encoder).set_max_length(tokens)?;
         }
         let whole = encoder.dim();
         let dim = reading.dim.unwrap_or(whole);
@@ -59,7 +60,7 @@ impl<'a> Encoding<'a> {
         ]);
         let memo = io.memo(EMBED, meaning)?;
         Ok(Self {
-            encoder: Arc::new(encoder),
+            encoder,
             dim,
             memo,
             batch,
@@ -79,11 +80,7 @@ impl<'a> Encoding<'a> {
         texts: &[String],
         name: impl Fn(usize) -> String,
     ) -> Result<Embeddings, StageError> {
-        let prompted: Vec<String> = texts
-            .iter()
-            .map(|text| self.encoder.prompted(role, text))
-            .collect();
-        let vectors = self.known_or_new(&prompted)?;
+        let vectors = self.known_or_new(role, texts)?;
         refuse_unsound(&vectors, name)?;
         Ok(vectors)
     }
@@ -107,12 +104,16 @@ impl<'a> Encoding<'a> {
         self.unit_vectors(role, texts, |at| format!("the text `{}`", texts[at]))
     }
 
-    fn known_or_new(&self, texts: &[String]) -> Result<Embeddings, StageError> {
+    fn known_or_new(&self, role: Role, texts: &[String]) -> Result<Embeddings, StageError> {
         let (encoder, io) = (&self.encoder, self.io);
-        let keys: Vec<Digest> = texts.iter().map(|text| Digest::of(text.as_bytes())).collect();
+        let prompted = |text| encoder.prompted(role, text);
+        let keys: Vec<Digest> = texts
+            .iter()
+            .map(|text| Digest::of(prompted(text).as_bytes()))
+            .collect();
         let fits = |vector: &Vec<f32>| vector.len() == encoder.dim();
         let vectors = self.memo.map(&keys, fits, |missing, sink| {
-            let new: Vec<String> = missing.iter().map(|at| texts[*at].clone()).collect();
+            let new: Vec<String> = missing.iter().map(|at| prompted(&texts[*at]).into_owned()).collect();
             let mut done = 0;
             io.progress(0, new.len(), "texts")?;
             encoder.encode_each(&new, self.batch, &mut |at, vector| {

@@ -4,12 +4,10 @@ use ablate_core::{
     ArtifactKind, Record,
     rows::{Hit, Judgement, Query},
 };
-use arrow::{
-    array::{Array, RecordBatch},
-    datatypes::DataType,
-    util::display::{ArrayFormatter, FormatOptions},
-};
+use arrow::array::RecordBatch;
 use serde_json::{Map, Value};
+
+use crate::{commands::cells::Cells, error::CliError};
 
 /// How rows become lines.
 #[derive(Debug)]
@@ -109,30 +107,19 @@ fn field(id: &str) -> Result<&str, String> {
     Ok(id)
 }
 
-/// Every row as an object; a value that is not there is left out.
+/// Every row as an object, its id under the name that the layout has for it.
 fn objects(rows: &RecordBatch, id: &str) -> Result<String, String> {
-    let options = FormatOptions::default();
-    let told = |error: &dyn std::fmt::Display| format!("error: {error}");
-    let schema = rows.schema();
-    let mut columns = Vec::new();
-    for (field, column) in schema.fields().iter().zip(rows.columns()) {
-        let cells = ArrayFormatter::try_new(column.as_ref(), &options).map_err(|error| told(&error))?;
-        let name = if field.name() == id { "_id" } else { field.name() };
-        columns.push((name, column, cells));
-    }
-    let mut lines = String::new();
-    for row in 0..rows.num_rows() {
-        let mut object = Map::new();
-        for (name, column, cells) in columns.iter().filter(|(_, column, _)| column.is_valid(row)) {
-            let cell = cells.value(row).to_string();
-            let value = match column.data_type() {
-                DataType::Utf8 | DataType::Dictionary(..) => Value::String(cell),
-                _ => serde_json::from_str(&cell).map_err(|error| told(&error))?,
-            };
-            object.insert((*name).to_owned(), value);
+    let refused = |column: &str, number: String| {
+        Err(CliError::Failed(format!(
+            "error: a `{column}` is {number}, which JSON has no number for: write .parquet"
+        )))
+    };
+    let objects = Cells::of(rows).and_then(|cells| cells.objects(refused));
+    let line = |mut object: Map<String, Value>| {
+        if let Some(value) = object.remove(id) {
+            object.insert("_id".into(), value);
         }
-        lines.push_str(&Value::Object(object).to_string());
-        lines.push('\n');
-    }
-    Ok(lines)
+        Value::Object(object).to_string() + "\n"
+    };
+    Ok(objects.map_err(|error| error.to_string())?.into_iter().map(line).collect())
 }

@@ -5,7 +5,7 @@ use ablate_html::RowsPage;
 use ablate_serve::Request;
 
 use super::pages::{find, find_node};
-use crate::{commands::show, error::CliError};
+use crate::{commands::cells::Cells, error::CliError};
 
 /// Rows of a page.
 const PAGE: usize = 50;
@@ -48,7 +48,7 @@ fn fill(page: &mut RowsPage, output: &OutputRecord, store: &Store, from: u64) ->
             .iter()
             .map(|field| field.name().clone())
             .collect();
-        for cells in show::cells(&batch)? {
+        for cells in Cells::of(&batch)?.texts() {
             if page.rows.len() == PAGE || at >= from + LOOKED_AT {
                 page.next = Some(at);
                 return Ok(());
