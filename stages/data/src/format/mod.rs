@@ -39,30 +39,39 @@ const BLOCK: usize = 8 << 20;
 pub(crate) fn each_text(
     part: &Part,
     content: &Content,
+    each: impl FnMut(usize, Result<Text, String>) -> Result<(), StageError>,
+) -> Result<(), StageError> {
+    let read: fn(Vec<u8>) -> Result<Records<Text>, String> = match part.format {
+        Format::Jsonl => return each_line(BLOCK, content, each),
+        Format::Tsv => |bytes| Ok(separated::texts(utf8(&bytes)?, b'\t')),
+        Format::Csv => |bytes| Ok(separated::texts(utf8(&bytes)?, b',')),
+        Format::Parquet => parquet::texts,
+        Format::Trec => |bytes| Ok(trec::topics(utf8(&bytes)?)),
+    };
+    let records = read(content.read()?).unwrap_or_else(|what| vec![(0, Err(what))]);
+    all(records, each)
+}
+
+/// The documents or queries of JSON lines, of which `block` bytes are in memory at once.
+fn each_line(
+    block: usize,
+    content: &Content,
     mut each: impl FnMut(usize, Result<Text, String>) -> Result<(), StageError>,
 ) -> Result<(), StageError> {
-    if part.format != Format::Jsonl {
-        let records = texts(part, content.read()?).unwrap_or_else(|what| vec![(0, Err(what))]);
-        return records.into_iter().try_for_each(|(line, text)| each(line, text));
-    }
     let mut first = 1;
-    content.each_block(BLOCK, |block| {
+    content.each_block(block, |block| {
         let lines = if first == 1 { unmarked(block) } else { &block[..] };
         let records = json::texts(lines, first);
         first += block.split(|byte| *byte == b'\n').count() - 1;
-        records.into_iter().try_for_each(|(line, text)| each(line, text))
+        all(records, &mut each)
     })
 }
 
-/// The documents or queries of a file that is in memory.
-fn texts(part: &Part, bytes: Vec<u8>) -> Result<Records<Text>, String> {
-    Ok(match part.format {
-        Format::Jsonl => json::texts(unmarked(&bytes), 1),
-        Format::Tsv => separated::texts(utf8(&bytes)?, b'\t'),
-        Format::Csv => separated::texts(utf8(&bytes)?, b','),
-        Format::Parquet => parquet::texts(bytes)?,
-        Format::Trec => trec::topics(utf8(&bytes)?),
-    })
+fn all(
+    records: Records<Text>,
+    mut each: impl FnMut(usize, Result<Text, String>) -> Result<(), StageError>,
+) -> Result<(), StageError> {
+    records.into_iter().try_for_each(|(line, text)| each(line, text))
 }
 
 /// The judgements of a file.
@@ -107,6 +116,22 @@ mod tests {
     use super::*;
     use crate::layout::Role;
 
+    fn lines(name: &str, block: usize, text: String) -> Vec<(usize, Option<String>)> {
+        let content = Content::Embedded(text.leak().as_bytes());
+        let mut found = Vec::new();
+        let mut each = |line, text: Result<Text, String>| {
+            found.push((line, text.ok().and_then(|text| text.id)));
+            Ok(())
+        };
+        let part = Part::new(Role::Corpus, name).unwrap();
+        match part.format {
+            Format::Jsonl => each_line(block, &content, &mut each),
+            _ => each_text(&part, &content, &mut each),
+        }
+        .unwrap();
+        found
+    }
+
     #[test]
     fn a_byte_order_mark_is_no_part_of_the_first_record() {
         let files = [
@@ -115,12 +140,26 @@ mod tests {
             ("corpus.csv", "_id,text\na,x\n"),
         ];
         for (name, text) in files {
-            let part = Part::new(Role::Corpus, name).unwrap();
-            let found = texts(&part, format!("\u{feff}{text}").into_bytes()).unwrap();
-            assert_eq!(found[0].1.as_ref().unwrap().id.as_deref(), Some("a"), "{name}");
+            let found = lines(name, BLOCK, format!("\u{feff}{text}"));
+            assert_eq!(found[0].1.as_deref(), Some("a"), "{name}");
         }
         let part = Part::new(Role::Qrels("test"), "qrels/test.qrels").unwrap();
         let found = judgements(&part, "\u{feff}q 0 a 1\n".into()).unwrap();
         assert_eq!(found[0].1.as_ref().unwrap().query_id, "q");
+    }
+
+    #[test]
+    fn lines_have_the_same_numbers_in_whatever_blocks_they_come() {
+        let text = |id: &str| format!("{{\"_id\":\"{id}\",\"text\":\"x\"}}\n");
+        let text = format!("\u{feff}{}\n{}broken\n{}", text("a"), text("b"), text("c"));
+        let whole = lines("corpus.jsonl", BLOCK, text.clone());
+        let ids: Vec<_> = whole
+            .iter()
+            .map(|(line, id)| (*line, id.as_deref()))
+            .collect();
+        assert_eq!(ids, [(1, Some("a")), (3, Some("b")), (4, None), (5, Some("c"))]);
+        for block in [1, 7, 30, 60] {
+            assert_eq!(lines("corpus.jsonl", block, text.clone()), whole, "{block}");
+        }
     }
 }

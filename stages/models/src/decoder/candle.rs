@@ -9,6 +9,7 @@ use candle_nn::{
 
 use super::{
     Activation, Config, TensorSpec, Weights,
+    experts::{Routing, Sent, route},
     group::{Group, Slots},
     skeleton::{Backend, Load},
     weights::{MatrixSpec, Norm},
@@ -162,6 +163,7 @@ impl Backend for Tensors {
     type Norm = Norm<Tensor>;
     type Table = Tensor;
     type States = Tensor;
+    type Weights = Vec<f32>;
     type Step<'s> = Step<'s>;
 
     fn tied(&self, table: &Tensor) -> Result<Layer, StageError> {
@@ -253,18 +255,19 @@ impl Backend for Tensors {
         Ok(x.index_select(&indices(tokens, &self.device)?, 0)?)
     }
 
-    fn add_at(&self, x: &mut Tensor, tokens: &[usize], weights: &[f32], y: Tensor) -> Result<(), StageError> {
-        let weights = self.tensor(weights.to_vec(), (weights.len(), 1))?;
-        *x = x.index_add(&indices(tokens, &self.device)?, &y.broadcast_mul(&weights)?, 0)?;
+    fn routed(&self, logits: Tensor, routing: Routing) -> Result<Vec<Sent>, StageError> {
+        let logits: Vec<f32> = logits.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+        Ok(route(&logits, routing))
+    }
+
+    fn add_at(&self, x: &mut Tensor, sent: &Sent, y: Tensor) -> Result<(), StageError> {
+        let weights = self.tensor(sent.weights.clone(), (sent.weights.len(), 1))?;
+        *x = x.index_add(&indices(&sent.tokens, &self.device)?, &y.broadcast_mul(&weights)?, 0)?;
         Ok(())
     }
 
     fn capped(&self, x: Tensor, cap: f64) -> Result<Tensor, StageError> {
         Ok(((x.to_dtype(DType::F32)? / cap)?.tanh()? * cap)?)
-    }
-
-    fn numbers(&self, x: Tensor) -> Result<Vec<f32>, StageError> {
-        Ok(x.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?)
     }
 }
 

@@ -5,7 +5,7 @@ use ablate_core::StageError;
 use super::{
     Activation, Config, FeedForward, Layout, TensorSpec, Weights,
     build::{Build, Dense, Layer, Network, Parts, check, parts},
-    experts::route,
+    experts::{Routing, Sent},
     weights::{MatrixSpec, Norm, NormSpec},
 };
 
@@ -15,6 +15,8 @@ pub(super) trait Backend: Sized + Sync {
     type Norm: Sync;
     type Table: Sync;
     type States;
+    /// What the answers of an expert are multiplied by, one number a token.
+    type Weights;
     /// What the layers share while tokens are fed: caches, angles, what may be seen.
     type Step<'s>;
 
@@ -47,18 +49,21 @@ pub(super) trait Backend: Sized + Sync {
     /// `activation(gate) · up` of the two halves of `x`.
     fn gate(&self, x: Self::States, activation: Activation) -> Result<Self::States, StageError>;
     fn pick(&self, x: &Self::States, tokens: &[usize]) -> Result<Self::States, StageError>;
-    /// Adds the weighted rows of `y` to these tokens of `x`.
+    /// What each expert is sent, by the logits of the router, `(tokens, experts)`.
+    fn routed(
+        &self,
+        logits: Self::States,
+        routing: Routing,
+    ) -> Result<Vec<Sent<Self::Weights>>, StageError>;
+    /// Adds the weighted rows of `y` to the tokens of `x` they were sent for.
     fn add_at(
         &self,
         x: &mut Self::States,
-        tokens: &[usize],
-        weights: &[f32],
+        sent: &Sent<Self::Weights>,
         y: Self::States,
     ) -> Result<(), StageError>;
     /// `cap · tanh(x / cap)`.
     fn capped(&self, x: Self::States, cap: f64) -> Result<Self::States, StageError>;
-    /// The numbers on the host, row-major.
-    fn numbers(&self, x: Self::States) -> Result<Vec<f32>, StageError>;
 }
 
 /// Takes numbers to where it computes.
@@ -320,13 +325,17 @@ impl<'a, B: Backend> Pass<'a, B> {
             return Ok(());
         };
         let backend = self.backend;
-        let logits = backend.numbers(backend.linear(router, normed)?)?;
-        let sent = route(&logits, experts.len(), chosen, renormalise);
+        let routing = Routing {
+            count: experts.len(),
+            chosen,
+            renormalise,
+        };
+        let sent = backend.routed(backend.linear(router, normed)?, routing)?;
         for (expert, sent) in experts.iter().zip(sent) {
             if !sent.tokens.is_empty() {
                 let inner = self.inner(expert, &backend.pick(normed, &sent.tokens)?)?;
                 let answers = backend.linear(&expert.down, &inner)?;
-                backend.add_at(x, &sent.tokens, &sent.weights, answers)?;
+                backend.add_at(x, &sent, answers)?;
             }
         }
         Ok(())

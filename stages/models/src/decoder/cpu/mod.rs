@@ -10,6 +10,7 @@ use ablate_core::StageError;
 use self::attention::{Seen, attended};
 use super::{
     Activation, Config, Decoder, Layout, TensorSpec, Transformer, Weights,
+    experts::{Routing, Sent, route},
     rotary::Angles,
     skeleton::{Backend, Load},
     weights::{MatrixSpec, Norm},
@@ -137,6 +138,7 @@ impl Backend for Cpu {
     /// A row of the table is a column.
     type Table = Arc<Packed>;
     type States = States;
+    type Weights = Vec<f32>;
     type Step<'s> = Step<'s>;
 
     fn tied(&self, table: &Self::Table) -> Result<Linear, StageError> {
@@ -253,8 +255,13 @@ impl Backend for Cpu {
         ))
     }
 
-    fn add_at(&self, x: &mut States, tokens: &[usize], weights: &[f32], y: States) -> Result<(), StageError> {
-        for ((token, weight), y) in tokens.iter().zip(weights).zip(y.numbers.chunks_exact(y.stride)) {
+    fn routed(&self, logits: States, routing: Routing) -> Result<Vec<Sent>, StageError> {
+        Ok(route(&logits.numbers, routing))
+    }
+
+    fn add_at(&self, x: &mut States, sent: &Sent, y: States) -> Result<(), StageError> {
+        let shares = sent.tokens.iter().zip(&sent.weights);
+        for ((token, weight), y) in shares.zip(y.numbers.chunks_exact(y.stride)) {
             let row = &mut x.numbers[token * x.stride..][..x.width];
             row.iter_mut().zip(y).for_each(|(x, y)| *x += weight * y);
         }
@@ -266,10 +273,6 @@ impl Backend for Cpu {
         let capped = |logit: &mut f32| *logit = cap * (*logit / cap).tanh();
         x.numbers.iter_mut().for_each(capped);
         Ok(x)
-    }
-
-    fn numbers(&self, x: States) -> Result<Vec<f32>, StageError> {
-        Ok(x.numbers)
     }
 }
 

@@ -2,7 +2,7 @@
 //! without padding.
 
 use ablate_core::StageError;
-use candle_core::{D, DType, Result, Tensor};
+use candle_core::{D, Result, Tensor};
 use candle_nn::ops::softmax;
 
 use super::{
@@ -11,7 +11,12 @@ use super::{
 };
 use crate::{
     Mode, Precision,
-    decoder::{Activation, Config, skeleton::Backend, weights::Norm},
+    decoder::{
+        Activation, Config,
+        experts::{Routing, Sent, route},
+        skeleton::Backend,
+        weights::Norm,
+    },
     ops::{activated, adapted_linear, gated, layer_norm, masked_attention, product_nn, product_nt, rms_norm},
 };
 
@@ -174,6 +179,7 @@ impl Backend for Graph<'_> {
     type Norm = Norm<String>;
     type Table = String;
     type States = Tensor;
+    type Weights = Tensor;
     type Step<'s> = &'s Batch;
 
     fn tied(&self, table: &String) -> std::result::Result<Vec<Module>, StageError> {
@@ -247,18 +253,44 @@ impl Backend for Graph<'_> {
         Ok(x.index_select(&Tensor::new(tokens, x.device())?, 0)?)
     }
 
-    /// Only experts' answers are added so, and their routing has no gradient here: [`Parameters`] refuses them.
-    fn add_at(
+    /// Which experts are asked has no gradient; how much each counts has one.
+    fn routed(
         &self,
-        _: &mut Tensor,
-        _: &[usize],
-        _: &[f32],
-        _: Tensor,
-    ) -> std::result::Result<(), StageError> {
-        Err(StageError::new("mixtures of experts have no gradient"))
+        logits: Tensor,
+        routing: Routing,
+    ) -> std::result::Result<Vec<Sent<Tensor>>, StageError> {
+        let (tokens, count) = logits.dims2()?;
+        let sent = route(&logits.detach().flatten_all()?.to_vec1::<f32>()?, routing);
+        let mut chosen = vec![0_f32; tokens * count];
+        for (expert, sent) in sent.iter().enumerate() {
+            sent.tokens
+                .iter()
+                .for_each(|token| chosen[token * count + expert] = 1.0);
+        }
+        let chosen = Tensor::from_vec(chosen, (tokens, count), logits.device())?;
+        let mut shares = (softmax(&logits, D::Minus1)? * chosen)?;
+        if routing.renormalise {
+            shares = shares.broadcast_div(&shares.sum_keepdim(D::Minus1)?)?;
+        }
+        let of_expert = |(expert, sent): (usize, Sent)| {
+            let weights = shares.narrow(1, expert, 1)?.contiguous()?;
+            Ok(Sent {
+                weights: self.pick(&weights, &sent.tokens)?,
+                tokens: sent.tokens,
+            })
+        };
+        sent.into_iter().enumerate().map(of_expert).collect()
     }
 
-    fn numbers(&self, x: Tensor) -> std::result::Result<Vec<f32>, StageError> {
-        Ok(x.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?)
+    fn add_at(
+        &self,
+        x: &mut Tensor,
+        sent: &Sent<Tensor>,
+        y: Tensor,
+    ) -> std::result::Result<(), StageError> {
+        let tokens: Vec<u32> = sent.tokens.iter().map(|token| *token as u32).collect();
+        let tokens = Tensor::new(tokens, x.device())?;
+        *x = x.index_add(&tokens, &y.broadcast_mul(&sent.weights)?, 0)?;
+        Ok(())
     }
 }

@@ -13,7 +13,7 @@ use candle_core::{Device, Tensor};
 use candle_nn::ops::log_softmax;
 
 use super::{
-    Config, FeedForward, Layout, Weights,
+    Config, Layout, Weights,
     build::{check, parts},
     skeleton::{Body, Pass},
     weights::Norm,
@@ -90,7 +90,7 @@ impl TunedDecoder {
     /// Takes the weights of a checkpoint to `device`, to be trained whole, or through adapters drawn from `seed`.
     ///
     /// # Errors
-    /// If tensors are missing or misshapen, the targets of the adapters name no layer, or the model is a mixture of experts.
+    /// If tensors are missing or misshapen, or the targets of the adapters name no layer.
     pub fn load(
         config: Config,
         layout: &Layout,
@@ -99,13 +99,6 @@ impl TunedDecoder {
         seed: &Seed,
         device: &Device,
     ) -> Result<Self, StageError> {
-        if let FeedForward::Experts { .. } = config.feed_forward {
-            let place = weights.place();
-            return Err(StageError::with_help(
-                format!("{place} is a mixture of experts, whose routing has no gradient here"),
-                "train a model without experts",
-            ));
-        }
         check(&config, layout, weights)?;
         let mut read = Read {
             weights,
