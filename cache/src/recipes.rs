@@ -43,7 +43,12 @@ impl Store {
         let mut bytes = Vec::new();
         log.read_to_end(&mut bytes)?;
         // The last line may be half written yet.
-        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+        bytes.truncate(
+            bytes
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1),
+        );
         recipes.read += bytes.len() as u64;
         let text = String::from_utf8_lossy(&bytes);
         for (recipe, key) in text.lines().filter_map(files::unsealed_line).filter_map(pair) {

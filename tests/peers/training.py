@@ -91,7 +91,8 @@ def random_smollm2(into):
     from transformers import LlamaConfig, LlamaForCausalLM
     shape = dict(hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3, vocab_size=49152)
     LlamaForCausalLM(LlamaConfig(tie_word_embeddings=True, **shape)).save_pretrained(into)
-    Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 2}, unk_token="<unk>")).save(str(pathlib.Path(into) / "tokenizer.json"))
+    tokens = {"<unk>": 0, "</s>": 2} | {f"w{at}": at for at in range(3, 49152)}
+    Tokenizer(models.WordLevel(tokens, unk_token="<unk>")).save(str(pathlib.Path(into) / "tokenizer.json"))
     return into
 
 

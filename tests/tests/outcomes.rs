@@ -155,7 +155,10 @@ fn a_comparison_of_nothing_is_no_success() {
     assert!(ran.status.success(), "{}", told(&ran));
     let (status, text) = code(folder.path(), &["diff", "e.yaml", "new.yaml", "--check"]);
     assert_eq!(status, 4, "{text}");
-    assert!(text.contains("1 rows or figures stand on one side only"), "{text}");
+    assert!(
+        text.contains("1 rows or figures stand on one side only"),
+        "{text}"
+    );
     assert_eq!(code(folder.path(), &["diff", "e.yaml", "e.yaml", "--check"]).0, 0);
 }
 

@@ -103,18 +103,23 @@ pub fn cut(
     draft: &Draft,
     decoding: &Decoding,
 ) -> Result<Option<Continuation>, StageError> {
-    for count in 1..=draft.tokens.len() {
-        let written = finished(
-            generator,
-            &draft.tokens[..count],
-            &draft.logprobs[..count],
-            decoding,
-        )?;
-        if written.is_some() {
-            return Ok(written);
+    let written = |count: usize| {
+        let (tokens, logprobs) = (&draft.tokens[..count], &draft.logprobs[..count]);
+        finished(generator, tokens, logprobs, decoding)
+    };
+    // What is over stays so however it goes on: the first such beginning is found by halves.
+    let (mut open, mut over) = (0, draft.tokens.len());
+    if over == 0 || written(over)?.is_none() {
+        return Ok(None);
+    }
+    while over - open > 1 {
+        let middle = open.midpoint(over);
+        match written(middle)? {
+            Some(_) => over = middle,
+            None => open = middle,
         }
     }
-    Ok(None)
+    written(over)
 }
 
 /// Decodes every request behind `head`; each draft is given to `each` as soon as it is there and, on the CPU, does not

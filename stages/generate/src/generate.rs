@@ -41,7 +41,7 @@ fn one() -> u32 {
 
 impl Stage for Generate {
     const NAME: &'static str = "generate";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const ABOUT: &'static str =
         "queries written by a language model, each from one document, with log-probabilities";
     const EXAMPLE: &'static str = "queries: {use: generate, documents: docs, prompt: ablate/vanilla, model: smollm2-135m-instruct, \
@@ -77,7 +77,7 @@ impl Stage for Generate {
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let documents = with_text(io.rows("documents")?, io);
+        let documents = with_text(io.rows("documents")?, io)?;
         let asking = at_port(io)?.ok_or_else(|| StageError::new("no input at port `prompt`"))?;
         let queries = params.queries.settled(asking.manner());
         asking.require(Self::NAME, &[], &[(Slot::Query, "{query}")])?;
@@ -89,15 +89,24 @@ impl Stage for Generate {
 }
 
 /// The documents that have a text: of none, a model would make one up.
-fn with_text(documents: Vec<Document>, io: &Io<'_>) -> Vec<Document> {
+///
+/// # Errors
+/// If none has one.
+fn with_text(documents: Vec<Document>, io: &Io<'_>) -> Result<Vec<Document>, StageError> {
     let all = documents.len();
     let has_text = |document: &Document| !document.full_text().trim().is_empty();
     let kept: Vec<Document> = documents.into_iter().filter(has_text).collect();
     if kept.len() < all {
         let empty = all - kept.len();
+        if kept.is_empty() {
+            return Err(StageError::with_help(
+                format!("all {all} documents are empty"),
+                "look at the titles and texts of what stands at `documents`",
+            ));
+        }
         io.note(format!("{empty} of {all} documents are empty and are left out"));
     }
-    kept
+    Ok(kept)
 }
 
 /// The queries that were written, as many texts for each document; texts without one are counted and left out.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     cutting::Cuts,
     decode::{Finish, Sampling, stopped},
-    endpoint::{Answer, Client, Endpoint, Named, Question},
+    endpoint::{Answer, CHAT, Client, Endpoint, Named, Question},
     reading::Format,
     spelling::within,
     writer::Spent,
@@ -48,7 +48,11 @@ pub(crate) fn written(
         &keys,
         |_: &Answer| true,
         |missing, sink| {
-            let question = |at: &usize| question(writing, endpoint, &prompts[rows[*at].0], &keys[*at]);
+            let question = |at: &usize| {
+                let (prompt, _) = rows[*at];
+                let row = writing.prompts.name(prompt);
+                question(writing, endpoint, (row, &prompts[prompt]), &keys[*at])
+            };
             let questions: Vec<Question> = missing.iter().map(question).collect();
             let done = AtomicUsize::new(0);
             let tell = |done| {
@@ -145,7 +149,12 @@ fn key(prompt: &str, sample: u32) -> Digest {
 }
 
 /// A request. Servers differ in what they know and in what they take where nothing is said: that is sent so that they may refuse it.
-fn question(writing: &Writing<'_>, endpoint: &Endpoint, prompt: &str, key: &Digest) -> Question {
+fn question(
+    writing: &Writing<'_>,
+    endpoint: &Endpoint,
+    (row, prompt): (&str, &str),
+    key: &Digest,
+) -> Question {
     let decoding = writing.decoding.decoding();
     let [mut body, mut optional] = sampling(&decoding.sampling);
     body.insert("model".into(), json!(endpoint.name));
@@ -164,12 +173,17 @@ fn question(writing: &Writing<'_>, endpoint: &Endpoint, prompt: &str, key: &Dige
         Format::Raw => ("completions", "prompt", json!(prompt), json!(1)),
         Format::Chat => {
             let said = json!([{"role": "user", "content": prompt}]);
-            ("chat/completions", "messages", said, json!(true))
+            (CHAT, "messages", said, json!(true))
         }
     };
     body.insert(field.into(), asked);
     optional.insert("logprobs".into(), logprobs);
-    Question { path, body, optional }
+    Question {
+        path,
+        body,
+        optional,
+        row: row.to_owned(),
+    }
 }
 
 /// How tokens are chosen: what is set must be taken. What is not set is sent as what leaves all tokens in the draw, since llama.cpp's

@@ -43,6 +43,16 @@ impl Reader {
         Ok(open(folder)?.reader)
     }
 
+    /// Whatever a tokenizer was saved with, no text is cut nor filled up: that is decided elsewhere.
+    fn read_all(&mut self) -> Result<(), StageError> {
+        let told = |error| StageError::new(format!("the tokenizer: {error}"));
+        self.tokenizer
+            .with_padding(None)
+            .with_truncation(None)
+            .map_err(told)?;
+        Ok(())
+    }
+
     /// The tokens of a text, with none that begins or ends it.
     ///
     /// # Errors
@@ -157,8 +167,9 @@ impl Generator {
 
 /// Opens a model folder.
 pub(crate) fn open(folder: &Path) -> Result<Opened, StageError> {
-    let opened = found(folder)?;
+    let mut opened = found(folder)?;
     belong_together(&opened, folder)?;
+    opened.reader.read_all()?;
     Ok(opened)
 }
 

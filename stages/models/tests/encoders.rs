@@ -224,7 +224,10 @@ fn minilm_gives_sentence_transformers_vectors() {
 }
 
 fn prompted(encoder: &SentenceEncoder, role: Role, texts: &[String]) -> Embeddings {
-    let prompted: Vec<String> = texts.iter().map(|text| encoder.prompted(role, text).into_owned()).collect();
+    let prompted: Vec<String> = texts
+        .iter()
+        .map(|text| encoder.prompted(role, text).into_owned())
+        .collect();
     encode(encoder, &prompted, 2)
 }
 

@@ -8,7 +8,7 @@ use ablate_core::{Seed, StageError};
 use ablate_models::{
     Mode, Precision, TunedGenerator,
     decoder::{Decoder, Lora, Model, Prompted},
-    generator::Generator,
+    generator::{Generator, Reader},
     params::{ParamStore, to_vec},
 };
 use candle_core::{Device, Tensor};
@@ -174,6 +174,27 @@ fn an_adapter_in_its_base_is_the_merged_model() {
         ));
         assert_same(&logits_in_use(&adapted), &merged);
     }
+}
+
+/// transformers, too, cuts only where it is asked to, whatever the tokenizer was saved with.
+#[test]
+fn a_tokenizer_saved_with_truncation_cuts_nothing() {
+    let base = tiny_generator();
+    let folder = trained(base.path(), &lora());
+    let text = "the in a\n the in a the in a";
+    let tokens = || told(told(Reader::load(folder.path())).tokens(text));
+    let whole = tokens();
+    let file = folder.path().join("tokenizer.json");
+    let mut tokenizer: serde_json::Value = serde_json::from_slice(&fs_err::read(&file).unwrap()).unwrap();
+    tokenizer["truncation"] = serde_json::json!({
+        "direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0,
+    });
+    tokenizer["padding"] = serde_json::json!({
+        "strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "x",
+    });
+    fs_err::write(&file, tokenizer.to_string()).unwrap();
+    assert!(whole.len() > 2);
+    assert_eq!(tokens(), whole);
 }
 
 /// What becomes of a tensor of an adapter.

@@ -206,12 +206,14 @@ fn dense(params: &Params, triples: &[Triple], rows: &mut [Row], io: &Io<'_>) -> 
         row.positive_similarity = Some(dot(row_of(&vectors, positive), negative));
         Ok(())
     };
-    by_query(rows, triples).into_par_iter().try_for_each(|(rows, triples)| {
-        let query = queries.of_text(&triples[0].query);
-        let scores: Vec<f32> = vectors.rows().map(|vector| dot(query, vector)).collect();
-        let mut both = rows.iter_mut().zip(triples);
-        both.try_for_each(|both| fill(both, query, &scores))
-    })
+    by_query(rows, triples)
+        .into_par_iter()
+        .try_for_each(|(rows, triples)| {
+            let query = queries.of_text(&triples[0].query);
+            let scores: Vec<f32> = vectors.rows().map(|vector| dot(query, vector)).collect();
+            let mut both = rows.iter_mut().zip(triples);
+            both.try_for_each(|both| fill(both, query, &scores))
+        })
 }
 
 /// The rows and triples of each query.

@@ -73,7 +73,7 @@ fn fields_that_a_server_does_not_take_are_left_out() {
         }
     });
     let decoding = json!({"temperature": 0.5, "max_new_tokens": 8});
-    let pairs = written(&address, json!({"decoding": decoding})).unwrap();
+    let pairs = written(&address, json!({"decoding": decoding, "format": "chat"})).unwrap();
     assert_eq!(pairs.len(), 3);
     assert!(pairs.iter().all(|pair| pair.mean_logprob.is_none()));
     let bodies = bodies(&asked);
@@ -84,6 +84,28 @@ fn fields_that_a_server_does_not_take_are_left_out() {
     let decoding = json!({"temperature": 0.5, "top_k": 5});
     let told = written(&address, json!({"decoding": decoding})).unwrap_err();
     assert!(told.contains("refuses with status 422"), "{told}");
+}
+
+/// A prompt that is too long is told with its document, and what is asked of the others stays as it is (vLLM names the field, too).
+#[test]
+fn a_prompt_that_is_too_long_changes_no_other() {
+    let (asked, address) = serve_replies(|body, _| {
+        match body["prompt"]
+            .as_str()
+            .is_some_and(|prompt| prompt.contains("number 1"))
+        {
+            true => refused(
+                "'max_tokens' or 'max_completion_tokens' is too large: 8. This model's maximum context length is 10 tokens.",
+            ),
+            false => text(" how deep"),
+        }
+    });
+    let told = written(&address, json!({"decoding": {"max_new_tokens": 8}})).unwrap_err();
+    assert!(
+        told.contains("`d1`: the server of `big` refuses with status 400"),
+        "{told}"
+    );
+    assert!(bodies(&asked).iter().all(|body| body["max_tokens"] == 8));
 }
 
 /// What llama.cpp's server does where nothing is said is not what is asked for.

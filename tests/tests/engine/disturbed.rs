@@ -4,17 +4,17 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use ablate_cache::{FlushPolicy, OutputRecord, Store, Trace};
-use ablate_core::{Seed, Stream};
+use ablate_core::{Places, Seed, Stream};
 use ablate_plan::Plan;
-use ablate_run::{NodeRecord, Status};
+use ablate_run::{NodeRecord, Status, lookup};
 
-use crate::{Sums, outputs, planned, rows, run, stages, try_run};
+use crate::{Sums, options, outputs, planned, rows, run, stages, try_run};
 
 /// Refuses the write of this number, or it and all after it.
 struct Refusal {
@@ -231,4 +231,23 @@ fn mend(root: &Path) {
     for finding in Store::open(root).unwrap().verify().unwrap().findings {
         fs_err::remove_file(finding.path).ok();
     }
+}
+
+#[test]
+fn what_another_process_computed_meanwhile_is_reused() {
+    let root = tempfile::tempdir().unwrap();
+    let plan = planned(&Sums(vec![(None, 1), (Some((0, 0)), 2)]).yaml());
+    let (store, places, stop) = (
+        Store::open(root.path()).unwrap(),
+        Places::default(),
+        AtomicBool::new(false),
+    );
+    let before = lookup(&plan, &store, &places, &|_| None).unwrap();
+    try_run(&store, &plan, 1, FlushPolicy::default()).unwrap();
+    let options = options(root.path(), &places, 1, FlushPolicy::default(), &stop);
+    let (nodes, _) = ablate_run::run(&plan, &store, &before, &options, &|_| {}).unwrap();
+    assert!(
+        nodes.iter().all(|node| node.status == Status::Reused),
+        "{nodes:?}"
+    );
 }

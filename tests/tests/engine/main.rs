@@ -182,25 +182,6 @@ impl Naive {
 
 /// Random graphs, edited again and again on one store, one node at a time.
 #[test]
-fn what_another_process_computed_meanwhile_is_reused() {
-    let root = tempfile::tempdir().unwrap();
-    let plan = planned(&Sums(vec![(None, 1), (Some((0, 0)), 2)]).yaml());
-    let (store, places, stop) = (
-        Store::open(root.path()).unwrap(),
-        Places::default(),
-        AtomicBool::new(false),
-    );
-    let before = lookup(&plan, &store, &places, &|_| None).unwrap();
-    try_run(&store, &plan, 1, FlushPolicy::default()).unwrap();
-    let options = options(root.path(), &places, 1, FlushPolicy::default(), &stop);
-    let (nodes, _) = ablate_run::run(&plan, &store, &before, &options, &|_| {}).unwrap();
-    assert!(
-        nodes.iter().all(|node| node.status == Status::Reused),
-        "{nodes:?}"
-    );
-}
-
-#[test]
 fn what_runs_is_what_the_naive_evaluator_says() {
     let mut stream = Seed::root(3).child("differential").stream();
     for _ in 0..25 {

@@ -63,7 +63,11 @@ impl<'a> Cells<'a> {
             };
             Ok((column.name.clone(), value))
         };
-        let present = |row: usize| self.columns.iter().filter(move |column| column.values.is_valid(row));
+        let present = |row: usize| {
+            self.columns
+                .iter()
+                .filter(move |column| column.values.is_valid(row))
+        };
         (0..self.rows)
             .map(|row| present(row).map(|column| cell(column, row)).collect())
             .collect()

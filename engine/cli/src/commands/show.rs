@@ -54,7 +54,9 @@ fn rows(
     let (mut parts, mut left) = (Vec::new(), count);
     let mut stream = store.stream_rows(output, None, from)?;
     while left > 0 {
-        let Some(part) = stream.next().transpose()? else { break };
+        let Some(part) = stream.next().transpose()? else {
+            break;
+        };
         let part = part.slice(0, part.num_rows().min(left));
         left -= part.num_rows();
         parts.push(part);

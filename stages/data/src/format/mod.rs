@@ -153,10 +153,7 @@ mod tests {
         let text = |id: &str| format!("{{\"_id\":\"{id}\",\"text\":\"x\"}}\n");
         let text = format!("\u{feff}{}\n{}broken\n{}", text("a"), text("b"), text("c"));
         let whole = lines("corpus.jsonl", BLOCK, text.clone());
-        let ids: Vec<_> = whole
-            .iter()
-            .map(|(line, id)| (*line, id.as_deref()))
-            .collect();
+        let ids: Vec<_> = whole.iter().map(|(line, id)| (*line, id.as_deref())).collect();
         assert_eq!(ids, [(1, Some("a")), (3, Some("b")), (4, None), (5, Some("c"))]);
         for block in [1, 7, 30, 60] {
             assert_eq!(lines("corpus.jsonl", block, text.clone()), whole, "{block}");

@@ -16,6 +16,7 @@ use ureq::{Agent, RequestBuilder};
 
 use super::{
     Answer, Endpoint,
+    refusals::{has_no_place_for, is_of_length, names},
     waiting::{self, LONGEST_PAUSE, pause},
 };
 
@@ -29,6 +30,9 @@ const OF_OTHERS: [&str; 4] = ["top_k", "min_p", "repeat_penalty", "repeat_last_n
 /// What the most tokens are called, by older servers and by newer ones.
 const MOST_TOKENS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 
+/// The path of conversations.
+pub(crate) const CHAT: &str = "chat/completions";
+
 /// What is asked: the path below the server's address, and the body.
 pub(crate) struct Question {
     /// `completions` or `chat/completions`.
@@ -37,6 +41,8 @@ pub(crate) struct Question {
     pub(crate) body: Map<String, Value>,
     /// Fields that a server may refuse: it is asked without them.
     pub(crate) optional: Map<String, Value>,
+    /// What the row is called that asks, for errors.
+    pub(crate) row: String,
 }
 
 /// Takes the answer to the question at a place.
@@ -170,7 +176,9 @@ impl<'a> Client<'a> {
                     "look at the server; what it has answered is kept, and the next run asks only the rest",
                 ));
             }
-            let pause = asked.unwrap_or_else(|| pause(at, tries)).min(LONGEST_PAUSE);
+            // A server that says "at once" is given time all the same: it is busy.
+            let own = pause(at, tries);
+            let pause = asked.map_or(own, |asked| asked.max(own)).min(LONGEST_PAUSE);
             let until = Instant::now() + pause;
             match asked {
                 // A server that says it is busy is left alone by all.
@@ -208,6 +216,7 @@ impl<'a> Client<'a> {
             let sent = self.body(question);
             match self.post(question.path, &sent) {
                 Err(Failure::Unfit(why, _)) if self.can_leave_out(question, &sent, &why) => {}
+                Err(Failure::Unfit(_, error)) => return Err(Failure::Lasting(of_row(&question.row, error))),
                 body => return Answer::read(&body?).map_err(|what| unreadable(&what)),
             }
         }
@@ -235,14 +244,18 @@ impl<'a> Client<'a> {
         self.can_leave_out(question, &self.body(question), why);
     }
 
-    /// Whether a refusal names a field that was sent and that can be left out; from now on it is.
+    /// Whether a refusal is of a field that was sent and that can be left out; from now on it is. What is optional does as well
+    /// without, whatever is wrong with it; the most tokens only have another name, in chats.
     fn can_leave_out(&self, question: &Question, sent: &Value, why: &str) -> bool {
-        let mut known = question
-            .optional
-            .keys()
-            .map(String::as_str)
-            .chain([MOST_TOKENS[0]]);
-        let Some(name) = known.find(|name| sent.get(name).is_some() && why.contains(name)) else {
+        if is_of_length(why) {
+            return false;
+        }
+        let was_sent = |name: &str| sent.get(name).is_some();
+        let mut optional = question.optional.keys().map(String::as_str);
+        let [most, _] = MOST_TOKENS;
+        let renamed = question.path == CHAT && was_sent(most) && has_no_place_for(why, most);
+        let found = optional.find(|name| was_sent(name) && names(why, name));
+        let Some(name) = found.or(renamed.then_some(most)) else {
             return false;
         };
         if lock(&self.refused).insert(name.to_owned()) {
@@ -251,6 +264,9 @@ impl<'a> Client<'a> {
                 "logprobs" => format!(
                     "the server of `{server}` tells no log-probabilities: queries have no `mean_logprob`"
                 ),
+                _ if renamed && name == most => {
+                    format!("the server of `{server}` calls `{name}` `{}`", MOST_TOKENS[1])
+                }
                 _ => format!("the server of `{server}` does not take `{name}` and is asked without"),
             });
         }
@@ -323,6 +339,10 @@ impl<'a> Client<'a> {
         let help = match (status, self.endpoint.variable()) {
             (401 | 403, Some(variable)) => format!("look at what {variable} holds"),
             (401 | 403, None) => "give the endpoint `key: env:NAME`".to_owned(),
+            (400 | 422, _) if is_of_length(&words(body)) => {
+                "lower `max_document_tokens` or `max_new_tokens`, or let the server take longer texts"
+                    .to_owned()
+            }
             (404, _) => "look at `endpoint` (it ends with /v1 for most servers) and `name`".to_owned(),
             _ => "leave out the parameters that the server does not know".to_owned(),
         };
@@ -335,6 +355,17 @@ impl<'a> Client<'a> {
             Some(key) if !key.reveal().is_empty() => text.replace(key.reveal(), "***"),
             _ => text.to_owned(),
         }
+    }
+}
+
+/// A refusal with the name of the row that was refused.
+fn of_row(row: &str, error: StageError) -> StageError {
+    match error {
+        StageError::Cancelled => StageError::Cancelled,
+        StageError::Failed { message, help } => StageError::Failed {
+            message: format!("`{row}`: {message}"),
+            help,
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod batch;
 mod client;
+mod refusals;
 mod waiting;
 
 use std::{path::PathBuf, sync::LazyLock};
@@ -16,7 +17,7 @@ use serde_json::Value;
 pub(crate) use answer::Answer;
 pub use batch::Batch;
 pub(crate) use batch::Named;
-pub(crate) use client::{Client, Question};
+pub(crate) use client::{CHAT, Client, Question};
 use waiting::{YEAR, is_span};
 
 /// A model behind a server. Only name and revision say what it is: the rest is how to reach it, and moves no key.

@@ -68,14 +68,19 @@ impl Filter {
     fn is_refusal(&self, text: &str) -> bool {
         let text = plain(text);
         let sentence = text.split(['.', '!', '?', '\n']).next().unwrap_or_default();
-        let begins = |at: usize| !sentence[..at].ends_with(char::is_alphanumeric);
-        let has = |refusal: &String| sentence.match_indices(refusal.as_str()).any(|(at, _)| begins(at));
+        let is_whole = |(at, found): (usize, &str)| {
+            let (before, behind) = (&sentence[..at], &sentence[at + found.len()..]);
+            !before.ends_with(char::is_alphanumeric) && !behind.starts_with(char::is_alphanumeric)
+        };
+        let has = |refusal: &String| sentence.match_indices(refusal.as_str()).any(is_whole);
         self.refusals.iter().any(has)
     }
 
     fn likeness(&self, text: &str, positive: &str) -> f64 {
-        let text = Grams::of(text, self.run_words);
-        text.overlap(&Grams::of(positive, text.run()))
+        // Of a text that is shorter than a run, all of it is one.
+        let run = [text, positive].map(|text| Grams::of(text, self.run_words).run());
+        let run = run[0].min(run[1]);
+        Grams::of(text, run).overlap(&Grams::of(positive, run))
     }
 }
 
@@ -177,6 +182,8 @@ mod tests {
             "The lake is ninety metres",
             &whole,
             "Mumbai cannot be seen from here.",
+            "Magnesium is used as an aid for sleep.",
+            "Unfortunately, it rains on the lake.",
             "Here is a passage that looks relevant:\n\nShips cross the lake.",
             "Ferries: a list\nThey go daily.",
         ];
@@ -185,8 +192,10 @@ mod tests {
             kept,
             [
                 (5, texts[5].to_owned()),
-                (6, "Ships cross the lake.".to_owned()),
-                (7, texts[7].to_owned())
+                (6, texts[6].to_owned()),
+                (7, texts[7].to_owned()),
+                (8, "Ships cross the lake.".to_owned()),
+                (9, texts[9].to_owned())
             ]
         );
         assert_eq!(failures["were refusals"], 3);

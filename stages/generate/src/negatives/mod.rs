@@ -196,7 +196,7 @@ fn refusals() -> Vec<String> {
 
 impl Stage for WriteNegatives {
     const NAME: &'static str = "negatives/llm";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str = "hard negatives written by a language model for each query and its positive; copies and refusals left out";
     const EXAMPLE: &'static str = "imagined: {use: negatives/llm, pairs: kept, model: smollm2-135m-instruct, per_query: 1, \
          decoding: {max_new_tokens: 200}}";
@@ -222,6 +222,12 @@ impl Stage for WriteNegatives {
             params.per_query == 1 || params.decoding.temperature > 0.0,
             "per_query",
             "greedy decoding writes the same negative each time: set a temperature",
+        );
+        let has_words = |text: &String| text.contains(char::is_alphanumeric);
+        problems.require(
+            params.refusals.iter().all(has_words),
+            "refusals",
+            "each needs a letter or a digit: punctuation alone stands in every text",
         );
     }
 

@@ -117,7 +117,7 @@ fn depth() -> u32 {
 
 impl Stage for OptimisePrompt {
     const NAME: &'static str = "prompt/optimise";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const ABOUT: &'static str = "a prompt for `generate`, its instruction and demonstrations chosen by how well the queries find their documents";
     const EXAMPLE: &'static str = "searched: {use: prompt/optimise, documents: docs, corpus: data.corpus, model: smollm2-135m-instruct, prompt: \
          ablate/vanilla, instructions: [Write a question that the document answers.], decoding: {max_new_tokens: 32}}";

@@ -262,7 +262,11 @@ impl Backend for Tensors {
 
     fn add_at(&self, x: &mut Tensor, sent: &Sent, y: Tensor) -> Result<(), StageError> {
         let weights = self.tensor(sent.weights.clone(), (sent.weights.len(), 1))?;
-        *x = x.index_add(&indices(&sent.tokens, &self.device)?, &y.broadcast_mul(&weights)?, 0)?;
+        *x = x.index_add(
+            &indices(&sent.tokens, &self.device)?,
+            &y.broadcast_mul(&weights)?,
+            0,
+        )?;
         Ok(())
     }
 

@@ -72,6 +72,19 @@ impl DeviceDecoder {
     }
 }
 
+/// The first place in each row of `logits`, `(rows, vocabulary)`, of the row's number in `best`, `(rows, 1)`. Not `argmax`, which on
+/// CUDA takes any of equals: logits in bf16 are often equal.
+fn first_of(logits: &Tensor, best: &Tensor) -> candle_core::Result<Vec<u32>> {
+    let (_, vocabulary) = logits.dims2()?;
+    let places = Tensor::arange(0, vocabulary as u32, logits.device())?.broadcast_as(logits.shape())?;
+    let nowhere = Tensor::full(u32::MAX, logits.shape(), logits.device())?;
+    let found = logits.broadcast_eq(best)?.where_cond(&places, &nowhere)?;
+    let found: Vec<u32> = found.min(D::Minus1)?.to_vec1()?;
+    // NaN equals nothing; what is made of it is refused later.
+    let known = |place: u32| if place < vocabulary as u32 { place } else { 0 };
+    Ok(found.into_iter().map(known).collect())
+}
+
 impl Decoder for DeviceDecoder {
     const GROUPS_AT_ONCE: bool = false;
     const MOST_ROWS: usize = 256;
@@ -107,9 +120,12 @@ impl Decoder for DeviceDecoder {
         feeds: &[&[u32]],
     ) -> Result<Vec<(u32, f32)>, StageError> {
         let logits = self.last_logits(group, feeds)?;
-        let tokens: Vec<u32> = logits.argmax(D::Minus1)?.to_vec1()?;
-        let logprobs = logits.max(D::Minus1)?.sub(&logits.log_sum_exp(D::Minus1)?)?;
-        Ok(tokens.into_iter().zip(logprobs.to_vec1()?).collect())
+        let best = logits.max_keepdim(D::Minus1)?;
+        let logprobs = best.squeeze(D::Minus1)?.sub(&logits.log_sum_exp(D::Minus1)?)?;
+        Ok(first_of(&logits, &best)?
+            .into_iter()
+            .zip(logprobs.to_vec1()?)
+            .collect())
     }
 
     fn keep(&self, group: &mut Group, rows: &[usize]) -> Result<(), StageError> {
@@ -124,5 +140,19 @@ impl Decoder for DeviceDecoder {
         let config = self.config();
         let (_, key) = config.query_and_key_widths();
         2 * (prefix + tokens) * key * config.layers.len() * self.backend.precision.dtype().size_in_bytes()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equals_the_first_is_taken() {
+        let rows = [[1.0_f32, 3.0, 3.0, 3.0], [2.0, 2.0, 0.0, 2.0], [f32::NAN; 4]];
+        let logits = Tensor::new(&rows, &Device::Cpu).unwrap();
+        let best = logits.max_keepdim(D::Minus1).unwrap();
+        assert_eq!(first_of(&logits, &best).unwrap(), [1, 0, 0]);
     }
 }

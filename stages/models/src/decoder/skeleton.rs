@@ -50,11 +50,7 @@ pub(super) trait Backend: Sized + Sync {
     fn gate(&self, x: Self::States, activation: Activation) -> Result<Self::States, StageError>;
     fn pick(&self, x: &Self::States, tokens: &[usize]) -> Result<Self::States, StageError>;
     /// What each expert is sent, by the logits of the router, `(tokens, experts)`.
-    fn routed(
-        &self,
-        logits: Self::States,
-        routing: Routing,
-    ) -> Result<Vec<Sent<Self::Weights>>, StageError>;
+    fn routed(&self, logits: Self::States, routing: Routing) -> Result<Vec<Sent<Self::Weights>>, StageError>;
     /// Adds the weighted rows of `y` to the tokens of `x` they were sent for.
     fn add_at(
         &self,

@@ -50,7 +50,8 @@ impl Prompts {
         }
     }
 
-    /// Those by the names that `encode_query` and `encode_document` of sentence-transformers look for; an empty one hides no other.
+    /// Those by the names that `encode_query` and `encode_document` of sentence-transformers look for. An empty one hides no other:
+    /// sentence-transformers 6.2 puts an empty `document` beside a model's `passage` and encodes documents without it.
     pub(super) fn named(named: &Named) -> Self {
         let said = |name: &&str| named.prompts.get(*name).cloned().flatten();
         let find = |names: &[&str]| names.iter().filter_map(said).find(|prompt| !prompt.is_empty());

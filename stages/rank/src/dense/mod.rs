@@ -107,7 +107,9 @@ impl Stage for RetrieveDense {
             problems.require(
                 theirs == own,
                 "model",
-                format!("is `{own}`, and `vectors` are of `{theirs}`: vectors of two models cannot be compared"),
+                format!(
+                    "is `{own}`, and `vectors` are of `{theirs}`: vectors of two models cannot be compared"
+                ),
             );
         }
     }

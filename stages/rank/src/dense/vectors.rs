@@ -113,7 +113,10 @@ impl<'a> Encoding<'a> {
             .collect();
         let fits = |vector: &Vec<f32>| vector.len() == encoder.dim();
         let vectors = self.memo.map(&keys, fits, |missing, sink| {
-            let new: Vec<String> = missing.iter().map(|at| prompted(&texts[*at]).into_owned()).collect();
+            let new: Vec<String> = missing
+                .iter()
+                .map(|at| prompted(&texts[*at]).into_owned())
+                .collect();
             let mut done = 0;
             io.progress(0, new.len(), "texts")?;
             encoder.encode_each(&new, self.batch, &mut |at, vector| {

@@ -29,7 +29,7 @@ impl Layout {
     pub(super) fn of(kind: ArtifactKind, ending: &str, tag: &str) -> Result<Self, String> {
         match (kind, ending) {
             (kind, _) if kind.is_tree() => Err(format!(
-                "a {kind} is a folder and stays one: `ablate show` prints where it is"
+                "this {kind} is a folder and stays one: `ablate show` prints where it is"
             )),
             (ArtifactKind::Run, "trec" | "txt" | "run") => Ok(Self::Run {
                 tag: tag.split_whitespace().collect::<Vec<_>>().join("_"),
@@ -121,5 +121,9 @@ fn objects(rows: &RecordBatch, id: &str) -> Result<String, String> {
         }
         Value::Object(object).to_string() + "\n"
     };
-    Ok(objects.map_err(|error| error.to_string())?.into_iter().map(line).collect())
+    Ok(objects
+        .map_err(|error| error.to_string())?
+        .into_iter()
+        .map(line)
+        .collect())
 }

@@ -254,11 +254,7 @@ impl Backend for Graph<'_> {
     }
 
     /// Which experts are asked has no gradient; how much each counts has one.
-    fn routed(
-        &self,
-        logits: Tensor,
-        routing: Routing,
-    ) -> std::result::Result<Vec<Sent<Tensor>>, StageError> {
+    fn routed(&self, logits: Tensor, routing: Routing) -> std::result::Result<Vec<Sent<Tensor>>, StageError> {
         let (tokens, count) = logits.dims2()?;
         let sent = route(&logits.detach().flatten_all()?.to_vec1::<f32>()?, routing);
         let mut chosen = vec![0_f32; tokens * count];
@@ -282,12 +278,7 @@ impl Backend for Graph<'_> {
         sent.into_iter().enumerate().map(of_expert).collect()
     }
 
-    fn add_at(
-        &self,
-        x: &mut Tensor,
-        sent: &Sent<Tensor>,
-        y: Tensor,
-    ) -> std::result::Result<(), StageError> {
+    fn add_at(&self, x: &mut Tensor, sent: &Sent<Tensor>, y: Tensor) -> std::result::Result<(), StageError> {
         let tokens: Vec<u32> = sent.tokens.iter().map(|token| *token as u32).collect();
         let tokens = Tensor::new(tokens, x.device())?;
         *x = x.index_add(&tokens, &y.broadcast_mul(&sent.weights)?, 0)?;
