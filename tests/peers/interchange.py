@@ -43,7 +43,7 @@ def documents(node, *port):
 
 
 def encoder():
-    ours = {row["id"]: json.loads(row["vector"]) for row in rows("vectors")}
+    ours = {row["id"]: row["vector"] for row in rows("vectors")}
     texts = documents("docs")
     theirs = SentenceTransformer(folder("encoder"), device="cpu").encode([texts[id] for id in ours])
     near("encoder in sentence-transformers: vectors", theirs, list(ours.values()), 1e-5)

@@ -117,7 +117,7 @@ fn what_does_not_go_together_is_told_with_its_place() {
         let text = told(&output);
         assert_eq!(output.status.code(), Some(3), "{stage}: {text}");
         assert!(
-            text.contains(expected) && text.contains("e.yaml:9:"),
+            text.contains(expected) && text.contains("e.yaml:10:"),
             "{expected}: {text}"
         );
     }

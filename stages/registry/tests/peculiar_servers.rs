@@ -82,7 +82,7 @@ fn fields_that_a_server_does_not_take_are_left_out() {
 
     // What the file asks for is not left out.
     let decoding = json!({"temperature": 0.5, "top_k": 5});
-    let told = written(&address, json!({"decoding": decoding})).unwrap_err();
+    let told = written(&address, json!({"decoding": decoding, "format": "chat"})).unwrap_err();
     assert!(told.contains("refuses with status 422"), "{told}");
 }
 

@@ -86,13 +86,20 @@ impl Optimizer {
 
     /// Moves every trainable parameter that has a gradient; returns the gradient's global norm before clipping.
     ///
-    /// Parameters the loss does not reach (a pooler that is not used) stay as they are, decay included.
+    /// Parameters the loss does not reach (a pooler that is not used) stay as they are, decay included. Those it has reached before, as
+    /// experts that no token of this batch is sent to, go on by their moments, as if their gradient were 0.
     pub fn step(&mut self, store: &ParamStore, gradients: &Gradients, learning_rate: f64) -> Result<f64> {
         self.step += 1;
-        let trainable = store.trainable();
-        let reached: Vec<(&str, &Var, &Tensor)> = trainable
-            .filter_map(|(name, variable)| Some((name, variable, gradients.get(name)?)))
-            .collect();
+        let gradient = |name: &str, variable: &Var| match gradients.get(name) {
+            Some(gradient) => Some(Ok(gradient.clone())),
+            None => self.moments.contains_key(name).then(|| variable.zeros_like()),
+        };
+        let reached = store
+            .trainable()
+            .filter_map(|(name, variable)| Some((name, variable, gradient(name, variable)?)));
+        let reached: Vec<(&str, &Var, Tensor)> = reached
+            .map(|(name, variable, gradient)| Ok((name, variable, gradient?)))
+            .collect::<Result<_>>()?;
         let mut squares = 0.0;
         for (_, _, gradient) in &reached {
             squares += squared_norm(gradient)?;
@@ -105,7 +112,7 @@ impl Optimizer {
             let weight_decay = if decays(name) { self.weight_decay } else { 0.0 };
             self.constants(learning_rate, weight_decay, norm).apply(
                 variable,
-                gradient,
+                &gradient,
                 &self.moments[name],
             )?;
         }
