@@ -48,7 +48,7 @@ pub struct Params {
 
 impl Stage for Hardness {
     const NAME: &'static str = "hardness";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str = "how hard negatives are: their ranks in BM25 and for an encoder, and how like the positive they are; one that a model wrote has the rank it would take";
     const EXAMPLE: &'static str = "hard: {use: hardness, triples: triples, corpus: data.corpus}";
     const INPUTS: &'static [Input] = &[

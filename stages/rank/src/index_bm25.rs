@@ -26,7 +26,7 @@ pub struct Params {
 
 impl Stage for IndexBm25 {
     const NAME: &'static str = "index/bm25";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str =
         "an inverted index, for any number of searches with any constants and variant of BM25";
     const EXAMPLE: &'static str = "index: {use: index/bm25, corpus: data.corpus}";

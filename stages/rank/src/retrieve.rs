@@ -163,7 +163,7 @@ const QUERIES: usize = 1024;
 
 impl Stage for RetrieveBm25 {
     const NAME: &'static str = "retrieve/bm25";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const ABOUT: &'static str = "BM25 as Lucene computes it, over title and text";
     const EXAMPLE: &'static str = "lexical: {use: retrieve/bm25, corpus: data.corpus, queries: data.queries.test, depth: 1000, k1: 0.9, b: 0.4}";
     const INPUTS: &'static [Input] = &[

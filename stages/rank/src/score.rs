@@ -107,7 +107,7 @@ pub struct Score;
 
 impl Stage for Score {
     const NAME: &'static str = "score";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const ABOUT: &'static str = "synthetic queries scored against their documents, by a model, BM25 or both";
     const EXAMPLE: &'static str =
         "scored: {use: score, pairs: queries, by: reranker, model: ms-marco-minilm-l12}";

@@ -147,7 +147,7 @@ fn seed() -> u64 {
 
 impl Stage for Negatives {
     const NAME: &'static str = "negatives";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     const ABOUT: &'static str = "hard (BM25, dense, cross-encoder) or random negatives for each query, never a positive of it nor a copy of one, equal budgets";
     const EXAMPLE: &'static str = "triples: {use: negatives, pairs: kept, corpus: data.corpus, source: bm25, depth: 100, per_query: 1, seed: 1}";
     const INPUTS: &'static [Input] = &[

@@ -1,18 +1,18 @@
 //! From text to terms, as Lucene's analysers do it.
 
+mod stop_words;
+mod words;
+
 use std::{collections::BTreeSet, fmt};
 
 use rust_stemmers::Algorithm;
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{
-        Error, IntoDeserializer, MapAccess, SeqAccess, Visitor,
-        value::{MapAccessDeserializer, SeqAccessDeserializer},
-    },
+    de::{Error, IntoDeserializer, MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use unicode_segmentation::UnicodeSegmentation;
 
+pub use self::stop_words::{StopList, StopWords};
 use crate::porter;
 
 /// How text becomes terms: by name or by steps.
@@ -56,7 +56,7 @@ pub struct Steps {
     /// Whether words become lower case.
     #[serde(default = "yes")]
     lowercase: bool,
-    /// Words left out: `lucene-english` or a list; none by default.
+    /// Words left out: `lucene-english`, a language, or a list; none by default.
     #[serde(default)]
     stop_words: StopWords,
     /// How words become stems; not at all by default.
@@ -72,35 +72,11 @@ fn yes() -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tokenizer {
-    /// Words by UAX #29, as Lucene's StandardTokenizer.
+    /// Words by UAX #29, as Lucene's StandardTokenizer: emoji are words, and so is a run of a script that writes no blanks (Thai).
     #[default]
     Standard,
     /// Split on white space.
     Whitespace,
-}
-
-/// Words left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum StopWords {
-    /// By name.
-    Named(StopList),
-    /// These.
-    List(Vec<String>),
-}
-
-impl Default for StopWords {
-    fn default() -> Self {
-        Self::List(Vec::new())
-    }
-}
-
-/// Stop lists with a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum StopList {
-    /// Lucene's 33 English words.
-    LuceneEnglish,
 }
 
 /// Stemmers: Porter's of 1980, and Snowball's by language.
@@ -156,16 +132,6 @@ impl Stemmer {
     }
 }
 
-/// Lucene's EnglishAnalyzer.ENGLISH_STOP_WORDS_SET.
-const STOP_WORDS: [&str; 33] = [
-    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it", "no",
-    "not", "of", "on", "or", "such", "that", "the", "their", "then", "there", "these", "they", "this", "to",
-    "was", "will", "with",
-];
-
-/// Characters of a word at most: Lucene's StandardTokenizer cuts longer ones into words of this length.
-const LONGEST: usize = 255;
-
 impl Analyser {
     /// The analyser made ready.
     pub fn pipeline(&self) -> Pipeline {
@@ -201,14 +167,10 @@ pub struct Pipeline {
 
 impl Pipeline {
     fn of(steps: Steps) -> Self {
-        let stop_words = match &steps.stop_words {
-            StopWords::Named(StopList::LuceneEnglish) => STOP_WORDS.map(str::to_owned).into(),
-            StopWords::List(words) => words.iter().cloned().collect(),
-        };
         let snowball = steps.stemmer.and_then(Stemmer::snowball);
         Self {
+            stop_words: steps.stop_words.words(),
             steps,
-            stop_words,
             snowball: snowball.map(rust_stemmers::Stemmer::create),
         }
     }
@@ -224,7 +186,7 @@ impl Pipeline {
     pub(crate) fn each_word(&self, text: &str, each: impl FnMut(&str)) {
         match self.steps.tokenizer {
             Tokenizer::Whitespace => text.split_whitespace().for_each(each),
-            Tokenizer::Standard => text.unicode_words().flat_map(in_pieces).for_each(each),
+            Tokenizer::Standard => words::each_word(text, each),
         }
     }
 
@@ -249,23 +211,6 @@ impl Pipeline {
             (None, None) => word,
         })
     }
-}
-
-/// A word in pieces of [`LONGEST`] characters.
-fn in_pieces(word: &str) -> impl Iterator<Item = &str> {
-    let mut rest = word;
-    std::iter::from_fn(move || {
-        let end = match rest.len() <= LONGEST {
-            true => rest.len(),
-            false => rest
-                .char_indices()
-                .nth(LONGEST)
-                .map_or(rest.len(), |(end, _)| end),
-        };
-        let (piece, more) = rest.split_at(end);
-        rest = more;
-        (!piece.is_empty()).then_some(piece)
-    })
 }
 
 /// The lower case of one character, whatever stands beside it, as Java's `Character.toLowerCase` has it.
@@ -297,28 +242,6 @@ impl<'de> Deserialize<'de> for Analyser {
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Analyser, A::Error> {
                 Steps::deserialize(MapAccessDeserializer::new(map)).map(Analyser::Steps)
-            }
-        }
-
-        deserializer.deserialize_any(Either)
-    }
-}
-
-impl<'de> Deserialize<'de> for StopWords {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = StopWords;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a stop list or a list of words")
-            }
-            fn visit_str<E: Error>(self, name: &str) -> Result<StopWords, E> {
-                StopList::deserialize(name.into_deserializer()).map(StopWords::Named)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, words: A) -> Result<StopWords, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(words)).map(StopWords::List)
             }
         }
 
@@ -382,6 +305,8 @@ mod tests {
             terms(json!({"stemmer": "german"}), "aufeinanderfolgenden Häuser"),
             ["aufeinanderfolg", "haus"]
         );
+        let german = json!({"stop_words": "german", "stemmer": "german"});
+        assert_eq!(terms(german, "Die Häuser und nicht der Wald"), ["haus", "wald"]);
     }
 
     #[test]
@@ -394,8 +319,11 @@ mod tests {
         assert!(told(json!("lucene")).contains("unknown variant `lucene`, expected one of `lucene-english`"));
         assert!(told(json!({"stemer": "porter"})).contains("unknown field `stemer`"));
         assert!(told(json!(1)).contains("expected the name of an analyser or its steps"));
-        let german = told(json!({"stop_words": "german"}));
-        assert_eq!(german, "unknown variant `german`, expected `lucene-english`");
+        let klingon = told(json!({"stop_words": "klingon"}));
+        assert!(
+            klingon.starts_with("unknown variant `klingon`, expected one of `lucene-english`, `arabic`"),
+            "{klingon}"
+        );
         assert!(
             told(json!({"stop_words": 1})).contains("expected the name of a stop list or a list of words")
         );
