@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -95,6 +96,80 @@ fn the_forecast_comes_from_past_traces() {
         open.iter()
             .all(|node| node["seconds"].as_f64().is_some() && node["bytes"].as_u64() > Some(0))
     );
+}
+
+/// The forecast of a node of `plan`.
+fn planned(folder: &Path, node: &str) -> Value {
+    let plan = answer(folder, &["plan", "e.yaml"]);
+    let mut nodes = plan["nodes"].as_array().unwrap().iter();
+    nodes.find(|row| row["name"] == node).unwrap().clone()
+}
+
+#[test]
+fn what_reads_twice_the_rows_is_likely_to_take_twice_as_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    run(folder, &EXPERIMENT.replace("count: 100", "count: 50"));
+    let deeper = |count: &str| {
+        EXPERIMENT
+            .replace("count: 100", count)
+            .replace("depth: 100", "depth: 99")
+    };
+    write(folder, &deeper("count: 50"));
+    let before = planned(folder, "run");
+    let larger = deeper("count: 100");
+    let (docs, _) = larger.split_once("  run: ").unwrap();
+    run(folder, docs);
+    write(folder, &larger);
+    let after = planned(folder, "run");
+    assert_eq!(after["decision"], "run");
+    assert_eq!(
+        after["bytes"].as_u64(),
+        before["bytes"].as_u64().map(|bytes| 2 * bytes)
+    );
+    assert_eq!(
+        after["seconds"].as_f64(),
+        before["seconds"].as_f64().map(|seconds| 2.0 * seconds)
+    );
+}
+
+#[test]
+fn what_servers_will_be_asked_is_told_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (docs, _) = EXPERIMENT.split_once("  run: ").unwrap();
+    let docs = docs.replace("count: 100", "count: 20");
+    let asking = |price: &str| {
+        format!(
+            "{docs}  queries: {{use: generate, documents: docs, prompt: ablate/vanilla, per_document: 3, decoding: {{temperature: 1, \
+             max_new_tokens: 10}}, model: {{endpoint: \"http://127.0.0.1:9/v1\", name: big{price}}}}}\n"
+        )
+    };
+    write(folder, &asking(""));
+    assert!(
+        planned(folder, "queries")["expense"].is_null(),
+        "no document is known"
+    );
+    run(folder, &docs);
+    write(folder, &asking(""));
+    let expense = planned(folder, "queries")["expense"].take();
+    assert_eq!(
+        (&expense["written"], &expense["cost"]),
+        (&600.into(), &Value::Null)
+    );
+    // The examples alone have more than 100 tokens, and no document of the demo has 300.
+    let read = expense["read"].as_u64().unwrap();
+    assert!((60 * 100..60 * 600).contains(&read), "{read}");
+    write(folder, &asking(", price: {prompt: 1000, completion: 10000}"));
+    let cost = planned(folder, "queries")["expense"]["cost"].as_f64().unwrap();
+    assert!(
+        (cost - (read as f64 * 1e-3 + 600.0 * 1e-2)).abs() < 1e-9,
+        "{cost}"
+    );
+    let output = ablate(folder, &["plan", "e.yaml"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = format!("; servers read about {read} tokens and write at most 600, for at most {cost:.2}");
+    assert!(text.contains(&told), "{text}");
 }
 
 #[test]

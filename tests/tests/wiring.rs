@@ -13,6 +13,7 @@ stages:
   hard:    {use: negatives, pairs: judged, corpus: data.corpus}
   own:     {use: command, run: [x], outputs: [queries], version: 1}
   vectors: {use: embed, corpus: data.corpus, model: all-minilm-l6-v2}
+  tuned:   {use: train/biencoder, data: hard, base: all-minilm-l6-v2}
   x:       {use: ";
 
 /// A stage `x`, and what is said of it.
@@ -79,8 +80,8 @@ const CASES: &[(&str, &str)] = &[
         "`x.model`: takes a model of the role encoder",
     ),
     (
-        "retrieve/dense, vectors: vectors, queries: data.queries.test, model: all-minilm-l12-v2",
-        "`x.model`: is `all-minilm-l12-v2`, and `vectors` are of `all-minilm-l6-v2`",
+        "retrieve/dense, vectors: vectors, queries: data.queries.test, model: tuned",
+        "`x.model`: is `tuned`, and `vectors` are of `all-minilm-l6-v2`",
     ),
     (
         "generate, documents: data.corpus, prompt: ablate/vanilla, model: all-minilm-l6-v2",
@@ -117,7 +118,7 @@ fn what_does_not_go_together_is_told_with_its_place() {
         let text = told(&output);
         assert_eq!(output.status.code(), Some(3), "{stage}: {text}");
         assert!(
-            text.contains(expected) && text.contains("e.yaml:10:"),
+            text.contains(expected) && text.contains("e.yaml:11:"),
             "{expected}: {text}"
         );
     }

@@ -4,6 +4,7 @@
 pub mod canon;
 mod content;
 mod digest;
+mod expense;
 mod host;
 mod kind;
 mod memo;
@@ -22,6 +23,7 @@ pub mod units;
 
 pub use content::{content_digest, content_digest_of};
 pub use digest::{ActionKey, ContentDigest, Digest, FileDigest, RecipeId};
+pub use expense::{Expense, Preview};
 pub use host::{Host, Io, LoadedModel, ModelKey, Progress};
 pub use kind::ArtifactKind;
 pub use memo::{Memo, MemoryRows, RowFunction, RowStore, RowValue, Sink};

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{Input, Io, Output, ParamProblem, Ports, Problems, canon, params, schema_of};
+use crate::{Expense, Input, Io, Output, ParamProblem, Ports, Preview, Problems, canon, params, schema_of};
 
 /// Where a node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -184,6 +184,11 @@ pub trait Stage: Sized + Send + Sync + 'static {
     /// Finds what is wrong with parameters that do not go with what stands at the input ports.
     fn check_ports(_params: &Self::Params, _ports: &Ports<'_>, _problems: &mut Problems) {}
 
+    /// What it is going to ask of servers, where that can be told.
+    fn expense(_params: &Self::Params, _preview: &dyn Preview) -> Option<Expense> {
+        None
+    }
+
     /// Whether an output is written with these parameters.
     fn makes(_params: &Self::Params, _output: &str) -> bool {
         true
@@ -229,6 +234,8 @@ pub trait Bound: Send + Sync {
     fn needs(&self) -> Needs;
     /// [`Stage::check_ports`].
     fn check_ports(&self, ports: &Ports<'_>) -> Vec<ParamProblem>;
+    /// [`Stage::expense`].
+    fn expense(&self, preview: &dyn Preview) -> Option<Expense>;
     /// [`Stage::makes`].
     fn makes(&self, output: &str) -> bool;
     /// Computes the outputs.
@@ -264,6 +271,9 @@ impl<S: Stage> Bound for BoundStage<S> {
         let mut problems = Problems::default();
         S::check_ports(&self.0, ports, &mut problems);
         problems.into_found()
+    }
+    fn expense(&self, preview: &dyn Preview) -> Option<Expense> {
+        S::expense(&self.0, preview)
     }
     fn makes(&self, output: &str) -> bool {
         S::makes(&self.0, output)

@@ -6,9 +6,8 @@ use ablate_cache::{Recipes, Store, StoreError, Trace};
 use ablate_core::{Places, SourceType, StageError, canon};
 use ablate_plan::{Node, Origin, Plan};
 use petgraph::graph::NodeIndex;
-use serde::Serialize;
 
-use crate::{History, Status};
+use crate::Status;
 
 /// What a look at the store says of a node.
 #[derive(Clone, Debug)]
@@ -32,25 +31,6 @@ pub enum Decision {
         /// What it waits for.
         reason: String,
     },
-}
-
-/// A decision in words, for `plan`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Forecast {
-    /// The node.
-    pub name: String,
-    /// Its stage kind.
-    pub kind: &'static str,
-    /// `reuse`, `run` or `maybe`.
-    pub decision: &'static str,
-    /// Why.
-    pub reason: String,
-    /// Seconds it is likely to take; null if it is reused, or nothing like it was ever computed.
-    pub seconds: Option<f64>,
-    /// Tokens it is likely to generate; null for stages that do not.
-    pub tokens: Option<u64>,
-    /// Bytes it is likely to write.
-    pub bytes: Option<u64>,
 }
 
 /// Decisions over a whole plan.
@@ -82,46 +62,6 @@ pub fn lookup(
     }
     restore_missing(plan, store, &mut found.decisions);
     Ok(found)
-}
-
-impl Lookup {
-    /// The decisions in words, in plan order.
-    pub fn forecast(&self, plan: &Plan) -> Vec<Forecast> {
-        let row = |index: &NodeIndex| {
-            let node = plan.node(*index);
-            let (decision, reason) = match &self.decisions[index] {
-                Decision::Hit { status, .. } => ("reuse", hit_reason(*status).to_owned()),
-                Decision::Run { reason, .. } => ("run", reason.clone()),
-                Decision::Maybe { reason } => ("maybe", reason.clone()),
-            };
-            Forecast {
-                name: node.name.clone(),
-                kind: node.kind.name(),
-                decision,
-                reason,
-                seconds: None,
-                tokens: None,
-                bytes: None,
-            }
-        };
-        plan.order.iter().map(row).collect()
-    }
-
-    /// The same, with the likely cost of what is not reused.
-    pub fn forecast_with(&self, plan: &Plan, history: &History) -> Vec<Forecast> {
-        let mut rows = self.forecast(plan);
-        for (index, row) in plan.order.iter().zip(&mut rows) {
-            let cost = match &self.decisions[index] {
-                Decision::Hit { .. } => None,
-                Decision::Run { preimage, .. } => history.cost(row.kind, Some(preimage)),
-                Decision::Maybe { .. } => history.cost(row.kind, None),
-            };
-            row.seconds = cost.map(|cost| cost.seconds);
-            row.tokens = cost.and_then(|cost| cost.tokens);
-            row.bytes = cost.map(|cost| cost.bytes);
-        }
-        rows
-    }
 }
 
 /// Why a node with a trace is not run.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Output, Ports, Problems, Slot as Place, Stage, StageError,
+    ArtifactKind, Expense, Input, Io, Memory, Output, Ports, Preview, Problems, Record, Slot as Place, Stage,
+    StageError,
     rows::{Document, Pair},
 };
 use ablate_models::source::{GENERATOR, require_role};
@@ -13,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answers::{Rule, none_left},
     copying,
-    prompt::{PROMPT_SOURCE, at_port},
+    cutting::Cut,
+    filling::Row,
+    prompt::{PROMPT_SOURCE, at_port, previewed},
     query_writing::{QueryWriting, pair},
     template::Slot,
-    writer::{ADAPTED, WRITER, Writer},
+    writer::{ADAPTED, WRITER, Writer, expense},
     writing::{WRITING, Written},
 };
 
@@ -74,6 +77,16 @@ impl Stage for Generate {
 
     fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
         require_role(GENERATOR, "model", ports, problems);
+    }
+
+    fn expense(params: &Params, preview: &dyn Preview) -> Option<Expense> {
+        let documents = Document::decode(&preview.sample("documents")?).ok()?;
+        let asking = previewed(preview)?;
+        let queries = params.queries.settled(asking.manner());
+        let cut = Cut::Words(queries.max_document_tokens as usize);
+        let prompts = asking.prompts(documents.iter().map(Row::of_document).collect(), cut);
+        let texts = preview.rows("documents")? * u64::from(params.per_document);
+        expense(preview, &prompts.ok()?, texts, &queries.decoding)
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

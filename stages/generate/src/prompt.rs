@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use ablate_core::{
-    ArtifactKind, Digest, Input, Io, Output, Places, Problems, SourceType, Stage, StageError,
+    ArtifactKind, Digest, Input, Io, Output, Places, Preview, Problems, Record, SourceType, Stage,
+    StageError,
     rows::{Pair, PromptRow},
     similar,
 };
@@ -282,6 +283,14 @@ pub(crate) fn at_port(io: &Io<'_>) -> Result<Option<Asking>, StageError> {
     }
     let rows: Option<Vec<PromptRow>> = io.optional_rows("prompt")?;
     rows.as_deref().map(Asking::from_rows).transpose()
+}
+
+/// The same before the stage runs, where the prompt is there.
+pub(crate) fn previewed(preview: &dyn Preview) -> Option<Asking> {
+    match preview.source("prompt") {
+        Some(name) => Asking::of_strategy(strategy(name, preview.places()).ok()?).ok(),
+        None => Asking::from_rows(&PromptRow::decode(&preview.sample("prompt")?).ok()?).ok(),
+    }
 }
 
 #[cfg(test)]

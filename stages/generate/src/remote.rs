@@ -222,8 +222,7 @@ pub(crate) fn tell_cost(endpoint: &Endpoint, Spent { read, wrote, .. }: Spent, i
     }
     if read + wrote > 0 {
         let cost = endpoint.price.map_or(String::new(), |price| {
-            let cost = (price.prompt * read as f64 + price.completion * wrote as f64) / 1e6;
-            format!(", {cost:.4} at the prices given")
+            format!(", {:.4} at the prices given", price.of(read, wrote))
         });
         io.note(format!(
             "{read} tokens were read and {wrote} written by `{}`{cost}",

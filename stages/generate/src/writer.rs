@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use ablate_core::{ArtifactKind, Input, Io, StageError};
+use ablate_core::{ArtifactKind, Expense, Input, Io, Preview, StageError};
 use ablate_models::{Precision, generator::Generator, source::MODEL_SOURCE};
 
 use crate::{
     cutting::{Cut, Cuts},
     endpoint::{Endpoint, GENERATOR_SOURCE},
+    filling::Prompts,
     local, remote,
-    writing::{Writing, Written},
+    writing::{DecodingParams, Writing, Written},
 };
 
 /// The port of a LoRA adapter.
@@ -34,12 +35,32 @@ pub(crate) enum Writer {
     Server(Endpoint),
 }
 
+/// A usual figure for English and most tokenizers.
+const CHARACTERS_PER_TOKEN: f64 = 4.0;
+
 /// What writing took: what was cut, and tokens that a server has read and written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
     pub(crate) cuts: Cuts,
     pub(crate) read: u64,
     pub(crate) wrote: u64,
+}
+
+/// What so many texts will take of the model at the port `model`, if that is behind a server; `prompts` are some of theirs.
+pub(crate) fn expense(
+    preview: &dyn Preview,
+    prompts: &Prompts<'_>,
+    texts: u64,
+    decoding: &DecodingParams,
+) -> Option<Expense> {
+    let endpoint = Endpoint::parse(preview.source("model")?)?.ok()?;
+    let characters = |at: usize| Some(prompts.filled(at).ok()?.text.chars().count());
+    let all: Option<usize> = (0..prompts.len()).map(characters).sum();
+    let tokens = all? as f64 / CHARACTERS_PER_TOKEN / prompts.len().max(1) as f64;
+    let read = (tokens * texts as f64).round() as u64;
+    let written = texts * u64::from(decoding.most_new_tokens());
+    let cost = endpoint.price.map(|price| price.of(read, written));
+    Some(Expense { read, written, cost })
 }
 
 impl Writer {

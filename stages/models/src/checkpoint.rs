@@ -29,12 +29,14 @@ pub(crate) fn open(folder: &Path) -> Result<Opened, StageError> {
     let file = folder.join("config.json");
     let values: Map<String, Value> = json(&file)?;
     let name = format!("`{}`", file.display());
+    let tokenizer = load_tokenizer(&folder.join("tokenizer.json"))?;
+    let ends = ends(folder, &values)?;
+    let values = of_language(values);
     let family = match values.get("model_type").and_then(Value::as_str) {
         Some(model_type) => Family::of_model_type(model_type, &name)?,
         None => return Err(StageError::new(format!("{name} lacks `model_type`"))),
     };
-    let tokenizer = load_tokenizer(&folder.join("tokenizer.json"))?;
-    let ends = ends(folder, &values)?;
+    let values = filled(values, family);
     let config = family.config(&Settings::new(values.clone()), &name)?;
     let weights = Shards::open(folder, family.layout.prefix)?;
     let about = About::of(folder)?;
@@ -51,6 +53,27 @@ pub(crate) fn open(folder: &Path) -> Result<Opened, StageError> {
             ends,
         },
     })
+}
+
+/// The settings of the language model in a model that reads pictures, too; of others, all.
+fn of_language(mut values: Map<String, Value>) -> Map<String, Value> {
+    let Some(Value::Object(mut language)) = values.remove("text_config") else {
+        return values;
+    };
+    for beside in ["bos_token_id", "eos_token_id", "pad_token_id"] {
+        if let Some(value) = values.remove(beside) {
+            language.entry(beside).or_insert(value);
+        }
+    }
+    language
+}
+
+/// Settings with those that the family lets them leave out.
+fn filled(mut values: Map<String, Value>, family: &Family) -> Map<String, Value> {
+    for (name, value) in family.defaults {
+        values.entry(*name).or_insert_with(|| (*value).into());
+    }
+    values
 }
 
 /// The tokens that end a text, of generation_config.json, else of config.json: one or several.
@@ -138,10 +161,28 @@ struct Shard {
 /// The tensors of one or several safetensors files.
 struct Shards {
     folder: PathBuf,
-    /// By name.
-    tensors: BTreeMap<String, Arc<Shard>>,
+    /// By name in a model that only reads text.
+    tensors: BTreeMap<String, Found>,
     /// Begins names of the layout that these files leave out.
     missing_prefix: &'static str,
+}
+
+/// A tensor's file, and its name there.
+struct Found {
+    shard: Arc<Shard>,
+    name: String,
+}
+
+/// What begins the names of the language model's tensors where a model reads pictures, too, and what does so in one that does not.
+const LANGUAGE: [(&str, &str); 2] = [("language_model.", ""), ("model.language_model.", "model.")];
+
+/// The name of a tensor in a model that only reads text.
+fn plain(name: &str) -> String {
+    let inside = |(start, plain): &(&str, &str)| Some(format!("{plain}{}", name.strip_prefix(start)?));
+    LANGUAGE
+        .iter()
+        .find_map(inside)
+        .unwrap_or_else(|| name.to_owned())
 }
 
 #[derive(Deserialize)]
@@ -159,8 +200,11 @@ impl Shards {
         let mut tensors = BTreeMap::new();
         for file in files {
             let shard = Arc::new(Shard::open(folder.join(file))?);
-            let names = shard.metadata.tensors().into_keys();
-            tensors.extend(names.map(|name| (name, Arc::clone(&shard))));
+            let found = |name: String| {
+                let shard = Arc::clone(&shard);
+                (plain(&name), Found { shard, name })
+            };
+            tensors.extend(shard.metadata.tensors().into_keys().map(found));
         }
         let prefixed = tensors.keys().any(|name| name.starts_with(prefix));
         Ok(Self {
@@ -171,9 +215,10 @@ impl Shards {
     }
 
     /// The file of a tensor, and its name there.
-    fn find<'n>(&self, name: &'n str) -> Option<(&Shard, &'n str)> {
+    fn find(&self, name: &str) -> Option<(&Shard, &str)> {
         let name = name.strip_prefix(self.missing_prefix).unwrap_or(name);
-        Some((self.tensors.get(name)?, name))
+        let Found { shard, name } = self.tensors.get(name)?;
+        Some((shard, name))
     }
 }
 

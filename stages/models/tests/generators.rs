@@ -1,69 +1,22 @@
-//! Generators from files: small decoders of the families written as GGUF and as safetensors give transformers' logits
-//! (tests/fixtures/decoders.py), and what is wrong with a file is told.
+//! Generators from GGUF files: small decoders of the families give transformers' logits (tests/fixtures/decoders.py), and what is
+//! wrong with a file is told.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "common/family.rs"]
+mod family;
 #[path = "common/formula.rs"]
 mod formula;
 #[path = "common/gguf_file.rs"]
 mod gguf_file;
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
-use ablate_models::{
-    Precision,
-    decoder::{Decoder, Model, TensorSpec, Weights},
-    generator::Generator,
-};
+use ablate_models::{Precision, generator::Generator};
 use candle_core::Device;
-use formula::{Formula, fixture, ids, list, opened, told};
+use family::{TOKENS, case_of, difference, error_of, numbers, token};
+use formula::{fixture, list, opened, told};
 use gguf_file::{I32, STRING, Tensor, array, number, real, text, word, write};
-use safetensors::{Dtype, tensor::TensorView};
-use serde_json::{Value, json};
-
-/// Tokens of the small models: letters and what ends a text.
-const TOKENS: usize = 61;
-
-fn token(id: usize) -> String {
-    match id {
-        60 => "<end>".into(),
-        _ => char::from_u32(0x41 + id as u32).unwrap().into(),
-    }
-}
-
-/// The difference of a generator's logits from transformers'.
-fn difference(generator: &Generator, fixture: &Value, case: &Value) -> f32 {
-    let Model::Cpu(model) = &generator.model else {
-        panic!("not on the CPU path")
-    };
-    let ids = ids(fixture);
-    let prefix = model.prefix(&[]).unwrap_or_else(told);
-    let mut group = model.group(&prefix, 1).unwrap_or_else(told);
-    let found = model
-        .step(&prefix, &mut group, &[&ids])
-        .unwrap_or_else(told)
-        .remove(0);
-    let expected = list(case["logits"].as_array().unwrap().last().unwrap(), |x| {
-        x.as_f64().unwrap() as f32
-    });
-    found
-        .iter()
-        .zip(expected)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max)
-}
-
-fn case_of<'f>(fixture: &'f Value, name: &str) -> &'f Value {
-    let mut cases = fixture["cases"].as_array().unwrap().iter();
-    cases.find(|case| case["name"] == name).unwrap()
-}
-
-/// A tensor of a case as its checkpoint has it.
-fn numbers(case: &Value, name: &str) -> (Vec<usize>, Vec<f32>) {
-    let mut weights = Formula::of(case);
-    let shape = weights.tensors[name].clone();
-    let numbers = weights.take(&TensorSpec::new(name, &shape)).unwrap_or_else(told);
-    (shape, numbers)
-}
+use serde_json::Value;
 
 /// The tensors as llama.cpp's converter writes them.
 fn converted(case: &Value) -> Vec<Tensor> {
@@ -207,13 +160,6 @@ fn metadata(case: &Value, pre: &str) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-fn error_of(folder: &Path) -> String {
-    Generator::load(folder, &Device::Cpu, Precision::F32)
-        .err()
-        .unwrap()
-        .to_string()
-}
-
 #[test]
 fn gguf_files_of_the_families_give_transformers_logits() {
     let fixture = fixture();
@@ -277,124 +223,4 @@ fn unknown_parts_of_a_gguf_file_are_named() {
     assert!(error_of(folder.path()).contains("does not lie within the file"));
     fs_err::write(&file, &whole[..200]).unwrap();
     assert!(error_of(folder.path()).contains("m.gguf` is no sound GGUF file"));
-}
-
-/// A folder as transformers saves it; its tensors, named by `rename`, in as many files, `kind` of numbers.
-fn checkpoint(case: &Value, files: usize, kind: Dtype, rename: fn(&str) -> &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let names: Vec<String> = Formula::of(case).tensors.into_keys().collect();
-    let mut index = serde_json::Map::new();
-    for (part, names) in names.chunks(names.len().div_ceil(files)).enumerate() {
-        let file = match files {
-            1 => "model.safetensors".to_owned(),
-            _ => format!("model-{part}.safetensors"),
-        };
-        let tensors: Vec<_> = names
-            .iter()
-            .map(|name| (rename(name), encoded(case, name, kind)))
-            .collect();
-        let views = tensors
-            .iter()
-            .map(|(name, (shape, bytes))| (name, TensorView::new(kind, shape.clone(), bytes).unwrap()));
-        fs_err::write(at(&file), safetensors::serialize(views, None).unwrap()).unwrap();
-        index.extend(names.iter().map(|name| (rename(name).to_owned(), json!(file))));
-    }
-    if files > 1 {
-        fs_err::write(
-            at("model.safetensors.index.json"),
-            json!({"weight_map": index}).to_string(),
-        )
-        .unwrap();
-    }
-    fs_err::write(at("config.json"), case["config"].to_string()).unwrap();
-    fs_err::write(at("tokenizer.json"), tokenizer(TOKENS).to_string()).unwrap();
-    fs_err::write(
-        at("generation_config.json"),
-        json!({"eos_token_id": [60, 7]}).to_string(),
-    )
-    .unwrap();
-    let about =
-        json!({"add_bos_token": true, "bos_token": {"content": token(3)}, "chat_template": "{{ x }}"});
-    fs_err::write(at("tokenizer_config.json"), about.to_string()).unwrap();
-    folder
-}
-
-fn encoded(case: &Value, name: &str, kind: Dtype) -> (Vec<usize>, Vec<u8>) {
-    let (shape, numbers) = numbers(case, name);
-    let bytes = match kind {
-        Dtype::BF16 => numbers
-            .iter()
-            .flat_map(|x| ((x.to_bits() >> 16) as u16).to_le_bytes())
-            .collect(),
-        _ => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
-    };
-    (shape, bytes)
-}
-
-fn tokenizer(tokens: usize) -> Value {
-    let vocabulary: serde_json::Map<_, _> = (0..tokens).map(|id| (token(id), json!(id))).collect();
-    json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
-           "pre_tokenizer": null, "post_processor": null, "decoder": null,
-           "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-                     "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocabulary, "merges": []}})
-}
-
-#[test]
-fn checkpoints_in_one_file_or_several_give_transformers_logits() {
-    let fixture = fixture();
-    for (name, files) in [("mistral", 1), ("qwen3 moe", 3), ("opt", 2), ("gptj", 1)] {
-        let case = case_of(&fixture, name);
-        let folder = checkpoint(case, files, Dtype::F32, |name| name);
-        let generator = Generator::load(folder.path(), &Device::Cpu, Precision::F32).unwrap_or_else(told);
-        let most = difference(&generator, &fixture, case);
-        assert!(most < 1e-4, "{name}: {most}");
-        assert_eq!(
-            (generator.reader.begin, generator.reader.ends.as_slice()),
-            (Some(3), &[60, 7][..])
-        );
-        assert_eq!(generator.reader.chat_template.as_deref(), Some("{{ x }}"));
-    }
-    // GPT-2's own files leave the prefix out; bf16 keeps eight bits of each weight.
-    let case = case_of(&fixture, "gpt2");
-    let folder = checkpoint(case, 1, Dtype::BF16, |name| {
-        name.trim_start_matches("transformer.")
-    });
-    let generator = Generator::load(folder.path(), &Device::Cpu, Precision::F32).unwrap_or_else(told);
-    let most = difference(&generator, &fixture, case);
-    assert!(most > 1e-4 && most < 0.1, "{most}");
-}
-
-#[test]
-fn what_is_wrong_with_a_checkpoint_is_told() {
-    let fixture = fixture();
-    let case = case_of(&fixture, "qwen2");
-    let folder = checkpoint(case, 1, Dtype::I32, |name| match name {
-        "model.norm.weight" => "model.nrm.weight",
-        name => name,
-    });
-    let told = error_of(folder.path());
-    for part in [
-        "tensor `model.embed_tokens.weight` of `",
-        "model.safetensors` is I32; F32, F16 and BF16 are read",
-        "more",
-    ] {
-        assert!(told.contains(part), "{part}: {told}");
-    }
-    let told_of = |tokens: usize| {
-        let text = tokenizer(tokens).to_string();
-        fs_err::write(folder.path().join("tokenizer.json"), text).unwrap();
-        error_of(folder.path())
-    };
-    assert!(told_of(TOKENS + 2).contains("the tokenizer has 63 tokens, the model 61 embeddings"));
-    assert!(told_of(TOKENS / 2).contains("the tokenizer has 30 tokens, the model 61 embeddings"));
-    assert!(told_of(TOKENS - 1).contains("the token 60 begins or ends texts"));
-    fs_err::write(
-        folder.path().join("config.json"),
-        json!({"model_type": "mamba"}).to_string(),
-    )
-    .unwrap();
-    assert!(error_of(folder.path()).contains("config.json` is of the architecture `mamba`"));
-    fs_err::remove_file(folder.path().join("config.json")).unwrap();
-    assert!(error_of(folder.path()).contains("holds no .gguf file and no config.json"));
 }

@@ -60,7 +60,7 @@ pub(crate) fn plan(args: &Experiment, store: &Store, json: bool) -> Result<(), C
         .warnings
         .iter()
         .for_each(|warning| print::message(&format!("warning: {warning}")));
-    let rows = found.forecast_with(&loaded.plan, &History::read(store)?);
+    let rows = found.forecast_with(&loaded.plan, &History::read(store)?, store, &loaded.places);
     if json {
         print::json(&json!({"nodes": rows, "warnings": loaded.warnings}));
     } else {
@@ -102,14 +102,39 @@ fn totals(rows: &[Forecast]) -> String {
         tokens => format!(", {tokens} tokens"),
     };
     let size: u64 = open.iter().filter_map(|row| row.bytes).sum();
+    let expenses = expenses(rows);
     match (open.len(), unknown) {
         (0, _) => String::new(),
-        (all, unknown) if all == unknown => "; nothing like them was ever computed here".into(),
-        (_, 0) => format!("; about {}{tokens} and {}", duration(seconds), bytes(size)),
+        (all, unknown) if all == unknown => {
+            format!("; nothing like them was ever computed here{expenses}")
+        }
+        (_, 0) => format!(
+            "; about {}{tokens} and {}{expenses}",
+            duration(seconds),
+            bytes(size)
+        ),
         (_, unknown) => format!(
-            "; about {}{tokens} and {}, {unknown} of unknown cost apart",
+            "; about {}{tokens} and {}, {unknown} of unknown cost apart{expenses}",
             duration(seconds),
             bytes(size)
         ),
     }
+}
+
+/// What servers will be asked for: `; servers read about 1200000 tokens and write at most 64000, for at most 3.40`.
+fn expenses(rows: &[Forecast]) -> String {
+    let all: Vec<_> = rows.iter().filter_map(|row| row.expense).collect();
+    if all.is_empty() {
+        return String::new();
+    }
+    let (read, written) = (
+        all.iter().map(|expense| expense.read).sum::<u64>(),
+        all.iter().map(|expense| expense.written).sum::<u64>(),
+    );
+    let priced: Vec<f64> = all.iter().filter_map(|expense| expense.cost).collect();
+    let cost = match priced.len() {
+        0 => String::new(),
+        _ => format!(", for at most {:.2}", priced.iter().sum::<f64>()),
+    };
+    format!("; servers read about {read} tokens and write at most {written}{cost}")
 }

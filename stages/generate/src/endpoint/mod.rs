@@ -68,6 +68,13 @@ pub struct Price {
     pub completion: f64,
 }
 
+impl Price {
+    /// What so many tokens cost.
+    pub(crate) fn of(self, read: u64, written: u64) -> f64 {
+        (self.prompt * read as f64 + self.completion * written as f64) / 1e6
+    }
+}
+
 fn concurrency() -> usize {
     8
 }

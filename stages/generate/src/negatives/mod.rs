@@ -5,7 +5,8 @@ mod filter;
 use std::collections::BTreeMap;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Memory, Output, Ports, Problems, Slot as Place, Stage, StageError,
+    ArtifactKind, Expense, Input, Io, Memory, Output, Ports, Preview, Problems, Record, Slot as Place, Stage,
+    StageError,
     rows::{Pair, Triple},
 };
 use ablate_models::{
@@ -18,12 +19,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answers::none_left,
     asking::Asking,
+    cutting::Cut,
     filling::Row,
-    prompt::{PROMPT_SOURCE, at_port},
+    prompt::{PROMPT_SOURCE, at_port, previewed},
     reading::Format,
     strategies::{NEGATIVE, named},
     template::Slot,
-    writer::{WRITER, Writer},
+    writer::{WRITER, Writer, expense},
     writing::{DecodingParams, Share, WRITING, Writing, Written},
 };
 use filter::Filter;
@@ -233,6 +235,15 @@ impl Stage for WriteNegatives {
 
     fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
         require_role(GENERATOR, "model", ports, problems);
+    }
+
+    fn expense(params: &Params, preview: &dyn Preview) -> Option<Expense> {
+        let pairs = Pair::decode(&preview.sample("pairs")?).ok()?;
+        let asking = previewed(preview).or_else(|| Asking::of_strategy(named(NEGATIVE)?).ok())?;
+        let cut = Cut::Words(params.max_document_tokens as usize);
+        let prompts = asking.prompts(pairs.iter().map(Row::of_pair).collect(), cut);
+        let texts = preview.rows("pairs")? * u64::from(params.per_query);
+        expense(preview, &prompts.ok()?, texts, &params.decoding.params())
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {

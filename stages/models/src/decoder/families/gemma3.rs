@@ -1,4 +1,4 @@
-//! Gemma 3, text only: norms on both sides, windows in five of six layers, embeddings scaled (Gemma Team 2025).
+//! Gemma 3, its language model: norms on both sides, windows in five of six layers, embeddings scaled (Gemma Team 2025).
 
 use super::{
     Config, Family, Layout, Settings,
@@ -27,8 +27,23 @@ pub(super) static FAMILY: Family = Family {
             ..Layout::GGUF
         },
     )),
+    defaults: DEFAULTS,
     config,
 };
+
+/// Those of transformers' `Gemma3TextConfig`, which the published models that read pictures, too, leave out.
+const DEFAULTS: &[(&str, u32)] = &[
+    ("vocab_size", 262_208),
+    ("hidden_size", 2304),
+    ("intermediate_size", 9216),
+    ("num_hidden_layers", 26),
+    ("num_attention_heads", 8),
+    ("num_key_value_heads", 4),
+    ("head_dim", 256),
+    ("max_position_embeddings", 131_072),
+    ("sliding_window", 4096),
+    ("query_pre_attn_scalar", 256),
+];
 
 fn config(settings: &Settings) -> Config {
     if settings.value("attn_logit_softcapping").is_some() {

@@ -30,6 +30,7 @@ pub(super) static FAMILY: Family = Family {
             ..Layout::GGUF
         },
     )),
+    defaults: &[],
     config,
 };
 

@@ -21,6 +21,7 @@ pub(super) static FAMILY: Family = Family {
         ..Layout::LLAMA
     },
     gguf: None,
+    defaults: &[],
     config,
 };
 

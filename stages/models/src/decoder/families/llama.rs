@@ -15,6 +15,7 @@ pub(super) static FAMILY: Family = Family {
             ..Layout::GGUF
         },
     )),
+    defaults: &[],
     config,
 };
 

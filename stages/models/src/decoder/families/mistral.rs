@@ -7,6 +7,7 @@ pub(super) static FAMILY: Family = Family {
     architecture: "MistralForCausalLM",
     layout: Layout::LLAMA,
     gguf: None,
+    defaults: &[],
     config,
 };
 

@@ -25,6 +25,8 @@ pub struct Family {
     pub layout: Layout,
     /// `general.architecture` of GGUF files and how they are laid out, where there are any.
     pub gguf: Option<(&'static str, Layout)>,
+    /// Settings that a config.json may leave out, as transformers fills them in.
+    pub defaults: &'static [(&'static str, u32)],
     /// What the settings ask for.
     config: fn(&Settings) -> Config,
 }

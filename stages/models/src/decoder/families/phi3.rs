@@ -18,6 +18,7 @@ pub(super) static FAMILY: Family = Family {
             ..Layout::GGUF
         },
     )),
+    defaults: &[],
     config,
 };
 

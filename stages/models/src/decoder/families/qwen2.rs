@@ -8,6 +8,7 @@ pub(super) static FAMILY: Family = Family {
     architecture: "Qwen2ForCausalLM",
     layout: Layout::LLAMA,
     gguf: Some(("qwen2", Layout::GGUF)),
+    defaults: &[],
     config,
 };
 

@@ -22,6 +22,7 @@ pub(super) static FAMILY: Family = Family {
             ..Layout::GGUF
         },
     )),
+    defaults: &[],
     config,
 };
 

@@ -26,6 +26,7 @@ pub(super) static FAMILY: Family = Family {
             ..Layout::GGUF
         },
     )),
+    defaults: &[],
     config,
 };
 
