@@ -120,7 +120,7 @@ fn outputs_are_those_of_their_version() {
         json!({"top": 9}),
     );
     let shallow = lines("retrieve/bm25", &retrieve, json!({"depth": 5, "b": 0.9}));
-    assert!(shallow.starts_with("retrieve/bm25 3 run "), "{shallow}");
+    assert!(shallow.starts_with("retrieve/bm25 "), "{shallow}");
     let runs = MemoryHost::new()
         .with("first", run.clone())
         .with("second", retrieve.output::<Hit>("run"));
