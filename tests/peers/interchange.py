@@ -1,5 +1,5 @@
 """Models that were trained here, opened by other libraries: the encoder and the reranker by sentence-transformers, monoT5 and the merged
-generator by transformers, the adapter by peft on the base as transformers reads it. Their numbers must be those that were computed here.
+generator by transformers, adapters by peft on the base as transformers reads it, those of experts too. Their numbers must be those that were computed here.
 
     python interchange.py ABLATE FOLDER
 
@@ -11,7 +11,9 @@ import torch
 from peft import PeftModel
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, Qwen3MoeConfig, Qwen3MoeForCausalLM, T5Config, T5ForConditionalGeneration,
+)
 
 ablate, work = sys.argv[1], pathlib.Path(sys.argv[2])
 store, experiment = work / "store", work / "interchange.yaml"
@@ -93,6 +95,30 @@ def logits(model, ids):
         return model(input_ids=ids).logits
 
 
+def tiny_moe(into):
+    """A mixture of experts, whose tokens are characters."""
+    tokens = ["<pad>", "<s>", "</s>", "<unk>", *string.printable[:96]]
+    tokenizer = Tokenizer(models.WordLevel({token: at for at, token in enumerate(tokens)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    torch.manual_seed(1)
+    config = Qwen3MoeConfig(
+        vocab_size=len(tokens), hidden_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
+        max_position_embeddings=4096, bos_token_id=1, eos_token_id=2, pad_token_id=0, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=32,
+        initializer_range=0.2,
+    )
+    Qwen3MoeForCausalLM(config).save_pretrained(into)
+    tokenizer.save(str(into / "tokenizer.json"))
+
+
+def experts():
+    base, merged = (AutoModelForCausalLM.from_pretrained(path) for path in (work / "moe", folder("experts")))
+    ids = torch.arange(4, 64, 3)[None]
+    before = logits(base, ids)
+    adapted = logits(PeftModel.from_pretrained(base, folder("experts") + "/adapter"), ids)
+    near("adapters of experts in peft beside the merged mixture: logits", adapted, logits(merged, ids), 1e-4)
+    assert (adapted - before).abs().max() > 0.1, "the adapters change nothing"
+
+
 def generator():
     merged = AutoModelForCausalLM.from_pretrained(folder("generator"), dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder("generator"))
@@ -115,9 +141,10 @@ def generator():
 work.mkdir(parents=True)
 shutil.copy(pathlib.Path(__file__).with_name("interchange.yaml"), experiment)
 tiny_t5(work / "t5")
+tiny_moe(work / "moe")
 subprocess.run([ablate, "run", experiment, "--store", store], check=True)
 torch.set_num_threads(2)
-for check in (encoder, reranker, monot5, generator):
+for check in (encoder, reranker, monot5, experts, generator):
     check()
 for what, (distance, allowed) in worst.items():
     print(f"{'ok  ' if distance <= allowed else 'FAIL'} {what}: {distance:.1e} (allowed {allowed:.0e})")

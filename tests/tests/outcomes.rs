@@ -162,6 +162,17 @@ fn a_comparison_of_nothing_is_no_success() {
 }
 
 #[test]
+fn a_collection_that_is_perhaps_another_is_told_before_anything_runs() {
+    let folder = folder(&LEXICAL.replace("source: demo", "source: beir/scifcat"));
+    let (status, text) = code(folder.path(), &["check", "e.yaml"]);
+    assert_eq!(status, 0, "{text}");
+    assert!(
+        text.contains("BEIR lists no `scifcat`: did you mean `beir/scifact`?") && text.contains("e.yaml:3:"),
+        "{text}"
+    );
+}
+
+#[test]
 fn problems_of_a_file_are_json_where_that_is_asked_for() {
     let folder = folder(&LEXICAL.replace("depth: 100", "dept: 100, b: none"));
     let output = ablate(folder.path(), &["check", "e.yaml", "--json"]);

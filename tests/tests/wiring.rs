@@ -19,6 +19,10 @@ stages:
 /// A stage `x`, and what is said of it.
 const CASES: &[(&str, &str)] = &[
     (
+        "negatives, pairs: judged, corpus: data.corpus, source: llm",
+        "help: that is a kind of its own: `use: negatives/llm`",
+    ),
+    (
         "negatives, pairs: judged, corpus: data.corpus, source: dense",
         "`x.source`: needs a sentence encoder: set `scorer`",
     ),

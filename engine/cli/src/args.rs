@@ -294,7 +294,7 @@ pub(crate) struct Artifact {
     /// A node of the run, as `plan` names it
     #[arg(add = ArgValueCandidates::new(complete::nodes))]
     pub(crate) node: String,
-    /// The output port [default: the node's first]
+    /// The output port [default: the one that the stage's name stands for]
     #[arg(long)]
     pub(crate) port: Option<String>,
 }

@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod complete;
+mod doubts;
 mod error;
 mod help;
 mod leakage;

@@ -12,7 +12,7 @@ use ablate_spec::{Experiment, Problem, Severity, Source, load, render};
 
 use petgraph::graph::NodeIndex;
 
-use crate::{args, error::CliError, leakage, places, print};
+use crate::{args, doubts, error::CliError, leakage, places, print};
 
 /// An experiment that was read without errors.
 pub(crate) struct Loaded {
@@ -126,6 +126,7 @@ pub(crate) fn examine(args: &args::Experiment) -> Result<(Option<Planned>, Repor
         }
     };
     problems.extend(leakage::problems(&plan, &experiment));
+    problems.extend(doubts::problems(&plan, &experiment, &places));
     let stops = problems.iter().any(|problem| problem.severity == Severity::Error);
     let planned = (!stops).then_some((experiment, plan, places));
     Ok((planned, Report { problems, source }))

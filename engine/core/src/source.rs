@@ -107,6 +107,11 @@ pub trait SourceType: Sync {
     /// Checks the spelling, without files or network. The error says what could have been meant.
     fn check(&self, text: &str) -> Result<(), String>;
 
+    /// What to tell before anything runs of a name that is well spelt and perhaps not meant.
+    fn doubt(&self, _text: &str, _places: &Places) -> Option<String> {
+        None
+    }
+
     /// What the recipe holds: `text`, with relative paths made absolute.
     fn identity(&self, text: &str, places: &Places) -> String;
 

@@ -11,7 +11,7 @@ use crate::{
     names,
     point::{apply, target},
     problem::suggestion,
-    words::{decoding, variant},
+    words::{decoding, own_kind, variant},
     yaml::{self, Data, Key, Node},
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Stages<'a> {
     pub(crate) broken: BTreeSet<String>,
     /// What the command line sets: stage, field, and the option as text.
     pub(crate) options: Vec<(String, Vec<String>, String)>,
+    /// The names of all kinds.
+    kinds: Vec<&'static str>,
 }
 
 /// Where a field's value comes from, if not from the stage as written.
@@ -41,6 +43,7 @@ pub(crate) struct Fields<'a> {
     values: Map<String, Value>,
     /// By path; later ones win.
     given: Vec<(&'a [String], Origin<'a>)>,
+    kinds: &'a [&'static str],
 }
 
 /// Reads every stage.
@@ -50,7 +53,10 @@ pub(crate) fn read<'a>(
     reserved: &[&str],
     problems: &mut Vec<Problem>,
 ) -> Stages<'a> {
-    let mut stages = Stages::default();
+    let mut stages = Stages {
+        kinds: kinds.iter().map(|kind| kind.name()).collect(),
+        ..Stages::default()
+    };
     let Some(entries) = node.entries().filter(|entries| !entries.is_empty()) else {
         let problem = Problem::error("ablate::spec::wrong_type", "`stages` must map names to stages");
         problems.push(problem.at(node.at).help("write `NAME: {use: KIND, ...}`"));
@@ -169,6 +175,7 @@ impl Stages<'_> {
             node,
             values: values_at(stage, settings),
             given,
+            kinds: &self.kinds,
         };
         fields.check(self, settings)
     }
@@ -319,6 +326,7 @@ impl Fields<'_> {
         problem
             .help
             .clone()
+            .or_else(|| own_kind(&problem.message, self.stage.kind.name(), self.kinds))
             .or_else(|| variant(&problem.message))
             .or_else(|| self.quotes(problem))
     }

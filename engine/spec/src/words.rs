@@ -27,15 +27,23 @@ pub(crate) fn decoding(path: &str, message: &str) -> (&'static str, String) {
     (code, format!("`{name}` takes {expected}, not {head}"))
 }
 
+/// The unknown variant of serde's message, and those it lists.
+fn unknown(message: &str) -> Option<(&str, Vec<&str>)> {
+    let names = message.strip_prefix("unknown variant ")?.split('`');
+    let mut names = names.skip(1).step_by(2);
+    Some((names.next()?, names.collect()))
+}
+
+/// Where an unknown variant is a kind of stages of its own, as `negatives/llm` beside `negatives`.
+pub(crate) fn own_kind(message: &str, kind: &str, kinds: &[&str]) -> Option<String> {
+    let own = format!("{kind}/{}", unknown(message)?.0);
+    let is_kind = kinds.contains(&own.as_str());
+    is_kind.then(|| format!("that is a kind of its own: `use: {own}`"))
+}
+
 /// Did-you-mean from serde's list of variants.
 pub(crate) fn variant(message: &str) -> Option<String> {
-    let names: Vec<&str> = message
-        .strip_prefix("unknown variant ")?
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .collect();
-    let (word, known) = names.split_first()?;
+    let (word, known) = unknown(message)?;
     let best = similar(word, known.iter().copied()).first().copied()?;
     Some(format!("did you mean `{best}`?"))
 }

@@ -104,14 +104,13 @@ fn receive(
             snapshot::fetch(name, pinned.as_deref(), places, report, &accept).map(Some)
         }
         Name::Beir { name, .. } if !places.offline => {
-            doubted(name, places).iter().for_each(|doubt| report(doubt));
             archives::fetch(name, places, report, &accept).map(|()| None)
         }
         _ => Err(absent(text, name, places)),
     }
 }
 
-/// What to tell before an archive that BEIR does not list is asked for. Its server has more than it lists.
+/// What to tell of an archive that BEIR does not list and that has to be asked for. Its server has more than it lists.
 fn doubted(name: &str, places: &Places) -> Option<String> {
     let archive = name.split('/').next()?;
     let unknown = places.beir.is_none() && !archives::known(archive);
@@ -137,6 +136,14 @@ impl SourceType for CollectionSource {
 
     fn check(&self, text: &str) -> Result<(), String> {
         Name::parse(text).map(drop)
+    }
+
+    fn doubt(&self, text: &str, places: &Places) -> Option<String> {
+        let name = parsed(text).ok()?;
+        match (&name, found(&name, text, places)) {
+            (Name::Beir { name, .. }, Ok(Found::Nowhere)) => doubted(name, places),
+            _ => None,
+        }
     }
 
     fn identity(&self, text: &str, places: &Places) -> String {
@@ -336,14 +343,15 @@ mod tests {
     #[test]
     fn an_archive_beir_does_not_list_is_doubted() {
         let places = Places::default();
-        let told = doubted("scifcat", &places).unwrap();
+        let doubt = |text, places| COLLECTION_SOURCE.doubt(text, places);
+        let told = doubt("beir/scifcat", &places).unwrap();
         assert!(told.contains("did you mean `beir/scifact`?"), "{told}");
-        assert_eq!(doubted("cqadupstack/android", &places), None);
+        assert_eq!(doubt("beir/cqadupstack/android", &places), None);
         let mirrored = Places {
             beir: Some("http://mirror".into()),
             ..Places::default()
         };
-        assert_eq!(doubted("scifcat", &mirrored), None);
+        assert_eq!(doubt("beir/scifcat", &mirrored), None);
     }
 
     #[test]

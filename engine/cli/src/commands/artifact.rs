@@ -2,6 +2,7 @@
 
 use ablate_cache::{OutputRecord, Store, Trace};
 use ablate_core::similar;
+use ablate_registry::STAGES;
 use ablate_run::NodeRecord;
 
 use crate::{args::Artifact, commands::find_run, error::CliError};
@@ -56,7 +57,7 @@ pub(super) fn find_node<'a>(nodes: &'a [NodeRecord], wanted: &str) -> Result<&'a
     })
 }
 
-/// The output at a port, the first where none is named.
+/// The output at a port; where none is named, the one that the bare name of a stage of this kind stands for.
 fn find_output(
     outputs: Vec<OutputRecord>,
     port: Option<&str>,
@@ -64,6 +65,9 @@ fn find_output(
 ) -> Result<OutputRecord, CliError> {
     let ports: Vec<_> = outputs.iter().map(|output| output.port.as_str()).collect();
     let none = CliError::Usage(format!("`{}` has the outputs {}", node.name, ports.join(", ")));
-    let is_wanted = |output: &OutputRecord| port.is_none_or(|port| output.port == port);
+    let kind = STAGES.iter().find(|kind| kind.name() == node.kind);
+    let first = kind.and_then(|kind| Some(kind.outputs().first()?.name));
+    let wanted = port.or(first);
+    let is_wanted = |output: &OutputRecord| wanted.is_none_or(|port| output.port == port);
     outputs.into_iter().find(is_wanted).ok_or(none)
 }
