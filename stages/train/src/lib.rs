@@ -23,7 +23,7 @@ mod trainer;
 mod training;
 mod tuning;
 
-pub use batches::{no_duplicates, shuffled};
+pub use batches::{Batches, no_duplicates, shuffled};
 pub use biencoder::TrainBiencoder;
 pub use checkpoint::Checkpoints;
 pub use cpo::TrainCpo;
