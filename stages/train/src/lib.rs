@@ -10,6 +10,7 @@ pub mod crossencoder;
 pub mod distillation;
 mod gradients;
 pub mod imitation;
+mod lessons;
 pub mod loss;
 pub mod masking;
 pub mod monot5;
