@@ -108,6 +108,10 @@ const CASES: &[(&str, &str)] = &[
         "`x.base`: takes a model of the role generator",
     ),
     (
+        "preferences, teacher: judged, student: judged, prompt: ablate/vanilla, model: all-minilm-l6-v2",
+        "`x.model`: takes a model of the role generator",
+    ),
+    (
         "evaluate, run: own.run, qrels: data.qrels.test, measures: [AP]",
         "the stage `own` does not make `run`",
     ),

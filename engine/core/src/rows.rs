@@ -115,13 +115,15 @@ record! {
         doc_id: String,
         /// What a generator is asked, the document in it.
         prompt: String,
-        /// The query of the highest score.
+        /// How the prompt asks to reach a model, `raw` or `chat`, where it says so.
+        format: Option<String>,
+        /// The answer with the query of the highest score: the query, and where the prompt asks for reasoning, that before it.
         chosen: String,
         /// Where it comes from: `teacher`, `student` or `reference`.
         chosen_from: String,
         /// Its score.
         chosen_score: f32,
-        /// The query of the lowest score.
+        /// The answer with the query of the lowest score.
         rejected: String,
         /// Where it comes from.
         rejected_from: String,

@@ -78,6 +78,11 @@ impl Asking {
         Self { manner, ..self }
     }
 
+    /// Whether a slot stands in its template.
+    pub(crate) fn has(&self, slot: Slot) -> bool {
+        self.template.has(slot)
+    }
+
     /// What its answers are like.
     pub(crate) fn manner(&self) -> &Manner {
         &self.manner
@@ -226,7 +231,7 @@ mod tests {
     }
 
     fn written(asking: &Asking, row: Row<'_>) -> String {
-        let prompts = asking.prompts(vec![row], Cut::Never).unwrap();
+        let prompts = asking.prompts(vec![row], Cut::Words(99)).unwrap();
         prompts.filled(0).unwrap().text
     }
 

@@ -8,8 +8,6 @@ use crate::filling::Filled;
 /// What documents are cut to.
 #[derive(Clone, Copy)]
 pub(crate) enum Cut<'a> {
-    /// Nothing: they are taken whole.
-    Never,
     /// So many words, for a model whose tokens are not known here.
     Words(usize),
     /// So many tokens of a model.
@@ -23,7 +21,6 @@ impl Cut<'_> {
     /// If the tokenizer fails.
     pub(crate) fn beginning<'t>(&self, text: &'t str) -> Result<&'t str, StageError> {
         match self {
-            Self::Never => Ok(text),
             Self::Words(most) => Ok(words(text, *most)),
             Self::Tokens(reader, most) => reader.beginning(text, *most),
         }
@@ -31,7 +28,7 @@ impl Cut<'_> {
 }
 
 /// How many prompts had something cut.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cuts {
     /// Of all prompts, those with a document that was cut, and those with an example whose document was.
     pub(crate) documents: usize,
@@ -40,11 +37,13 @@ pub(crate) struct Cuts {
 }
 
 impl Cuts {
-    /// Counts a prompt.
-    pub(crate) fn count(&mut self, filled: &Filled) {
-        self.documents += usize::from(filled.is_cut);
-        self.examples += usize::from(filled.has_cut_examples);
-        self.prompts += 1;
+    /// Of one prompt.
+    pub(crate) fn of(filled: &Filled) -> Self {
+        Self {
+            documents: usize::from(filled.is_cut),
+            examples: usize::from(filled.has_cut_examples),
+            prompts: 1,
+        }
     }
 
     /// Counts the prompts of another count, too.
@@ -57,7 +56,6 @@ impl Cuts {
     /// Tells what was cut, if anything.
     pub(crate) fn tell(&self, cut: Cut<'_>, io: &Io<'_>) {
         let to = match cut {
-            Cut::Never => return,
             Cut::Words(most) => format!("{most} words"),
             Cut::Tokens(_, most) => format!("{most} tokens"),
         };

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use crate::{
     cutting::Cuts,
     decode::{Continuation, Draft, Request, cut, decode},
+    filling::Prompts,
     reading::Reading,
     spelling::Token,
     writer::{ADAPTER, Spent},
@@ -160,14 +161,11 @@ impl Tokens {
     fn new(generator: &Generator, writing: &Writing<'_>) -> Result<Self, StageError> {
         let reading = Reading::new(&generator.reader, writing.format)?;
         let (prompts, mut cuts) = (&writing.prompts, Cuts::default());
-        let read = |at: usize| {
-            let filled = prompts.filled(at)?;
-            Ok((reading.tokens(&filled.text)?, filled))
-        };
-        let read: Result<Vec<_>, StageError> = (0..prompts.len()).into_par_iter().map(read).collect();
+        let all = (0..prompts.len()).into_par_iter();
+        let read: Result<Vec<Read>, StageError> = all.map(|at| read(prompts, at, &reading)).collect();
         let mut rest = Vec::new();
-        for (tokens, filled) in read? {
-            cuts.count(&filled);
+        for (tokens, cut) in read? {
+            cuts.add(cut);
             rest.push(tokens);
         }
         let head = common(&rest);
@@ -226,6 +224,15 @@ impl Tokens {
     }
 }
 
+/// The tokens of a prompt, and what was cut in it.
+type Read = (Vec<u32>, Cuts);
+
+/// Its text goes as soon as it is read: there may be millions of prompts.
+fn read(prompts: &Prompts<'_>, at: usize, reading: &Reading<'_>) -> Result<Read, StageError> {
+    let filled = prompts.filled(at)?;
+    Ok((reading.tokens(&filled.text)?, Cuts::of(&filled)))
+}
+
 /// What all rows begin with; each keeps a token of its own, behind which it is written on.
 fn common(rows: &[Vec<u32>]) -> Vec<u32> {
     let Some((first, others)) = rows.split_first() else {
@@ -243,8 +250,33 @@ fn common(rows: &[Vec<u32>]) -> Vec<u32> {
 }
 
 #[cfg(test)]
+#[path = "../../models/tests/common/generator.rs"]
+mod tiny;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use ablate_models::generator::Reader;
+
     use super::*;
+    use crate::{asking::Asking, cutting::Cut, filling::Row, reading::Format, samples::pair};
+
+    /// Of a prompt its tokens stay, of this model one a byte, and that its document was cut; not its text.
+    #[test]
+    fn of_a_prompt_its_tokens_stay_and_what_was_cut() {
+        let folder = super::tiny::tiny_generator();
+        let reader = Reader::load(folder.path()).unwrap();
+        let asking = Asking::new("Of {document}:", "", vec![], None).unwrap();
+        let pairs = [pair("why", "one two"), pair("how", "one two six")];
+        let rows = pairs.iter().map(Row::of_pair).collect();
+        let prompts = asking.prompts(rows, Cut::Words(2)).unwrap();
+        let reading = Reading::new(&reader, Format::Raw).unwrap();
+        for (at, documents) in [(0, 0), (1, 1)] {
+            let kept: (Vec<u32>, Cuts) = read(&prompts, at, &reading).unwrap();
+            assert_eq!(kept.0.len(), "Of one two:".len());
+            assert_eq!((kept.1.documents, kept.1.prompts), (documents, 1));
+        }
+    }
 
     #[test]
     fn rows_share_what_all_begin_with_but_for_a_last_token() {

@@ -18,6 +18,23 @@ pub enum Format {
     Chat,
 }
 
+impl Format {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Chat => "chat",
+        }
+    }
+
+    /// The format of a word.
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::Raw, Self::Chat]
+            .into_iter()
+            .find(|format| format.word() == word)
+    }
+}
+
 /// Makes prompts into tokens.
 pub struct Reading<'a> {
     reader: &'a Reader,

@@ -120,7 +120,7 @@ fn prompts(writing: &Writing<'_>) -> Result<(Vec<String>, Cuts), StageError> {
     let (mut texts, mut cuts) = (Vec::new(), Cuts::default());
     for at in 0..writing.prompts.len() {
         let filled = writing.prompts.filled(at)?;
-        cuts.count(&filled);
+        cuts.add(Cuts::of(&filled));
         texts.push(filled.text);
     }
     Ok((texts, cuts))

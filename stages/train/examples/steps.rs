@@ -16,7 +16,7 @@ use ablate_models::{
     reranker::{CrossEncoder, MonoT5, Truncation},
 };
 use ablate_train::{
-    Objective, Settings,
+    Batches, Objective, Settings,
     answers::Answers,
     completions::{Completions, Example},
     optimizer::Decay,
@@ -92,11 +92,18 @@ fn time(objective: &dyn Objective, rows: usize, run: &Run) -> Result<(), StageEr
     let (batches, settings) = (vec![(0..rows).collect(); run.steps], settings(run));
     let mut begun = (Instant::now(), processor());
     let mut times = Vec::new();
-    train(objective, &batches, &settings, None, None, &mut |_| {
-        times.push((begun.0.elapsed().as_secs_f64(), processor() - begun.1));
-        begun = (Instant::now(), processor());
-        Ok(())
-    })?;
+    train(
+        objective,
+        &Batches::of(&batches),
+        &settings,
+        None,
+        None,
+        &mut |_| {
+            times.push((begun.0.elapsed().as_secs_f64(), processor() - begun.1));
+            begun = (Instant::now(), processor());
+            Ok(())
+        },
+    )?;
     let least = |of: fn(&(f64, f64)) -> f64| times[1..].iter().map(of).fold(f64::INFINITY, f64::min);
     println!(
         "{:.3} s a step, {:.3} processor s, {:.0} MiB",

@@ -4,6 +4,42 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ablate_core::{Seed, rows::Triple};
 
+/// The batches of a run, one a step. They are made epoch by epoch: those of all steps may be more than memory holds.
+pub struct Batches<'a> {
+    /// Those of the epoch of a number, counted from 0.
+    epoch: Box<dyn Fn(usize) -> Vec<Vec<usize>> + 'a>,
+    steps: usize,
+}
+
+impl<'a> Batches<'a> {
+    /// Of so many steps, epoch after epoch; none may be without a batch.
+    pub fn new(steps: usize, epoch: impl Fn(usize) -> Vec<Vec<usize>> + 'a) -> Self {
+        let epoch = Box::new(epoch);
+        Self { epoch, steps }
+    }
+
+    /// These.
+    pub fn of(batches: &'a [Vec<usize>]) -> Self {
+        Self::new(batches.len(), |_| batches.to_vec())
+    }
+
+    /// Those of the epoch of a number, counted from 0.
+    pub fn epoch(&self, number: usize) -> Vec<Vec<usize>> {
+        (self.epoch)(number)
+    }
+
+    /// How many steps they make.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Those that are left behind so many steps.
+    pub fn after(&self, done: usize) -> impl Iterator<Item = Vec<usize>> {
+        let left = self.steps.saturating_sub(done);
+        (0..).flat_map(&self.epoch).skip(done).take(left)
+    }
+}
+
 /// The batches of one epoch: every one of `rows` rows once, shuffled by `seed`.
 pub fn shuffled(rows: usize, size: usize, seed: &Seed) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..rows).collect();
@@ -61,6 +97,8 @@ fn text_numbers(rows: &[Triple]) -> Vec<[usize; 3]> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     fn row(query: usize, negative: usize) -> Triple {
@@ -99,6 +137,23 @@ mod tests {
             .map(Vec::len)
             .collect();
         assert_eq!(sizes, [32, 32, 32, 4]);
+    }
+
+    #[test]
+    fn batches_are_made_an_epoch_at_a_time() {
+        let made = Cell::new(0);
+        let batches = Batches::new(1_000_000_000_000, |epoch| {
+            made.set(made.get() + 1);
+            vec![vec![epoch, 0], vec![epoch, 1]]
+        });
+        let next = |done| batches.after(done).take(3).collect::<Vec<_>>();
+        assert_eq!(next(0), [[0, 0], [0, 1], [1, 0]]);
+        assert_eq!(made.get(), 2);
+        assert_eq!(next(3), [[1, 1], [2, 0], [2, 1]]);
+        let all = [vec![2], vec![0, 1]];
+        let few = Batches::of(&all);
+        assert_eq!(few.after(1).collect::<Vec<_>>(), [[0, 1]]);
+        assert_eq!((few.steps(), few.after(2).count()), (2, 0));
     }
 
     #[test]

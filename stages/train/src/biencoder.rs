@@ -106,7 +106,7 @@ impl Stage for TrainBiencoder {
         let (base, training) = (io.tree("base")?, &params.training);
         let encoder = params.reading.encoder(&base, &device::open(io.device())?)?;
         let batches = training.batches(rows.len(), |seed| no_duplicates(&rows, training.batch, seed))?;
-        note_small_batches(training.batch, &batches, io);
+        note_small_batches(training.batch, &batches.epoch(0), io);
         let ranking = |rows| -> Result<Ranking<'_>, StageError> {
             let false_negatives = false_negatives(params, rows, io)?;
             Ok(Ranking::new(&encoder, rows, params.ranking())?.without(false_negatives))
@@ -142,7 +142,7 @@ fn note_small_batches(size: usize, batches: &[Vec<usize>], io: &Io<'_>) {
     if 10 * small > batches.len() && batches.len() > 1 {
         let all = batches.len();
         io.note(format!(
-            "{small} of {all} batches are less than half full: few rows, or texts that repeat"
+            "{small} of {all} batches of the first epoch are less than half full: few rows, or texts that repeat"
         ));
     }
 }

@@ -4,6 +4,7 @@ use ablate_core::{
     ArtifactKind, Input, Io, Needs, Numeric, Output, Ports, Problems, Slot, Stage, StageError,
     rows::Preferred,
 };
+use ablate_generate::Format;
 use ablate_models::source::{GENERATOR, MODEL_SOURCE, require_role};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,7 +80,7 @@ impl Defaults for TrainCpo {
 
 impl Stage for TrainCpo {
     const NAME: &'static str = "train/cpo";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const ABOUT: &'static str = "a language model that prefers one query to another: contrastive preference optimisation (Xu et al., 2024)";
     const EXAMPLE: &'static str = "preferring: {use: train/cpo, data: preferred, base: smollm2-135m-instruct, loss: sigmoid, beta: 0.1, \
          lora: {rank: 16, alpha: 16}, seed: 1}";
@@ -123,19 +124,37 @@ impl Stage for TrainCpo {
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let (rows, dev): (Vec<Preferred>, Option<Vec<Preferred>>) =
-            (io.rows("data")?, io.optional_rows("dev")?);
-        let written = |rows: Vec<Preferred>| -> Vec<Written> { rows.into_iter().map(written).collect() };
-        let rows = [written(rows), written(dev.unwrap_or_default())];
+        let dev = io.optional_rows("dev")?.unwrap_or_default();
+        let rows = [written("data", io.rows("data")?)?, written("dev", dev)?];
         params.tuning.run(|_| Ok(rows), Some(params.preference()), io)
     }
 }
 
-fn written(row: Preferred) -> Written {
-    Written {
-        id: row.doc_id,
-        prompt: row.prompt,
-        chosen: row.chosen,
-        rejected: Some(row.rejected),
-    }
+fn written(port: &str, rows: Vec<Preferred>) -> Result<Vec<Written>, StageError> {
+    let written = |row: Preferred| {
+        Ok(Written {
+            format: format(port, &row)?,
+            id: row.doc_id,
+            prompt: row.prompt,
+            chosen: row.chosen,
+            rejected: Some(row.rejected),
+        })
+    };
+    rows.into_iter().map(written).collect()
+}
+
+/// How the prompt of a row asks to reach the model.
+fn format(port: &str, row: &Preferred) -> Result<Format, StageError> {
+    let Some(word) = &row.format else {
+        return Ok(Format::default());
+    };
+    Format::of(word).ok_or_else(|| {
+        StageError::with_help(
+            format!(
+                "the preference of `{}` at `{port}` has the format `{word}`",
+                row.doc_id
+            ),
+            "`raw` and `chat` are formats; write none where the prompt asks for none",
+        )
+    })
 }

@@ -10,6 +10,7 @@ pub mod crossencoder;
 pub mod distillation;
 mod gradients;
 pub mod imitation;
+mod lessons;
 pub mod loss;
 pub mod masking;
 pub mod monot5;
@@ -23,7 +24,7 @@ mod trainer;
 mod training;
 mod tuning;
 
-pub use batches::{no_duplicates, shuffled};
+pub use batches::{Batches, no_duplicates, shuffled};
 pub use biencoder::TrainBiencoder;
 pub use checkpoint::Checkpoints;
 pub use cpo::TrainCpo;

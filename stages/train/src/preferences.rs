@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Output, Stage, StageError,
+    ArtifactKind, Input, Io, Output, Ports, Problems, Stage, StageError,
     rows::{Pair, Preferred},
 };
 use ablate_generate::{PROMPT_SOURCE, PairPrompts, Prompting, copied_share};
-use ablate_models::{generator::Reader, source::MODEL_SOURCE};
+use ablate_models::{
+    generator::Reader,
+    source::{GENERATOR, MODEL_SOURCE, require_role},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::tuning::finished;
+use crate::lessons::{Lesson, lessons};
 
 /// The ports of the queries, and what rows call them.
 const PORTS: [&str; 3] = ["teacher", "student", "reference"];
@@ -38,7 +41,7 @@ pub struct Params {
 
 impl Stage for Preferences {
     const NAME: &'static str = "preferences";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const ABOUT: &'static str =
         "of the queries that several generators wrote for a document, the best and the worst by score";
     const EXAMPLE: &'static str = "preferred: {use: preferences, teacher: scored, student: scored, prompt: ablate/vanilla, margin: 0.1}";
@@ -61,21 +64,22 @@ impl Stage for Preferences {
     )];
     type Params = Params;
 
+    fn check_ports(_: &Params, ports: &Ports<'_>, problems: &mut Problems) {
+        require_role(GENERATOR, "model", ports, problems);
+    }
+
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let reader = io.optional_tree("model")?.map(|folder| Reader::load(&folder));
-        let reader = reader.transpose()?;
-        let prompts = PairPrompts::at_port(io, &params.prompting, reader.as_ref())?;
-        let mut sources: Vec<(&str, Vec<Pair>)> = Vec::new();
+        let prompts = PairPrompts::at_port(io, Self::NAME, &params.prompting)?;
+        let mut sources: Vec<(&str, Vec<Lesson>)> = Vec::new();
         for port in PORTS {
-            sources.extend(io.optional_rows(port)?.map(|rows| (port, finished(rows, io))));
+            if let Some(rows) = io.optional_rows(port)? {
+                sources.push((port, lessons(port, rows, &prompts, io)?));
+            }
         }
         let documents = by_document(&sources, params.copying)?;
         let (all, shared) = (documents.len(), shared(documents, sources.len()));
-        let preferred = shared
-            .iter()
-            .filter_map(|queries| prefer(&prompts, queries, params.margin));
-        let rows: Vec<Preferred> = preferred.collect::<Result<_, _>>()?;
-        prompts.tell(io);
+        let choices = shared.iter().filter_map(|queries| prefer(queries, params.margin));
+        let rows = rows(choices.collect(), &prompts, io)?;
         if shared.len() < all {
             let missing = all - shared.len();
             io.note(format!(
@@ -92,24 +96,51 @@ impl Stage for Preferences {
     }
 }
 
+/// The rows of choices, with their prompts.
+fn rows(choices: Vec<Choice<'_>>, prompts: &PairPrompts, io: &Io<'_>) -> Result<Vec<Preferred>, StageError> {
+    let reader = io.optional_tree("model")?.map(|folder| Reader::load(&folder));
+    let reader = reader.transpose()?;
+    let pairs = choices.iter().map(|choice| &choice.best.lesson.pair);
+    let texts = prompts.texts(pairs, reader.as_ref(), io)?;
+    let row = |(choice, prompt): (&Choice<'_>, String)| Preferred {
+        doc_id: choice.best.lesson.pair.doc_id.clone(),
+        prompt,
+        format: prompts.format().map(|format| format.word().to_owned()),
+        chosen: choice.best.lesson.answer.clone(),
+        chosen_from: choice.best.from.into(),
+        chosen_score: choice.best.score,
+        rejected: choice.worst.lesson.answer.clone(),
+        rejected_from: choice.worst.from.into(),
+        rejected_score: choice.worst.score,
+    };
+    Ok(choices.iter().zip(texts).map(row).collect())
+}
+
 /// A query of a source, with its score.
 struct Scored<'a> {
     from: &'a str,
-    pair: &'a Pair,
+    lesson: &'a Lesson,
     score: f32,
+}
+
+/// The best query of a document, and the worst.
+struct Choice<'a> {
+    best: &'a Scored<'a>,
+    worst: &'a Scored<'a>,
 }
 
 /// The queries of each document, in the order of the ports, their scores less what copying takes off.
 fn by_document<'a>(
-    sources: &'a [(&str, Vec<Pair>)],
+    sources: &'a [(&str, Vec<Lesson>)],
     copying: f32,
 ) -> Result<BTreeMap<&'a str, Vec<Scored<'a>>>, StageError> {
     let mut documents: BTreeMap<&str, Vec<Scored<'_>>> = BTreeMap::new();
-    for (from, pairs) in sources {
-        for pair in pairs {
+    for (from, lessons) in sources {
+        for lesson in lessons {
+            let pair = &lesson.pair;
             let score = pair.score.ok_or_else(|| unscored(from, pair))?;
             let score = score - copying * copied_share(pair) as f32;
-            let scored = Scored { from, pair, score };
+            let scored = Scored { from, lesson, score };
             documents.entry(&pair.doc_id).or_default().push(scored);
         }
     }
@@ -134,11 +165,7 @@ fn shared<'a>(documents: BTreeMap<&'a str, Vec<Scored<'a>>>, sources: usize) -> 
 }
 
 /// The best query against the worst, of equal ones the first; nothing where they are the same text or too close.
-fn prefer(
-    prompts: &PairPrompts<'_>,
-    queries: &[Scored<'_>],
-    margin: f32,
-) -> Option<Result<Preferred, StageError>> {
+fn prefer<'a>(queries: &'a [Scored<'a>], margin: f32) -> Option<Choice<'a>> {
     let first = queries.first()?;
     let better = |best, query| if ahead(query, best) { query } else { best };
     let worse = |worst, query| if ahead(worst, query) { query } else { worst };
@@ -147,19 +174,8 @@ fn prefer(
         queries.iter().fold(first, worse),
     );
     let apart = best.score - worst.score;
-    if apart <= 0.0 || apart < margin || best.pair.query == worst.pair.query {
-        return None;
-    }
-    Some(prompts.text(best.pair).map(|prompt| Preferred {
-        doc_id: best.pair.doc_id.clone(),
-        prompt,
-        chosen: best.pair.query.clone(),
-        chosen_from: best.from.into(),
-        chosen_score: best.score,
-        rejected: worst.pair.query.clone(),
-        rejected_from: worst.from.into(),
-        rejected_score: worst.score,
-    }))
+    let same = best.lesson.pair.query == worst.lesson.pair.query;
+    (apart > 0.0 && apart >= margin && !same).then_some(Choice { best, worst })
 }
 
 fn ahead(one: &Scored<'_>, other: &Scored<'_>) -> bool {
@@ -171,7 +187,7 @@ fn ahead(one: &Scored<'_>, other: &Scored<'_>) -> bool {
 mod tests {
     use super::*;
 
-    fn pairs(scores: &[(&str, Option<f32>)]) -> Vec<Pair> {
+    fn lessons(scores: &[(&str, Option<f32>)]) -> Vec<Lesson> {
         let pair = |(at, (document, score)): (usize, &(&str, Option<f32>))| Pair {
             query_id: format!("{document}#{at}"),
             query: format!("query {score:?}"),
@@ -184,71 +200,67 @@ mod tests {
             new_tokens: 0,
             finish: "end".into(),
         };
-        scores.iter().enumerate().map(pair).collect()
+        scores.iter().enumerate().map(|row| lesson(pair(row))).collect()
     }
 
-    fn preferred(margin: f32) -> Vec<Preferred> {
-        let teacher = pairs(&[
+    fn lesson(pair: Pair) -> Lesson {
+        let answer = pair.query.clone();
+        Lesson { pair, answer }
+    }
+
+    /// Of each document that has them, where the best and the worst query come from, with their scores.
+    fn preferred(margin: f32) -> Vec<(String, [(String, f32); 2])> {
+        let teacher = lessons(&[
             ("a", Some(0.5)),
             ("a", Some(0.75)),
             ("b", Some(0.5)),
             ("c", Some(0.5)),
             ("d", Some(0.5)),
         ]);
-        let student = pairs(&[("a", Some(0.25)), ("b", Some(0.5)), ("c", Some(0.625))]);
+        let student = lessons(&[("a", Some(0.25)), ("b", Some(0.5)), ("c", Some(0.625))]);
         let sources = [("teacher", teacher), ("student", student)];
-        let shared = shared(
-            by_document(&sources, 0.0)
-                .map_err(|error| error.to_string())
-                .unwrap(),
-            2,
-        );
-        let prompts = PairPrompts::parse("Of {document}:")
-            .map_err(|error| error.to_string())
-            .unwrap();
-        shared
-            .iter()
-            .filter_map(|queries| prefer(&prompts, queries, margin))
-            .map(|row| row.map_err(|error| error.to_string()).unwrap())
-            .collect()
+        let documents = by_document(&sources, 0.0).map_err(|error| error.to_string());
+        let shared = shared(documents.unwrap(), 2);
+        let of = |scored: &Scored<'_>| (scored.from.to_owned(), scored.score);
+        let choices = shared.iter().filter_map(|queries| prefer(queries, margin));
+        let told = |choice: Choice<'_>| {
+            let document = choice.best.lesson.pair.doc_id.clone();
+            (document, [of(choice.best), of(choice.worst)])
+        };
+        choices.map(told).collect()
     }
 
     #[test]
     fn the_best_is_chosen_and_the_worst_rejected() {
-        let rows = preferred(0.0);
+        let of = |from: &str, score| (from.to_owned(), score);
         // `b` is a tie, and the student wrote nothing for `d`.
-        let documents: Vec<&str> = rows.iter().map(|row| row.doc_id.as_str()).collect();
-        assert_eq!(documents, ["a", "c"]);
-        let [first, second] = rows.as_slice() else {
-            panic!()
-        };
-        assert_eq!((first.chosen_score, first.rejected_score), (0.75, 0.25));
-        assert_eq!(
-            (first.chosen_from.as_str(), second.chosen_from.as_str()),
-            ("teacher", "student")
-        );
-        assert_eq!(first.prompt, "Of text of a:");
+        let expected = [
+            ("a".to_owned(), [of("teacher", 0.75), of("student", 0.25)]),
+            ("c".to_owned(), [of("student", 0.625), of("teacher", 0.5)]),
+        ];
+        assert_eq!(preferred(0.0), expected);
     }
 
     /// By hand: of the one query, .75, a run of two stands in the document; of the other, .6, none does.
     #[test]
     fn copies_lose_what_they_share() {
-        let written = |query: &str, score| Pair {
-            query: query.into(),
-            text: "honey keeps for years".into(),
-            ..pairs(&[("a", Some(score))]).remove(0)
+        let written = |query: &str, score| {
+            let Lesson { pair, .. } = lessons(&[("a", Some(score))]).remove(0);
+            vec![lesson(Pair {
+                query: query.into(),
+                text: "honey keeps for years".into(),
+                ..pair
+            })]
         };
         let sources = [
-            ("teacher", vec![written("honey keeps for decades", 0.75)]),
-            ("student", vec![written("why does it not spoil", 0.6)]),
+            ("teacher", written("honey keeps for decades", 0.75)),
+            ("student", written("why does it not spoil", 0.6)),
         ];
-        let prompts = PairPrompts::parse("Of {document}:").map_err(|error| error.to_string());
-        let prompts = prompts.unwrap();
         let chosen = |copying| {
             let documents = by_document(&sources, copying).map_err(|error| error.to_string());
-            let row = prefer(&prompts, &documents.unwrap()["a"], 0.0).unwrap();
-            let row = row.map_err(|error| error.to_string()).unwrap();
-            (row.chosen_from, row.chosen_score, row.rejected_score)
+            let documents = documents.unwrap();
+            let Choice { best, worst } = prefer(&documents["a"], 0.0).unwrap();
+            (best.from.to_owned(), best.score, worst.score)
         };
         assert_eq!(chosen(0.0), ("teacher".to_owned(), 0.75, 0.6));
         assert_eq!(chosen(0.5), ("student".to_owned(), 0.6, 0.5));
@@ -257,7 +269,7 @@ mod tests {
     #[test]
     fn scores_that_are_close_are_no_preference() {
         assert_eq!(preferred(0.25).len(), 1);
-        let sources = [("student", pairs(&[("a", None)]))];
+        let sources = [("student", lessons(&[("a", None)]))];
         let message = by_document(&sources, 0.0).err().unwrap().to_string();
         assert_eq!(message, "the query `a#0` at `student` has no score");
     }

@@ -1,9 +1,9 @@
 //! `train/sft`: a generator from queries and their documents.
 
 use ablate_core::{
-    ArtifactKind, Input, Io, Needs, Numeric, Output, Ports, Problems, Slot, Stage, StageError, rows::Pair,
+    ArtifactKind, Input, Io, Needs, Numeric, Output, Ports, Problems, Slot, Stage, StageError,
 };
-use ablate_generate::{PROMPT_SOURCE, PairPrompts, Prompting};
+use ablate_generate::{Format, PROMPT_SOURCE, PairPrompts, Prompting};
 use ablate_models::{
     generator::Reader,
     source::{GENERATOR, MODEL_SOURCE, require_role},
@@ -12,8 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    lessons::{Lesson, lessons},
     training::{CURVE, Defaults, EXECUTION, dev},
-    tuning::{Tuning, Written, finished},
+    tuning::{Tuning, Written},
 };
 
 /// Parameters of `train/sft`.
@@ -50,7 +51,7 @@ impl Defaults for TrainSft {
 
 impl Stage for TrainSft {
     const NAME: &'static str = "train/sft";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const ABOUT: &'static str =
         "a language model that writes queries like these, each behind the prompt with its document";
     const EXAMPLE: &'static str = "taught: {use: train/sft, data: kept, prompt: ablate/vanilla, base: smollm2-135m-instruct, lora: {rank: 16}, \
@@ -89,24 +90,31 @@ impl Stage for TrainSft {
     }
 
     fn run(params: &Params, io: &Io<'_>) -> Result<(), StageError> {
-        let (rows, dev): (Vec<Pair>, Option<Vec<Pair>>) = (io.rows("data")?, io.optional_rows("dev")?);
-        let rows = [finished(rows, io), finished(dev.unwrap_or_default(), io)];
+        let prompts = PairPrompts::at_port(io, Self::NAME, &params.prompting)?;
+        let mut all = lessons("data", io.rows("data")?, &prompts, io)?;
+        let data = all.len();
+        let dev = io.optional_rows("dev")?.unwrap_or_default();
+        all.extend(lessons("dev", dev, &prompts, io)?);
+        let format = prompts.format().unwrap_or_default();
         let written = |reader: &Reader| {
-            let prompts = PairPrompts::at_port(io, &params.prompting, Some(reader))?;
-            let written = |rows: Vec<Pair>| rows.into_iter().map(|pair| written(&prompts, pair)).collect();
-            let [rows, dev]: [Result<Vec<Written>, StageError>; 2] = rows.map(written);
-            prompts.tell(io);
-            Ok([rows?, dev?])
+            let texts = prompts.texts(all.iter().map(|lesson| &lesson.pair), Some(reader), io)?;
+            let rows = all.into_iter().zip(texts);
+            let mut rows: Vec<Written> = rows
+                .map(|(lesson, prompt)| written(lesson, prompt, format))
+                .collect();
+            let dev = rows.split_off(data);
+            Ok([rows, dev])
         };
         params.tuning.run(written, None, io)
     }
 }
 
-fn written(prompts: &PairPrompts<'_>, pair: Pair) -> Result<Written, StageError> {
-    Ok(Written {
-        prompt: prompts.text(&pair)?,
-        id: pair.query_id,
-        chosen: pair.query,
+fn written(lesson: Lesson, prompt: String, format: Format) -> Written {
+    Written {
+        id: lesson.pair.query_id,
+        prompt,
+        format,
+        chosen: lesson.answer,
         rejected: None,
-    })
+    }
 }

@@ -5,7 +5,7 @@ use ablate_models::{Mode, Precision, gradient_checkpointing::Tape, params::Param
 use candle_core::Tensor;
 
 use crate::{
-    Checkpoints, Gradients,
+    Batches, Checkpoints, Gradients,
     optimizer::{Decay, Optimizer, Schedule},
 };
 
@@ -100,16 +100,19 @@ pub struct Dev<'a> {
 /// checkpoint.
 pub fn train(
     objective: &dyn Objective,
-    batches: &[Vec<usize>],
+    batches: &Batches<'_>,
     settings: &Settings,
     dev: Option<&Dev<'_>>,
     checkpoints: Option<&Checkpoints<'_>>,
     observe: &mut dyn FnMut(&Step) -> Result<(), StageError>,
 ) -> Result<Vec<Step>, StageError> {
-    let mut run = Run::begin(objective, batches, settings, checkpoints)?;
-    while run.curve.len() < batches.len() && !dev.is_some_and(|dev| run.is_over(dev)) {
-        let mut step = run.step(&batches[run.curve.len()])?;
-        let last = run.curve.len() + 1 == batches.len();
+    let mut run = Run::begin(objective, batches.steps(), settings, checkpoints)?;
+    let mut left = batches.after(run.curve.len());
+    while !dev.is_some_and(|dev| run.is_over(dev))
+        && let Some(batch) = left.next()
+    {
+        let mut step = run.step(&batch)?;
+        let last = run.curve.len() + 1 == batches.steps();
         if let Some(dev) = dev.filter(|dev| last || (run.curve.len() + 1).is_multiple_of(dev.every)) {
             step.dev_loss = Some(run.evaluate(dev)?);
         }
@@ -138,7 +141,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn begin(
         objective: &'a dyn Objective,
-        batches: &[Vec<usize>],
+        steps: usize,
         settings: &'a Settings,
         checkpoints: Option<&'a Checkpoints<'a>>,
     ) -> Result<Self, StageError> {
@@ -150,12 +153,7 @@ impl<'a> Run<'a> {
         Ok(Self {
             objective,
             settings,
-            schedule: Schedule::new(
-                settings.learning_rate,
-                settings.decay,
-                settings.warmup,
-                batches.len(),
-            ),
+            schedule: Schedule::new(settings.learning_rate, settings.decay, settings.warmup, steps),
             optimizer,
             checkpoints,
             best,

@@ -7,7 +7,7 @@ use ablate_models::Precision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Checkpoints, Dev, Objective, Settings, optimizer::Decay, shuffled, train};
+use crate::{Batches, Checkpoints, Dev, Objective, Settings, optimizer::Decay, shuffled, train};
 
 /// What a trainer does where its user says nothing; as sentence-transformers does, if the trainer has no choice of its own.
 pub(crate) trait Defaults: 'static {
@@ -48,7 +48,7 @@ pub(crate) trait Defaults: 'static {
 pub(crate) struct Training<D> {
     /// Times every row is trained on, unless `steps` says how long.
     #[serde(default = "D::epochs")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) epochs: usize,
     /// Rows of a batch.
     #[serde(default = "D::batch")]
@@ -78,7 +78,7 @@ pub(crate) struct Training<D> {
     pub(crate) seed: u64,
     /// Trains for this many steps instead of `epochs`: rows come again, in another order, until then (transformers' `max_steps`).
     #[serde(default)]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = MOST_STEPS))]
     pub(crate) steps: Option<usize>,
     /// Steps between evaluations on `dev`.
     #[serde(default = "D::evaluate_every")]
@@ -98,6 +98,9 @@ pub(crate) struct Training<D> {
     #[serde(skip)]
     defaults: PhantomData<fn() -> D>,
 }
+
+/// Steps of a run at most: the curve counts them in 32 bits.
+const MOST_STEPS: u32 = u32::MAX;
 
 /// Those that cannot change the result.
 pub(crate) const EXECUTION: &[&str] = &["gradient_checkpointing"];
@@ -141,12 +144,12 @@ impl<D> Training<D> {
     /// The batches of all epochs, or of as many as `steps` asks for; `epoch` makes those of one.
     ///
     /// # Errors
-    /// If there are no rows.
-    pub(crate) fn batches(
+    /// If there are no rows, or more steps than a curve has room for.
+    pub(crate) fn batches<'a>(
         &self,
         rows: usize,
-        epoch: impl Fn(&Seed) -> Vec<Vec<usize>>,
-    ) -> Result<Vec<Vec<usize>>, StageError> {
+        epoch: impl Fn(&Seed) -> Vec<Vec<usize>> + 'a,
+    ) -> Result<Batches<'a>, StageError> {
         if rows == 0 {
             return Err(StageError::with_help(
                 "there is nothing to train on",
@@ -154,16 +157,26 @@ impl<D> Training<D> {
             ));
         }
         let shuffle = self.root().child("shuffle");
-        let epoch = |number: usize| epoch(&shuffle.child(&number.to_string()));
-        Ok(match self.steps {
-            Some(steps) => (0..).flat_map(epoch).take(steps).collect(),
-            None => (0..self.epochs).flat_map(epoch).collect(),
-        })
+        let epoch = move |number: usize| epoch(&shuffle.child(&number.to_string()));
+        // Epochs need not have the same number of batches.
+        let all = || (0..self.epochs).map(|number| epoch(number).len()).sum::<usize>();
+        let steps = self.steps.unwrap_or_else(all);
+        match steps <= MOST_STEPS as usize {
+            true => Ok(Batches::new(steps, epoch)),
+            false => Err(StageError::with_help(
+                format!(
+                    "{} epochs of {rows} rows are {steps} steps, and {MOST_STEPS} are the most",
+                    self.epochs
+                ),
+                "lower `epochs`, or set `steps`",
+            )),
+        }
     }
 
     /// The same, each epoch all rows in another order.
-    pub(crate) fn shuffled(&self, rows: usize) -> Result<Vec<Vec<usize>>, StageError> {
-        self.batches(rows, |seed| shuffled(rows, self.batch, seed))
+    pub(crate) fn shuffled(&self, rows: usize) -> Result<Batches<'static>, StageError> {
+        let size = self.batch;
+        self.batches(rows, move |seed| shuffled(rows, size, seed))
     }
 
     /// The batches of rows that are only evaluated.
@@ -174,23 +187,30 @@ impl<D> Training<D> {
     /// Trains as [`train`] does, with the checkpoints and the progress of a stage.
     ///
     /// # Errors
-    /// As [`train`].
+    /// As [`train`], and if there is nothing to be patient about.
     pub(crate) fn run(
         &self,
         objective: &dyn Objective,
-        batches: &[Vec<usize>],
+        batches: &Batches<'_>,
         (judge, judged): Judged<'_>,
         dropout: Option<f32>,
         io: &Io<'_>,
     ) -> Result<Vec<Step>, StageError> {
+        if self.patience.is_some() && judged.is_empty() {
+            return Err(StageError::with_help(
+                "`patience` waits for a smaller loss on `dev`, and there is no row",
+                "look at the stages before `dev`, or leave `patience` out",
+            ));
+        }
         let dev = (!judged.is_empty()).then_some(Dev {
             objective: judge,
             batches: &judged,
             every: self.evaluate_every,
             patience: self.patience,
         });
-        io.progress(0, batches.len(), "steps")?;
-        let mut observe = |step: &Step| io.progress(step.step as usize, batches.len(), "steps");
+        let steps = batches.steps();
+        io.progress(0, steps, "steps")?;
+        let mut observe = |step: &Step| io.progress(step.step as usize, steps, "steps");
         let checkpoints = Checkpoints {
             folder: io.checkpoints()?,
             due: &|| io.checkpoint_due(),
@@ -203,7 +223,7 @@ impl<D> Training<D> {
             Some(&checkpoints),
             &mut observe,
         )?;
-        tell(&curve, batches.len(), io);
+        tell(&curve, steps, io);
         Ok(curve)
     }
 

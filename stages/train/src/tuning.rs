@@ -1,7 +1,7 @@
 //! What the trainers of generators share: adapters, prompts and their completions as tokens, the run.
 
-use ablate_core::{Io, Memory, StageError, rows::Pair};
-use ablate_generate::{Format, Reading, is_unfinished};
+use ablate_core::{Io, Memory, StageError};
+use ablate_generate::{Format, Reading};
 use ablate_models::{TunedGenerator, decoder::Lora, device, generator::Reader};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,8 @@ impl LoraParams {
 pub(crate) struct Written {
     pub(crate) id: String,
     pub(crate) prompt: String,
+    /// How the prompt asks to reach the model.
+    pub(crate) format: Format,
     pub(crate) chosen: String,
     pub(crate) rejected: Option<String>,
 }
@@ -87,9 +89,10 @@ pub(crate) struct Tuning<D> {
     #[serde(default = "max_length")]
     #[schemars(range(min = 16))]
     max_length: usize,
-    /// How the prompt reaches the model: as the `format` of `generate` that is to use it.
+    /// How the prompt reaches the model: as the `format` of the `generate` that is to use it; if not given, as the prompt asks for it
+    /// (`ablate/chat`: `chat`), else `raw`.
     #[serde(default)]
-    format: Format,
+    format: Option<Format>,
     /// Which parameters are trained.
     #[serde(default)]
     trained: Trained,
@@ -146,6 +149,25 @@ impl<D> Tuning<D> {
         io.put("curve", curve)
     }
 
+    /// How prompts reach the model: as is said, or else as they ask for it themselves.
+    fn format(&self, rows: &[Written]) -> Result<Format, StageError> {
+        let asked = rows.first().map(|row| row.format).unwrap_or_default();
+        match (self.format, rows.iter().find(|row| row.format != asked)) {
+            (Some(format), _) => Ok(format),
+            (None, None) => Ok(asked),
+            (None, Some(other)) => Err(StageError::with_help(
+                format!(
+                    "the prompt of `{}` asks for `format: {}`, that of `{}` for `format: {}`",
+                    rows[0].id,
+                    asked.word(),
+                    other.id,
+                    other.format.word()
+                ),
+                "set `format`",
+            )),
+        }
+    }
+
     /// Texts as tokens, those of rows that are too long left out.
     ///
     /// # Errors
@@ -156,7 +178,7 @@ impl<D> Tuning<D> {
         rows: &[Written],
         io: &Io<'_>,
     ) -> Result<Vec<Example>, StageError> {
-        let reading = Reading::new(&generator.reader, self.format)?;
+        let reading = Reading::new(&generator.reader, self.format(rows)?)?;
         let most = self.max_length.min(generator.decoder.max_length());
         let mut examples = Vec::with_capacity(rows.len());
         for row in rows {
@@ -186,19 +208,6 @@ fn example(generator: &TunedGenerator, reading: &Reading<'_>, row: &Written) -> 
         chosen: completion(&row.chosen)?,
         rejected: row.rejected.as_deref().map(completion).transpose()?,
     })
-}
-
-/// The queries that their writer ended; how many others there were is told.
-pub(crate) fn finished(mut pairs: Vec<Pair>, io: &Io<'_>) -> Vec<Pair> {
-    let all = pairs.len();
-    pairs.retain(|pair| !is_unfinished(pair));
-    if pairs.len() < all {
-        let cut = all - pairs.len();
-        io.note(format!(
-            "{cut} of {all} queries end where their tokens ran out and were left out"
-        ));
-    }
-    pairs
 }
 
 #[cfg(test)]

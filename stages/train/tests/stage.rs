@@ -179,6 +179,17 @@ fn steps_beyond_the_epochs_repeat_the_rows_in_another_order() {
     assert_eq!(losses(&longer)[..6], losses(&curve(json!({"epochs": 2}))));
 }
 
+/// Their batches alone would take terabytes.
+#[test]
+fn billions_of_steps_begin_at_once() {
+    let (folder, fields) = (
+        tempfile::tempdir().unwrap(),
+        json!({"steps": 4_000_000_000_u32, "batch": 8}),
+    );
+    let stopped = run_from(folder.path(), Some(2), &rows(20), &fields);
+    assert!(matches!(stopped, Err(StageError::Cancelled)));
+}
+
 #[test]
 fn no_triples_are_an_error_that_says_where_to_look() {
     let Err(StageError::Failed { message, help }) = run(&[], &json!({})) else {
@@ -197,6 +208,9 @@ fn every_value_out_of_range_is_named() {
     let mut named: Vec<String> = problems.iter().map(|problem| problem.path.join(".")).collect();
     named.sort();
     assert_eq!(named, ["batch", "dropout", "lr", "max_length", "steps", "warmup"]);
+    let endless = json!({"steps": 10_000_000_000_u64, "epochs": 10_000_000_000_u64});
+    let problems = Of::<TrainBiencoder>::NEW.bind(endless.as_object().unwrap()).err();
+    assert_eq!(problems.unwrap().len(), 2);
 }
 
 fn weights(encoder: &SentenceEncoder) -> Vec<Vec<f32>> {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use ablate_core::{Digest, Seed, StageError, rows::Triple};
 use ablate_models::{Mode, Precision, encoder::SentenceEncoder, params::to_vec};
-use ablate_train::{Dev, Objective, Settings, no_duplicates, optimizer::Decay, train};
+use ablate_train::{Batches, Dev, Objective, Settings, no_duplicates, optimizer::Decay, train};
 use candle_core::{Device, Tensor, Var};
 use common::{fixture, minilm, tiny_encoder};
 use following::{assert_curve, assert_parameter, rounds, told, trained};
@@ -157,7 +157,14 @@ fn a_loss_that_is_no_number_names_step_and_queries() {
             ..settings()
         };
         let objective = ranking(&encoder, &rows);
-        let error = train(&objective, &[vec![0, 2]], &settings, None, None, &mut |_| Ok(()));
+        let error = train(
+            &objective,
+            &Batches::of(&[vec![0, 2]]),
+            &settings,
+            None,
+            None,
+            &mut |_| Ok(()),
+        );
         let error = error.unwrap_err().to_string();
         assert!(
             error.contains("loss of step 1") && error.contains("q0, q2"),
@@ -188,7 +195,7 @@ fn the_best_evaluation_on_dev_is_kept_and_patience_ends_training() {
     };
     let curve = told(train(
         &objective,
-        &batches,
+        &Batches::of(&batches),
         &settings,
         Some(&dev),
         None,
@@ -213,7 +220,7 @@ fn an_interruption_ends_the_training() {
     let (encoder, rows) = (load(folder.path()), rows(3));
     let stopped = train(
         &ranking(&encoder, &rows),
-        &[vec![0, 1]],
+        &Batches::of(&[vec![0, 1]]),
         &settings(),
         None,
         None,

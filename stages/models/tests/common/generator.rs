@@ -18,35 +18,44 @@ const WIDTHS: [usize; 3] = [32, 64, 16];
 ///
 /// Its weights are uniform numbers: products of integers alone, so that they are the same on every machine.
 pub(crate) fn tiny_generator() -> tempfile::TempDir {
-    of("smollm", &MERGES, random, vec![])
+    of("smollm", &MERGES, random, vec![], None)
+}
+
+/// The same, tuned to answer: what is said stands between marks.
+#[allow(dead_code)]
+pub(crate) fn tiny_chat() -> tempfile::TempDir {
+    let template = "{% for message in messages %}<{{ message.content }}>{% endfor %}";
+    of("smollm", &MERGES, random, vec![], Some(template))
 }
 
 /// The same with the factors of a rotation as llama.cpp's converter keeps those of Llama 3.
 #[allow(dead_code)]
 pub(crate) fn tiny_llama3() -> tempfile::TempDir {
     let factors = Tensor::of_f32("rope_freqs.weight".into(), &[4], &[1.0, 1.0, 3.5, 8.0]);
-    of("smollm", &MERGES, random, vec![factors])
+    of("smollm", &MERGES, random, vec![factors], None)
 }
 
 /// The same with weights that are no numbers.
 #[allow(dead_code)]
 pub(crate) fn tiny_nan() -> tempfile::TempDir {
     let nan = |_: &str, shape: &[usize]| vec![f32::NAN; shape.iter().product()];
-    of("smollm", &MERGES, nan, vec![])
+    of("smollm", &MERGES, nan, vec![], None)
 }
 
 /// The same over a text that is split as Qwen's are, with a token for a full stop that ends a line.
 #[allow(dead_code)]
 pub(crate) fn tiny_qwen() -> tempfile::TempDir {
-    of("qwen2", &[[".", "Ċ"]], random, vec![])
+    of("qwen2", &[[".", "Ċ"]], random, vec![], None)
 }
 
-/// A model with these numbers and more tensors, whose tokenizer splits a text as `pre` says, and then merges.
+/// A model with these numbers and more tensors, whose tokenizer splits a text as `pre` says, and then merges; and how a conversation is
+/// written, if it was tuned for one.
 fn of(
     pre: &str,
     merges: &[[&str; 2]],
     numbers: fn(&str, &[usize]) -> Vec<f32>,
     more: Vec<Tensor>,
+    template: Option<&str>,
 ) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let tokens = tokens(merges);
@@ -55,7 +64,8 @@ fn of(
         Tensor::of_f32(format!("{name}.weight"), &shape, &numbers)
     });
     let tensors: Vec<Tensor> = tensors.chain(more).collect();
-    let metadata = metadata(&tokens, pre, merges);
+    let mut metadata = metadata(&tokens, pre, merges);
+    metadata.extend(template.map(|template| ("tokenizer.chat_template".to_owned(), word(template))));
     write(&folder.path().join("tiny.gguf"), &metadata, &tensors);
     folder
 }

@@ -25,6 +25,7 @@ pub(crate) struct MemoryHost {
     inputs: BTreeMap<String, RecordBatch>,
     sources: BTreeMap<String, (String, PathBuf)>,
     outputs: Mutex<BTreeMap<String, RecordBatch>>,
+    notes: Mutex<Vec<String>>,
     folder: tempfile::TempDir,
     places: Places,
     /// By what their rows mean.
@@ -53,6 +54,7 @@ impl MemoryHost {
             inputs: BTreeMap::new(),
             sources: BTreeMap::new(),
             outputs: Mutex::new(BTreeMap::new()),
+            notes: Mutex::default(),
             folder: tempfile::tempdir().unwrap(),
             places: Places::default(),
             memos: Mutex::default(),
@@ -133,6 +135,11 @@ impl MemoryHost {
         R::decode(&self.outputs.lock().unwrap()[port]).unwrap()
     }
 
+    /// What was told so far.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.notes.lock().unwrap().clone()
+    }
+
     /// The folder a stage filled.
     pub(crate) fn tree_output(&self, port: &str) -> PathBuf {
         self.folder.path().join(port)
@@ -178,7 +185,9 @@ impl Host for MemoryHost {
             step(progress.done);
         }
     }
-    fn note(&self, _: String) {}
+    fn note(&self, message: String) {
+        self.notes.lock().unwrap().push(message);
+    }
     fn cancelled(&self) -> bool {
         false
     }

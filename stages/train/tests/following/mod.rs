@@ -5,7 +5,7 @@ use ablate_core::{
     rows::{Step, Triple},
 };
 use ablate_models::{Precision, params::to_vec};
-use ablate_train::{Objective, Settings, optimizer::Decay, train};
+use ablate_train::{Batches, Objective, Settings, optimizer::Decay, train};
 use candle_core::Tensor;
 use serde_json::Value;
 
@@ -30,7 +30,8 @@ pub(crate) fn settings(learning_rate: f64, warmup: f64, decay: Decay) -> Setting
 
 /// The curve of a run without evaluations or checkpoints.
 pub(crate) fn trained(objective: &dyn Objective, batches: &[Vec<usize>], settings: &Settings) -> Vec<Step> {
-    told(train(objective, batches, settings, None, None, &mut |_| Ok(())))
+    let batches = Batches::of(batches);
+    told(train(objective, &batches, settings, None, None, &mut |_| Ok(())))
 }
 
 /// Twenty batches of `size` rows, which go round and round `rows` rows.
