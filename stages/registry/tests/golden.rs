@@ -406,6 +406,10 @@ fn models_outputs_are_those_of_their_version() {
         include_str!("golden-models.txt").split_once('\n').unwrap(),
     );
     let now = generated() + &ranked() + &reranked() + &compared() + &trained() + &tuned() + &answered();
+    assert!(
+        pinned.0.starts_with("platform "),
+        "the pin says nothing of where it was made"
+    );
     if pinned.0 != format!("platform {platform}") {
         eprintln!("SKIPPED: pinned on another mathematics library; here it is platform {platform}\n{now}");
         return;
