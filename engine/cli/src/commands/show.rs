@@ -30,10 +30,10 @@ pub(crate) fn show(args: &Show, store: &Store, json: bool) -> Result<(), CliErro
     } else {
         let blocks = of_each(&parts, blocks)?;
         let numbered = blocks.iter().zip(args.from..);
-        let text: String = numbered
+        let text: Vec<_> = numbered
             .map(|(block, row)| format!("── {row} ──\n{block}"))
             .collect();
-        print::result(&text);
+        print::result(&text.concat());
         print::message(&format!(
             "{node}.{}: {} of {total} rows, from row {}",
             output.port,
