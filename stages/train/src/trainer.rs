@@ -204,6 +204,10 @@ impl<'a> Run<'a> {
 
     /// Whether the last evaluations were all worse than one before them.
     fn is_over(&self, dev: &Dev<'_>) -> bool {
+        // Nothing but an evaluation ends it: the curve is not read at every step.
+        if self.curve.last().is_none_or(|step| step.dev_loss.is_none()) {
+            return false;
+        }
         let losses: Vec<f64> = self.curve.iter().filter_map(|step| step.dev_loss).collect();
         let best = (0..losses.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b]));
         dev.patience

@@ -51,7 +51,7 @@ pub struct Endpoint {
     /// Asks by offline batches (`files` and `batches` of OpenAI's API) instead of request by request: cheaper, and slower.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
-    /// What a million tokens cost, to tell what a run has cost.
+    /// What a million tokens cost, to tell what a run will cost (`plan`) and has cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
 }

@@ -2,12 +2,16 @@
 
 mod attention;
 mod cache;
+mod states;
 
 use std::sync::Arc;
 
 use ablate_core::StageError;
 
-use self::attention::{Seen, attended};
+use self::{
+    attention::{Seen, attended},
+    states::{Linear, States},
+};
 use super::{
     Activation, Config, Decoder, Layout, TensorSpec, Transformer, Weights,
     experts::{Routing, Sent, route},
@@ -17,7 +21,7 @@ use super::{
 };
 use crate::ops::{
     decoder::{activate, gate, layer_norm, rms_norm, rope},
-    product::{Matrix, Packed, multiply_shared},
+    product::{Matrix, Packed},
 };
 use cache::Cache;
 
@@ -30,49 +34,6 @@ pub type CpuDecoder = Transformer<Cpu>;
 /// Computes on this thread, in f32.
 pub struct Cpu {
     neighbours: bool,
-}
-
-/// A linear layer: its weights in parts, side by side.
-pub(super) struct Linear {
-    parts: Vec<Arc<Packed>>,
-    width: usize,
-    bias: Option<Vec<f32>>,
-}
-
-impl Linear {
-    /// `x · weights` into rows of `out`, added to what stands there if `add`.
-    fn multiply(&self, x: &States, out: &mut [f32], add: bool) {
-        let mut first = 0;
-        for part in &self.parts {
-            multiply_shared(x.matrix(), part, &mut out[first..], self.width, add);
-            first += part.cols();
-        }
-    }
-}
-
-/// Rows of `width` numbers, `stride` apart.
-pub(super) struct States {
-    numbers: Vec<f32>,
-    width: usize,
-    stride: usize,
-}
-
-impl States {
-    fn new(numbers: Vec<f32>, width: usize) -> Self {
-        Self {
-            numbers,
-            width,
-            stride: width,
-        }
-    }
-
-    fn tokens(&self) -> usize {
-        self.numbers.len() / self.stride
-    }
-
-    fn matrix(&self) -> Matrix<'_> {
-        Matrix::window(&self.numbers, self.tokens(), self.width, self.stride)
-    }
 }
 
 /// A row under way: new tokens after a cache of its own, behind an optional prefix it shares.
