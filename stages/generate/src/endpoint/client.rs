@@ -176,9 +176,7 @@ impl<'a> Client<'a> {
                     "look at the server; what it has answered is kept, and the next run asks only the rest",
                 ));
             }
-            // A server that says "at once" is given time all the same: it is busy.
-            let own = pause(at, tries);
-            let pause = asked.map_or(own, |asked| asked.max(own)).min(LONGEST_PAUSE);
+            let pause = asked.unwrap_or_else(|| pause(at, tries)).min(LONGEST_PAUSE);
             let until = Instant::now() + pause;
             match asked {
                 // A server that says it is busy is left alone by all.

@@ -43,9 +43,8 @@ pub(super) fn asked<T>(response: &Response<T>) -> Option<Duration> {
         .map(|ms| ms / 1000.0)
         .or_else(|| number("retry-after"))
         .or_else(lifted)?;
-    (0.0..)
-        .contains(&seconds)
-        .then(|| Duration::from_secs_f64(seconds.min(YEAR)))
+    // "At once", from a server that is busy, says nothing.
+    (seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(YEAR)))
 }
 
 /// A span as Go writes it, `1m30s` or `250ms`; a bare number is of seconds.
@@ -92,6 +91,7 @@ mod tests {
         assert_eq!(asked_after(503, &[("retry-after-ms", "250")]), Some(0.25));
         assert_eq!(asked_after(429, &[("retry-after", "1e300")]), Some(YEAR));
         assert_eq!(asked_after(429, &[("retry-after", "NaN")]), None);
+        assert_eq!(asked_after(429, &[("retry-after", "0")]), None);
         let (requests, tokens) = ("x-ratelimit-reset-requests", "x-ratelimit-reset-tokens");
         let date = ("retry-after", "Wed, 21 Oct 2035 07:28:00 GMT");
         assert_eq!(asked_after(429, &[date, (requests, "20s")]), Some(20.0));
